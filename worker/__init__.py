@@ -1,0 +1,1 @@
+"""Executes approved FX trades on MetaTrader 5, exactly as approved, and confirms every one of them."""

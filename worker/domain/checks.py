@@ -1,0 +1,275 @@
+"""
+The checks before every send, in the contract's order; the first that fails decides.
+
+Each check is a function of the same `Situation` and returns a `Refusal` or None. Those of `BEFORE_THE_MARKET` need no
+terminal; those of `AT_THE_MARKET` need a quote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from worker.domain.execution import Execution
+from worker.domain.instrument import (
+    Instrument,
+    TradeMode,
+    VolumePolicy,
+    VolumeRefusal,
+    by_symbol,
+    lots_for,
+    pip_size,
+    plain,
+)
+from worker.domain.market import Quote, Tick
+from worker.domain.slippage import adverse_pips
+from worker.domain.trade import Direction
+
+_OPENS = {
+    Direction.LONG: frozenset({TradeMode.FULL, TradeMode.LONG_ONLY}),
+    Direction.SHORT: frozenset({TradeMode.FULL, TradeMode.SHORT_ONLY}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The desk's limits, from the settings. Pips of the symbol, seconds; 0 seconds of trade age = no limit."""
+
+    max_slippage_pips: Decimal
+    max_slippage_pips_by_symbol: Mapping[str, Decimal] = field(default_factory=dict)
+    pip_sizes: Mapping[str, Decimal] = field(default_factory=dict)
+    min_margin_cushion: Decimal = Decimal("1.5")
+    max_trade_age: timedelta = timedelta(seconds=60)
+    max_tick_age: timedelta = timedelta(seconds=30)
+    volume_policy: VolumePolicy = VolumePolicy.EXACT
+    max_volume_shortfall: Decimal = Decimal("0.01")
+
+    def slippage_limit(self, *symbols: str) -> Decimal:
+        """Return the slippage allowed for the first of these names that has an entry, in pips."""
+        listed = by_symbol(self.max_slippage_pips_by_symbol, *symbols)
+        return self.max_slippage_pips if listed is None else listed
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a trade is not sent: the confirmation's status and reason, and a sentence with the figures."""
+
+    status: str  # rejected | expired
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a check may look at."""
+
+    execution: Execution
+    limits: Limits
+    now: datetime
+    halt: str | None = None  # an operator's halt, in words
+    waited_for_terminal: str | None = None  # what the terminal's problem was while the trade waited
+    quote: Quote | None = None
+
+    @property
+    def direction(self) -> Direction:
+        """Return the trade's direction."""
+        return self.execution.trade.decision.direction
+
+    @property
+    def units(self) -> Decimal:
+        """Return the approved units."""
+        return self.execution.trade.decision.units or Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What the passed checks have established: everything a send needs. Prices, pips, lots as decimals."""
+
+    instrument: Instrument
+    tick: Tick
+    touch: Decimal
+    lots: Decimal
+    pip: Decimal
+    max_slippage_pips: Decimal
+
+
+Check = Callable[[Situation], Refusal | None]
+
+
+def first_refusal(checks: tuple[Check, ...], situation: Situation) -> Refusal | None:
+    """Return the first refusal in order, or None when every check passes."""
+    return next((refusal for check in checks if (refusal := check(situation)) is not None), None)
+
+
+def measure(situation: Situation) -> Measures:
+    """Return what the checks have established; call it after all of them have passed."""
+    quote, names = _quote(situation), _names(situation)
+    lots = _lots(situation)
+    pip = pip_size(_instrument(situation), situation.execution.trade.decision.symbol, situation.limits.pip_sizes)
+    if quote.tick is None or isinstance(lots, VolumeRefusal) or pip is None:
+        raise ValueError("measure() was called although a check had failed")
+    touch = quote.tick.touch(situation.direction)
+    return Measures(_instrument(situation), quote.tick, touch, lots, pip, situation.limits.slippage_limit(*names))
+
+
+def _rejected(reason: str, detail: str) -> Refusal:
+    return Refusal("rejected", reason, detail)
+
+
+def _rpm_approved_it(situation: Situation) -> Refusal | None:
+    rejection = situation.execution.trade.rpm_rejection
+    return None if rejection is None else _rejected("rpm_rejected", f"RPM rejected this trade: {rejection}")
+
+
+def _nobody_halted(situation: Situation) -> Refusal | None:
+    reason = situation.execution.trade.rpm_halt or situation.halt
+    return None if reason is None else _rejected("trading_halted", reason)
+
+
+def _young_enough(situation: Situation) -> Refusal | None:
+    limit = situation.limits.max_trade_age
+    age = situation.now - situation.execution.trade.decision.approved_at
+    if situation.execution.stale_allowed or not limit or age <= limit:
+        return None
+    ages = f"the approval is {age.total_seconds():.1f} s old, the limit is {limit.total_seconds():g} s"
+    if situation.waited_for_terminal is not None:
+        return Refusal(
+            "expired", "terminal_unavailable", f"{ages}; it waited for the terminal: {situation.waited_for_terminal}"
+        )
+    return Refusal("expired", "approval_expired", ages)
+
+
+def _symbol_exists(situation: Situation) -> Refusal | None:
+    if _quote(situation).instrument is None:
+        name = situation.execution.broker_symbol
+        return _rejected(
+            "unknown_symbol", f"the broker has no symbol {name}; SYMBOL_MAP maps RPM's names to the broker's"
+        )
+    return None
+
+
+def _tradable_in_this_direction(situation: Situation) -> Refusal | None:
+    instrument = _instrument(situation)
+    if instrument.trade_mode in _OPENS[situation.direction]:
+        return None
+    mode = TradeMode(instrument.trade_mode).name.lower().replace("_", " ")
+    return _rejected(
+        "symbol_not_tradable",
+        f"{instrument.symbol} is {mode} at this broker: a {situation.direction.name.lower()} trade cannot be opened",
+    )
+
+
+def _market_data_is_sound(situation: Situation) -> Refusal | None:
+    instrument, tick = _instrument(situation), _quote(situation).tick
+    if tick is None:
+        return _rejected("no_market_data", f"the terminal has no price for {instrument.symbol}")
+    if tick.bid <= 0 or tick.ask <= tick.bid:
+        return _rejected(
+            "invalid_market_data", f"{instrument.symbol} is quoted bid {plain(tick.bid)}, ask {plain(tick.ask)}"
+        )
+    return _fresh(situation, tick)
+
+
+def _fresh(situation: Situation, tick: Tick) -> Refusal | None:
+    limit = situation.limits.max_tick_age
+    if tick.time is None:
+        return _rejected("stale_tick", "no price of this symbol has been seen to change since the terminal was started")
+    age = _quote(situation).taken_at - tick.time
+    if age > limit:
+        return _rejected(
+            "stale_tick", f"the last price is {age.total_seconds():.1f} s old, the limit is {limit.total_seconds():g} s"
+        )
+    return None
+
+
+def _spread_is_narrow(situation: Situation) -> Refusal | None:
+    instrument, tick = _instrument(situation), _tick(situation)
+    pip = pip_size(instrument, situation.execution.trade.decision.symbol, situation.limits.pip_sizes)
+    if pip is None:
+        return _rejected(
+            "invalid_market_data", f"the size of a pip of {instrument.symbol} is not known; add it to PIP_SIZES"
+        )
+    spread, limit = (tick.ask - tick.bid) / pip, situation.limits.slippage_limit(*_names(situation))
+    if spread > limit:
+        return _rejected(
+            "spread_too_wide",
+            f"the spread is {plain(spread.quantize(Decimal('0.01')))} pips, the limit is {plain(limit)}",
+        )
+    return None
+
+
+def _volume_is_executable(situation: Situation) -> Refusal | None:
+    lots = _lots(situation)
+    return _rejected(lots.reason, lots.detail) if isinstance(lots, VolumeRefusal) else None
+
+
+def _margin_is_sufficient(situation: Situation) -> Refusal | None:
+    quote, cushion = _quote(situation), situation.limits.min_margin_cushion
+    if quote.margin_required is None:
+        return _rejected("margin_insufficient", "the terminal could not calculate the margin of this order")
+    needed = quote.margin_required * cushion
+    if quote.health.margin_free < needed:
+        return _rejected(
+            "margin_insufficient",
+            f"free margin {plain(quote.health.margin_free)}, "
+            f"needed {plain(quote.margin_required)} x {plain(cushion)} = {plain(needed)}",
+        )
+    return None
+
+
+def _price_has_not_moved(situation: Situation) -> Refusal | None:
+    first = situation.execution.first_touch
+    if first is None:
+        return None  # this is the first validation
+    measures = measure(situation)
+    moved = adverse_pips(situation.direction, first, measures.touch, measures.pip)
+    if moved > measures.max_slippage_pips:
+        return _rejected(
+            "price_moved",
+            f"the price has moved {plain(moved.quantize(Decimal('0.01')))} pips against us since the first validation "
+            f"({plain(first)} to {plain(measures.touch)}), the limit is {plain(measures.max_slippage_pips)}",
+        )
+    return None
+
+
+def _quote(situation: Situation) -> Quote:
+    if situation.quote is None:
+        raise ValueError("a market check needs a quote")
+    return situation.quote
+
+
+def _instrument(situation: Situation) -> Instrument:
+    instrument = _quote(situation).instrument
+    if instrument is None:
+        raise ValueError("the symbol's existence is checked first")
+    return instrument
+
+
+def _tick(situation: Situation) -> Tick:
+    tick = _quote(situation).tick
+    if tick is None:
+        raise ValueError("the tick's presence is checked first")
+    return tick
+
+
+def _names(situation: Situation) -> tuple[str, str]:
+    return situation.execution.trade.decision.symbol, _instrument(situation).symbol
+
+
+def _lots(situation: Situation) -> Decimal | VolumeRefusal:
+    limits = situation.limits
+    return lots_for(situation.units, _instrument(situation), limits.volume_policy, limits.max_volume_shortfall)
+
+
+BEFORE_THE_MARKET: tuple[Check, ...] = (_rpm_approved_it, _nobody_halted, _young_enough)
+AT_THE_MARKET: tuple[Check, ...] = (
+    _symbol_exists,
+    _tradable_in_this_direction,
+    _market_data_is_sound,
+    _spread_is_narrow,
+    _volume_is_executable,
+    _margin_is_sufficient,
+    _price_has_not_moved,
+)

@@ -1,0 +1,78 @@
+"""
+Every error the worker raises on purpose.
+
+::
+
+    WorkerError
+     ├─ WrongSetting            the configuration cannot work                      (exit 2)
+     ├─ ServiceUnavailable      a needed service does not answer                   (exit 3)
+     │   ├─ LedgerUnavailable   PostgreSQL
+     │   ├─ MessagingUnavailable  RabbitMQ
+     │   └─ TerminalUnavailable MetaTrader; nothing was sent
+     ├─ SchemaMismatch          the database is behind or ahead of this program    (exit 2)
+     ├─ NotFound                the thing asked for does not exist                 (exit 1)
+     ├─ Refused                 the thing asked for is not allowed now             (exit 1)
+     ├─ LeaseLost               another worker leads this account now
+     ├─ StaleRevision           the execution has moved on since it was read
+     ├─ HaltedAtCommit          a halt was committed before this send was written ahead
+     ├─ IllegalTransition       a state change outside the table
+     └─ OutcomeUnknown          the same, raised to a caller at the Python prompt
+"""
+
+from __future__ import annotations
+
+
+class WorkerError(Exception):
+    """Base of all errors that carry a sentence for a person."""
+
+
+class WrongSetting(WorkerError):
+    """The configuration cannot work; the text has one line per mistake."""
+
+
+class ServiceUnavailable(WorkerError):
+    """A service that is needed does not answer."""
+
+
+class LedgerUnavailable(ServiceUnavailable):
+    """PostgreSQL does not answer; nothing is lost, the worker waits."""
+
+
+class MessagingUnavailable(ServiceUnavailable):
+    """RabbitMQ does not answer; trades in flight are not touched."""
+
+
+class TerminalUnavailable(ServiceUnavailable):
+    """The terminal did not answer a question. Nothing was sent by that call."""
+
+
+class SchemaMismatch(WorkerError):
+    """The database's schema is not the one this program was made for."""
+
+
+class NotFound(WorkerError):
+    """The thing asked for does not exist."""
+
+
+class Refused(WorkerError):
+    """The thing asked for exists, and what was asked is not allowed in its present state."""
+
+
+class LeaseLost(WorkerError):
+    """Another worker has taken the lease of this account: stop sending at once."""
+
+
+class StaleRevision(WorkerError):
+    """The execution has changed since it was read; read it again before deciding anything."""
+
+
+class HaltedAtCommit(WorkerError):
+    """The account was halted before this send was written ahead; nothing was sent."""
+
+
+class IllegalTransition(WorkerError):
+    """A state change that the table in `domain/execution.py` does not allow: a defect, never a market event."""
+
+
+class OutcomeUnknown(WorkerError):
+    """The terminal's answer does not prove whether the order was executed. Do not send it again: look it up."""

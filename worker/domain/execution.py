@@ -1,0 +1,204 @@
+"""The execution of one trade: its states, the only table of legal transitions, and the record that moves along it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from worker.domain.errors import IllegalTransition
+from worker.domain.message import IncomingMessage
+from worker.domain.trade import Trade
+
+
+class State(StrEnum):
+    """Where an execution stands. The settled ones are named as the confirmation's statuses."""
+
+    RECEIVED = "received"
+    SUBMITTING = "submitting"
+    ACCEPTED = "accepted"
+    WORKING_PARTIAL = "working_partial"
+    CANCELLING = "cancelling"
+    UNKNOWN = "unknown"
+    UNRESOLVED = "unresolved"
+    FILLED = "filled"
+    PARTIALLY_FILLED = "partially_filled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+
+
+FINAL = frozenset({State.FILLED, State.PARTIALLY_FILLED, State.REJECTED, State.EXPIRED, State.CANCELLED, State.ERROR})
+SETTLED = FINAL | {State.UNRESOLVED}  # a confirmation exists
+OPEN = frozenset(State) - SETTLED  # a coroutine drives it
+AT_BROKER = frozenset({State.ACCEPTED, State.WORKING_PARTIAL, State.CANCELLING})
+
+_EVIDENCE = frozenset({State.FILLED, State.PARTIALLY_FILLED})
+
+# Every legal transition. What is not here is a defect and raises.
+TRANSITIONS: dict[State, frozenset[State]] = {
+    # Before any order: a check refuses, the approval grows too old, sends are exhausted, or the order is written ahead.
+    State.RECEIVED: frozenset({State.SUBMITTING, State.REJECTED, State.EXPIRED, State.ERROR}),
+    # Written ahead. Proved not executed goes back for another attempt or ends; anything unproved is unknown.
+    State.SUBMITTING: frozenset(
+        {State.RECEIVED, State.ACCEPTED, State.UNKNOWN, State.REJECTED, State.EXPIRED, State.ERROR}
+    ),
+    # At the broker: deals and the order's own end decide; time asks for a cancel; a vanished order is unknown.
+    State.ACCEPTED: frozenset(
+        {
+            State.WORKING_PARTIAL,
+            State.CANCELLING,
+            State.UNKNOWN,
+            State.REJECTED,
+            State.EXPIRED,
+            State.CANCELLED,
+        }
+        | _EVIDENCE
+    ),
+    State.WORKING_PARTIAL: frozenset({State.CANCELLING, State.UNKNOWN} | _EVIDENCE),
+    State.CANCELLING: frozenset({State.EXPIRED, State.CANCELLED, State.REJECTED, State.UNKNOWN} | _EVIDENCE),
+    # Evidence is sought: found, proved absent (again, or over), or given to a person.
+    State.UNKNOWN: frozenset(
+        {
+            State.RECEIVED,
+            State.ACCEPTED,
+            State.UNRESOLVED,
+            State.ERROR,
+            State.REJECTED,
+            State.EXPIRED,
+            State.CANCELLED,
+        }
+        | _EVIDENCE
+    ),
+    # Ended by late evidence or by an operator.
+    State.UNRESOLVED: frozenset(
+        {State.ACCEPTED, State.ERROR, State.REJECTED, State.EXPIRED, State.CANCELLED} | _EVIDENCE
+    ),
+    # Final states change on late deals only; an error proved not executed is reopened by an operator's replay.
+    State.FILLED: frozenset(),
+    State.PARTIALLY_FILLED: _EVIDENCE,
+    State.REJECTED: _EVIDENCE,
+    State.EXPIRED: _EVIDENCE,
+    State.CANCELLED: _EVIDENCE,
+    State.ERROR: frozenset({State.RECEIVED} | _EVIDENCE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """One execution at the broker, attributed to this trade. Units of the base asset, UTC."""
+
+    deal_id: int
+    order_id: int
+    magic: int
+    position_id: int
+    lots: Decimal
+    units: Decimal
+    price: Decimal
+    commission: Decimal
+    fee: Decimal
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """Where it was really done."""
+
+    backend: str  # simulated | native
+    server: str
+    login: int
+    mode: str  # simulated | demo | live
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One write-ahead of a send, and what came of it."""
+
+    number: int  # from 1
+    magic: int
+    lots: Decimal
+    request: dict[str, Any] = field(default_factory=dict)
+    outcome: str = "pending"  # pending | not_sent | accepted | refused | unknown
+    retcode: int | None = None
+    last_error: int | None = None
+    order_ticket: int | None = None
+    detail: str = ""
+    written_at: datetime | None = None
+    sent_at: datetime | None = None
+    answered_at: datetime | None = None
+    reply: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """
+    Everything the ledger knows of one trade's execution.
+
+    Immutable; `advance` returns the next revision. Lots and units are decimals, times UTC, tickets the broker's.
+    """
+
+    execution_id: UUID
+    account: str
+    trade: Trade
+    message: IncomingMessage
+    token: int  # base token, see domain/token.py
+    received_at: datetime
+    state: State = State.RECEIVED
+    revision: int = 1
+    version: int = 0  # of the latest confirmation; 0 = none yet
+    attempts: int = 0  # write-aheads; numbers the tokens
+    sends: int = 0  # of these, how many reached `order_send` or may have
+    round_start: int = 0  # `sends` when the present round began (an operator's replay begins a new one)
+    stale_allowed: bool = False  # an operator replayed it with the age check lifted
+    venue: Venue | None = None
+    broker_symbol: str | None = None
+    contract_size: Decimal | None = None
+    pip_size: Decimal | None = None
+    max_slippage_pips: Decimal | None = None
+    requested_lots: Decimal | None = None
+    first_touch: Decimal | None = None  # of the first validation
+    validated_at: datetime | None = None
+    submitted_at: datetime | None = None
+    accepted_at: datetime | None = None
+    filled_at: datetime | None = None
+    settled_at: datetime | None = None
+    order_ticket: int | None = None
+    position_id: int | None = None
+    deals: tuple[Deal, ...] = ()
+    reason: str | None = None
+    detail: str | None = None
+
+    @property
+    def intended_price(self) -> Decimal | None:
+        """Return RPM's intended price, else the touch of the first validation."""
+        return self.trade.decision.intended_price or self.first_touch
+
+    @property
+    def executed_lots(self) -> Decimal:
+        """Return the sum of the deals, in lots."""
+        return sum((deal.lots for deal in self.deals), Decimal(0))
+
+    @property
+    def fill_price(self) -> Decimal | None:
+        """Return the volume-weighted average price of the deals, exact."""
+        lots = self.executed_lots
+        return sum((d.price * d.lots for d in self.deals), Decimal(0)) / lots if lots else None
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether a confirmation exists and no coroutine drives it any more."""
+        return self.state in SETTLED
+
+    def advance(self, to: State, **changes: Any) -> Execution:
+        """Return the next revision in state `to`; raises IllegalTransition for what the table does not allow."""
+        if to not in TRANSITIONS[self.state]:
+            raise IllegalTransition(f"execution {self.execution_id}: {self.state} -> {to} is not a legal transition")
+        return replace(self, state=to, revision=self.revision + 1, **changes)
+
+    def amend(self, **changes: Any) -> Execution:
+        """Return the next revision in the same state (more deals, a ticket learnt)."""
+        return replace(self, revision=self.revision + 1, **changes)

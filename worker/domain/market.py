@@ -1,0 +1,206 @@
+"""What is asked of a terminal and what it answers: plain values, the same for every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+
+from worker.domain.instrument import Instrument, VolumePolicy
+from worker.domain.trade import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the terminal could send an order now, and where it would go."""
+
+    connected: bool
+    trade_allowed: bool  # the terminal's own switch, the API switch and the account's switches together
+    login: int
+    server: str
+    venue_mode: str  # simulated | demo | live
+    account_mode: str  # netting | hedging
+    margin_free: Decimal
+    problem: str | None = None  # why nothing can be sent now, in words; None when all is well
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The best prices of one symbol; `time` is UTC, None while the server's clock offset is not yet known."""
+
+    bid: Decimal
+    ask: Decimal
+    time: datetime | None
+
+    def touch(self, direction: Direction) -> Decimal:
+        """Return the price at which an order in this direction would trade: ask to buy, bid to sell."""
+        return self.ask if direction is Direction.LONG else self.bid
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteRequest:
+    """One coarse question about one trade: instrument, prices, margin and health in a single call."""
+
+    symbol: str
+    direction: Direction
+    units: Decimal
+    volume_policy: VolumePolicy
+    max_volume_shortfall: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What the terminal says of a symbol; `None` where it said nothing."""
+
+    health: Health
+    instrument: Instrument | None
+    tick: Tick | None
+    margin_required: Decimal | None  # None also when the units have no executable volume
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """One market order. The session reads a fresh touch itself, right before sending."""
+
+    symbol: str
+    direction: Direction
+    lots: Decimal
+    magic: int
+    comment: str
+    worst_price: Decimal  # first validation's touch plus MAX_SLIPPAGE_PIPS against us: beyond it nothing is sent
+    send_before: datetime  # UTC; later than this nothing is sent
+    send_before_monotonic: float  # the same instant on this machine's monotonic clock, in seconds
+    login: int
+    server: str
+
+
+class SendStatus(StrEnum):
+    """How far an order got."""
+
+    NOT_SENT = "not_sent"  # proved: `order_send` was not called, or refused its arguments
+    ANSWERED = "answered"  # `order_send` returned a result
+    NO_ANSWER = "no_answer"  # the request may have left, nothing usable came back
+
+
+class NotSentReason(StrEnum):
+    """Why an order was not handed to the terminal."""
+
+    PRICE_MOVED = "price_moved"
+    NO_PRICE = "no_price"
+    TERMINAL = "terminal"  # disconnected, logged out, trading not allowed, no session
+    WRONG_ACCOUNT = "wrong_account"
+    DEADLINE = "deadline"
+    CHECK_FAILED = "check_failed"  # `order_check` refused; its code is in `retcode`
+    INVALID_REQUEST = "invalid_request"  # the package refused an argument
+
+
+@dataclass(frozen=True, slots=True)
+class SendReport:
+    """What is known after trying to send; everything raw goes to the audit trail."""
+
+    status: SendStatus
+    reason: NotSentReason | None = None
+    retcode: int | None = None
+    last_error: int | None = None
+    order_ticket: int = 0
+    deal_ticket: int = 0
+    detail: str = ""
+    request: Mapping[str, object] = field(default_factory=dict)  # as handed to `order_send`, JSON values
+    reply: Mapping[str, object] | None = None
+    sent_at: datetime | None = None  # right before `order_send`
+    answered_at: datetime | None = None
+
+
+class OrderState(IntEnum):
+    """ORDER_STATE_*."""
+
+    STARTED = 0
+    PLACED = 1
+    CANCELED = 2
+    PARTIAL = 3
+    FILLED = 4
+    REJECTED = 5
+    EXPIRED = 6
+    REQUEST_ADD = 7
+    REQUEST_MODIFY = 8
+    REQUEST_CANCEL = 9
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOrder:
+    """An order as the terminal shows it, open or in history. Volumes in lots."""
+
+    ticket: int
+    magic: int
+    symbol: str
+    state: int
+    volume_initial: Decimal
+    volume_current: Decimal
+    position_id: int
+    comment: str
+    historical: bool
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether nothing more can happen to it (but for a late deal)."""
+        ended = {OrderState.CANCELED, OrderState.FILLED, OrderState.REJECTED, OrderState.EXPIRED}
+        return self.historical and self.state in ended
+
+    @property
+    def executed(self) -> Decimal:
+        """Return the lots that the order says were executed; its deals say at what price."""
+        return self.volume_initial - self.volume_current
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerDeal:
+    """One execution. Volume in lots, `time` in UTC, money in the account's currency."""
+
+    ticket: int
+    order: int
+    magic: int
+    position_id: int
+    symbol: str
+    volume: Decimal
+    price: Decimal
+    commission: Decimal
+    fee: Decimal
+    time: datetime
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class PollRequest:
+    """
+    One look for all orders: what is open, what ended and what was dealt since, in these namespaces.
+
+    The session reports each change once; `since` (UTC) bounds how far back it must look.
+    """
+
+    since: datetime
+    namespaces: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """The news since the last poll. `readable` is False when any look-up failed: absence proves nothing then."""
+
+    health: Health | None
+    readable: bool
+    orders: tuple[BrokerOrder, ...] = ()
+    deals: tuple[BrokerDeal, ...] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReport:
+    """What the terminal answered to a cancel; the order's history decides, not this."""
+
+    retcode: int | None
+    last_error: int | None
+    detail: str
+    request: Mapping[str, object] = field(default_factory=dict)
+    reply: Mapping[str, object] | None = None

@@ -1,0 +1,31 @@
+"""Slippage: how far the fill is from the intended price, in pips of the instrument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from worker.domain.trade import Direction
+
+_PRECISION = Decimal("0.0001")  # pips; a hundred times finer than the finest quote
+
+
+@dataclass(frozen=True, slots=True)
+class Slippage:
+    """`pips` is absolute; `adverse_pips` is signed, positive is worse for us; `exceeded` compares with the limit."""
+
+    pips: Decimal
+    adverse_pips: Decimal
+    exceeded: bool
+
+
+def adverse_pips(direction: Direction, intended: Decimal, actual: Decimal, pip: Decimal) -> Decimal:
+    """Return the signed distance in pips: paying more, or selling for less, is positive."""
+    return (actual - intended) * int(direction) / pip
+
+
+def measure(direction: Direction, intended: Decimal, fill: Decimal, pip: Decimal, limit: Decimal) -> Slippage:
+    """Measure a fill (volume-weighted price) against the intended price; `pip` in price, `limit` in pips."""
+    exact = adverse_pips(direction, intended, fill, pip)
+    shown = exact.quantize(_PRECISION)
+    return Slippage(abs(shown), shown, exact > limit)

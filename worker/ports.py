@@ -1,0 +1,226 @@
+"""What the pipeline needs of the world: a terminal, a ledger, a clock. Adapters fit these shapes, never the reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+from uuid import UUID
+
+from worker.domain.execution import Attempt, Deal, Execution
+from worker.domain.market import CancelReport, OrderRequest, Poll, PollRequest, Quote, QuoteRequest, SendReport
+from worker.domain.message import IncomingMessage, OutgoingMessage, PublishResult
+from worker.domain.trade import Trade
+
+
+class Clock(Protocol):
+    """Time, so that rules can be tested without waiting."""
+
+    def now(self) -> datetime:
+        """Return the present time, UTC-aware."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds on the machine's monotonic clock, comparable between processes of this machine."""
+        ...
+
+
+class Terminal(Protocol):
+    """A MetaTrader account, reached through one or more terminal sessions."""
+
+    async def quote(self, request: QuoteRequest) -> Quote:
+        """Ask for everything the checks need. Raises TerminalUnavailable."""
+        ...
+
+    async def submit(self, order: OrderRequest) -> SendReport:
+        """Send one order. Never raises for what a terminal does: whatever happened is in the report."""
+        ...
+
+    async def poll(self, request: PollRequest) -> Poll:
+        """Look once for all orders. Raises TerminalUnavailable."""
+        ...
+
+    async def cancel(self, ticket: int, symbol: str) -> CancelReport:
+        """Ask the broker to cancel an order. Raises TerminalUnavailable when the request certainly did not leave."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the audit trail, before it gets its sequence. The payload holds JSON values only."""
+
+    kind: str
+    payload: Mapping[str, Any]
+    execution_id: UUID | None = None
+    actor: str = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The head of an account's audit chain: the sequence of its last event and that event's hash, in hex."""
+
+    sequence: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationDraft:
+    """A confirmation that lacks only its audit anchor, which is known when it is committed."""
+
+    execution_id: UUID
+    version: int
+    status: str
+    final: bool
+    account: str
+    symbol: str | None
+    routing_key: str
+    correlation_id: str | None
+    render: Callable[[Anchor], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A valid trade at the door. `execution_id` is used when it turns out to be new."""
+
+    execution_id: UUID
+    account: str
+    message: IncomingMessage
+    trade: Trade
+    received_at: datetime
+
+
+class Admittance(StrEnum):
+    """What the ledger found when a trade came in."""
+
+    NEW = "new"
+    REPEAT = "repeat"  # known, same decision: its confirmation was queued again if there is one
+    REOPENED = "reopened"  # an operator's replay of an execution that ended `error`, proved not executed
+    CONFLICT = "conflict"  # known with another decision: nothing was written
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The ledger's answer to an arrival, with the execution as it stands."""
+
+    admittance: Admittance
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    One step of an execution, written in one transaction or not at all.
+
+    `after` must be the next revision of what the ledger holds. `writes_ahead_a_send` makes it fail with
+    HaltedAtCommit when the account is halted.
+    """
+
+    after: Execution
+    events: tuple[Event, ...] = ()
+    attempt: Attempt | None = None  # inserted or updated by its number
+    deals: tuple[Deal, ...] = ()  # new ones; a deal id that is already there is left alone
+    confirmation: ConfirmationDraft | None = None
+    dead_letter: OutgoingMessage | None = None
+    writes_ahead_a_send: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedMessage:
+    """A message that becomes a dead letter without ever being a trade of its own."""
+
+    execution_id: UUID
+    account: str
+    message: IncomingMessage
+    reason: str
+    detail: str
+    dead_letter: OutgoingMessage | None  # None when the message already is a dead letter
+    confirmation: ConfirmationDraft | None  # None when the sender cannot be told
+
+
+class Ledger(Protocol):
+    """The truth. Every write is atomic, fenced by the lease's epoch, and answered only when its outcome is known."""
+
+    @property
+    def halt(self) -> str | None:
+        """Return the operator's halt of this account in words, as last seen; None when trading is on."""
+        ...
+
+    @property
+    def namespaces(self) -> frozenset[int]:
+        """Return all token namespaces of this database, old ones too."""
+        ...
+
+    async def admit(self, arrival: Arrival) -> Admission:
+        """Write a new trade down, or recognise a known one."""
+        ...
+
+    async def refuse(self, refused: RefusedMessage) -> None:
+        """Write a refusal down with its dead letter and confirmation; a redelivery of the same one adds nothing."""
+        ...
+
+    async def record(self, change: Change) -> Execution:
+        """Write one step down; returns the execution as stored. Raises StaleRevision, HaltedAtCommit, LeaseLost."""
+        ...
+
+    async def open_executions(self) -> Sequence[Execution]:
+        """Return every execution of this account that is not settled, in the order of arrival."""
+        ...
+
+    async def find_by_token(self, base_token: int) -> Execution | None:
+        """Return the execution that this base token belongs to, whatever its state."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A message that waits to be published; ids grow in the order of commit within an account."""
+
+    id: int
+    message: OutgoingMessage
+
+
+class Outbox(Protocol):
+    """What the relay needs of the ledger."""
+
+    async def pending(self, limit: int) -> Sequence[OutboxRow]:
+        """Return the oldest unpublished messages, at most `limit` and a bounded number of bytes."""
+        ...
+
+    async def mark(self, results: Mapping[int, PublishResult]) -> None:
+        """Record that these were published (or, for replies, found nobody), so that they do not come again."""
+        ...
+
+    async def wait(self, at_most: float) -> None:
+        """Return when something was committed to the outbox, or after `at_most` seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message taken from a dead-letter queue, as it is stored for the operator."""
+
+    letter_id: UUID
+    source_queue: str
+    account: str | None
+    reason: str
+    detail: str
+    message: IncomingMessage  # as RPM published it, as far as the headers tell
+    headers: Mapping[str, Any] = field(default_factory=dict)  # of the dead letter itself
+    trade_id: str | None = None
+    execution_id: UUID | None = None
+    failed_at: datetime | None = None
+    content_digest: str = ""  # of body and headers: recognises a redelivery of a letter that has no id of its own
+
+
+class DeadLetterDesk(Protocol):
+    """What the ingester of dead letters needs of the ledger."""
+
+    async def take_in(self, letter: DeadLetter, tell: RefusedMessage | None) -> bool:
+        """
+        Store a dead letter once; False when it was there already.
+
+        `tell` is the refusal to confirm to the sender, used only when the ledger knows no trade of that message.
+        """
+        ...

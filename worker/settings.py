@@ -1,0 +1,194 @@
+"""The settings: the only reader of the environment. Every name, default and range is the contract's section 7."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from worker.domain.checks import Limits
+from worker.domain.errors import WrongSetting
+from worker.domain.instrument import VolumePolicy
+
+LEASE_SECONDS = 5.0  # a standby takes over when the renewal counter has stood still this long
+SEND_DEADLINE_SECONDS = 2.0  # a send starts within this time of its write-ahead commit; well below the lease
+KNOWN_PIP_SIZES = {"XAUUSD": Decimal("0.1"), "US500": Decimal("0.1"), "BTCUSD": Decimal(1), "ETHUSD": Decimal(1)}
+
+_ACCOUNT = re.compile(r"[A-Za-z0-9_-]+")
+_Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+_PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+_PositiveDecimal = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
+
+
+class Backend(StrEnum):
+    """Which terminal executes."""
+
+    SIMULATED = "simulated"
+    NATIVE = "native"
+
+
+class AccountMode(StrEnum):
+    """How the broker keeps positions."""
+
+    NETTING = "netting"
+    HEDGING = "hedging"
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class TerminalSession(BaseModel):
+    """One terminal of the account: the path of its program and, where they differ, its own login data."""
+
+    terminal: str | None = None
+    login: int | None = Field(default=None, gt=0)
+    password: SecretStr | None = None
+    server: str | None = None
+    portable: bool = False
+
+
+class Settings(BaseSettings):
+    """All settings. Durations in seconds, slippage in pips, sizes in price; see the README's table."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    account: str = Field(default="main", description="The account's name in queues, routing keys and the ledger.")
+    amqp_url: SecretStr | None = Field(default=None, description="RabbitMQ, amqp:// or amqps://.")
+    postgres_url: SecretStr | None = Field(default=None, description="PostgreSQL, postgresql://.")
+
+    mt5_backend: Backend | None = Field(default=None, description="`simulated` or `native`; `run` has no default.")
+    mt5_terminal: str | None = Field(default=None, description="Path of terminal64.exe.")
+    mt5_login: int | None = Field(default=None, gt=0)
+    mt5_password: SecretStr | None = None
+    mt5_server: str | None = None
+    mt5_sessions: dict[str, TerminalSession] | None = Field(default=None, description="Several terminals, JSON.")
+    mt5_simulated_book: Path | None = Field(default=None, description="File of the simulated broker's book.")
+    account_mode: AccountMode | None = Field(default=None, description="Must match the account for `native`.")
+    symbol_map: dict[str, str] = Field(default_factory=dict, description="RPM's names to the broker's, JSON.")
+
+    max_slippage_pips: _PositiveDecimal = Decimal(10)
+    max_slippage_pips_by_symbol: dict[str, _PositiveDecimal] = Field(default_factory=dict)
+    pip_sizes: dict[str, _PositiveDecimal] = Field(default_factory=dict, description="Pip in price, per symbol, JSON.")
+    min_margin_cushion: Annotated[Decimal, Field(ge=1, allow_inf_nan=False)] = Decimal("1.5")
+    max_trade_age_seconds: _Seconds = 60
+    max_tick_age_seconds: _PositiveSeconds = 30
+    volume_policy: VolumePolicy = VolumePolicy.EXACT
+    max_volume_shortfall: Annotated[Decimal, Field(ge=0, lt=1)] = Decimal("0.01")
+
+    order_timeout_seconds: _PositiveSeconds = 60
+    max_retries: int = Field(default=3, ge=1, le=20, description="Sends in all.")
+    retry_backoff_seconds: _Seconds = 1.0
+    retry_after_proven_absent: bool = True
+    poll_interval_seconds: _PositiveSeconds = 0.5
+    terminal_call_timeout_seconds: _PositiveSeconds = 10
+    unknown_horizon_seconds: _PositiveSeconds = 15
+    max_in_flight: int = Field(default=1000, ge=1, le=100_000)
+    drain_timeout_seconds: _Seconds = 20
+
+    log_format: LogFormat = LogFormat.CONSOLE
+    log_level: str = "INFO"
+    http_port: int = Field(default=0, ge=0, le=65_535)
+
+    @field_validator("account")
+    @classmethod
+    def _account_is_a_name(cls, value: str) -> str:
+        if not _ACCOUNT.fullmatch(value) or len(value) > 64:  # noqa: PLR2004 - leaves room in a routing key of 255 bytes
+            raise ValueError("an account name is made of letters, digits, _ and -, at most 64 of them")
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _level_is_known(cls, value: str) -> str:
+        if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise ValueError("choose DEBUG, INFO, WARNING or ERROR")
+        return value.upper()
+
+    @field_validator("amqp_url", "postgres_url")
+    @classmethod
+    def _url_has_a_scheme(cls, value: SecretStr | None, info: Any) -> SecretStr | None:
+        schemes = {"amqp_url": ("amqp://", "amqps://"), "postgres_url": ("postgresql://", "postgres://")}[
+            info.field_name
+        ]
+        if value is not None and not value.get_secret_value().startswith(schemes):
+            raise ValueError(f"must start with {' or '.join(schemes)}")
+        return value
+
+    @model_validator(mode="after")
+    def _horizon_is_below_the_age(self) -> Self:
+        if 0 < self.max_trade_age_seconds <= self.unknown_horizon_seconds:
+            raise ValueError("UNKNOWN_HORIZON_SECONDS must be below MAX_TRADE_AGE_SECONDS (or that be 0)")
+        return self
+
+    @property
+    def limits(self) -> Limits:
+        """Return the desk's limits as the checks use them."""
+        return Limits(
+            max_slippage_pips=self.max_slippage_pips,
+            max_slippage_pips_by_symbol=self.max_slippage_pips_by_symbol,
+            pip_sizes={**KNOWN_PIP_SIZES, **self.pip_sizes},
+            min_margin_cushion=self.min_margin_cushion,
+            max_trade_age=timedelta(seconds=self.max_trade_age_seconds),
+            max_tick_age=timedelta(seconds=self.max_tick_age_seconds),
+            volume_policy=self.volume_policy,
+            max_volume_shortfall=self.max_volume_shortfall,
+        )
+
+    def broker_symbol(self, symbol: str) -> str:
+        """Return the broker's name of RPM's symbol."""
+        return self.symbol_map.get(symbol, symbol)
+
+    def need_amqp_url(self) -> str:
+        """Return AMQP_URL or say that it is missing."""
+        return self._need("AMQP_URL", self.amqp_url)
+
+    def need_postgres_url(self) -> str:
+        """Return POSTGRES_URL or say that it is missing."""
+        return self._need("POSTGRES_URL", self.postgres_url)
+
+    @staticmethod
+    def _need(name: str, value: SecretStr | None) -> str:
+        if value is None:
+            raise WrongSetting(f"{name}: is not set, and this command needs it")
+        return value.get_secret_value()
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """Read environment and `.env`; raises WrongSetting with one line per mistake and no value that may be secret."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise WrongSetting("\n".join(_lines(error))) from None
+    except ValueError as error:  # pydantic-settings: a JSON setting that is no JSON
+        raise WrongSetting(str(error)) from None
+
+
+def _lines(error: ValidationError) -> list[str]:
+    problems = error.errors(include_url=False, include_input=False)
+    return [f"{_name(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}" for problem in problems]
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location).upper() or "settings"
+
+
+def simulated_book_from_environment() -> Path | None:
+    """Return MT5_SIMULATED_BOOK for programs that use the simulated terminal without the worker."""
+    value = os.environ.get("MT5_SIMULATED_BOOK")
+    return Path(value) if value else None
+
+
+def worker_id() -> str:
+    """Return a name for this process: host and process number."""
+    return f"{socket.gethostname()}:{os.getpid()}"
