@@ -1,0 +1,1 @@
+"""What surrounds the worker: services, images, benchmark, runbooks."""

@@ -1,0 +1,75 @@
+"""Services someone else runs, known by their URLs only."""
+
+import os
+from typing import NoReturn
+from urllib.parse import urlsplit, urlunsplit
+
+from ops.services.answers import amqp_answers, postgres_answers
+from ops.services.errors import NotOurs, ServiceFailed
+from ops.services.isolation import management_answers
+from ops.services.keeper import wait_until
+from ops.services.ways import AMQP_VARIABLE, POSTGRES_VARIABLE
+
+_READY_SECONDS = 10.0
+_MANAGEMENT_PORT = 15672
+
+
+class GivenService:
+    """A service named by an environment variable; used, never stopped."""
+
+    def __init__(self, variable: str) -> None:
+        self.variable = variable
+
+    @property
+    def url(self) -> str:
+        """The URL that was given."""
+        return os.environ[self.variable]
+
+    def answers(self) -> bool:
+        """Tell whether it is ready for clients."""
+        return postgres_answers(self.url)
+
+    def stop(self) -> NoReturn:
+        """Refuse."""
+        raise NotOurs(f"The service in {self.variable} belongs to someone else: it is not stopped or paused here.")
+
+    kill = pause = resume = restart = stop
+
+    def wait_ready(self) -> None:
+        """Wait until clients are served.
+
+        Raises:
+            ServiceFailed: it does not answer.
+
+        """
+        if not wait_until(self.answers, _READY_SECONDS):
+            raise ServiceFailed(f"The service in {self.variable} does not answer: is it up, is the URL right?", "")
+
+    def end(self) -> None:
+        """Leave it as it is."""
+
+
+class GivenPostgres(GivenService):
+    """The PostgreSQL of TEST_POSTGRES_URL."""
+
+    def __init__(self) -> None:
+        super().__init__(POSTGRES_VARIABLE)
+
+
+class GivenRabbitMQ(GivenService):
+    """The RabbitMQ of TEST_AMQP_URL."""
+
+    def __init__(self) -> None:
+        super().__init__(AMQP_VARIABLE)
+
+    def answers(self) -> bool:
+        """Tell whether it begins AMQP connections."""
+        return amqp_answers(self.url)
+
+    @property
+    def management_url(self) -> str | None:
+        """The management interface on its usual port of the same host, when it answers to the same user."""
+        place = urlsplit(self.url)
+        who = f"{place.username or 'guest'}:{place.password or 'guest'}"
+        url = urlunsplit(("http", f"{who}@{place.hostname}:{_MANAGEMENT_PORT}", "", "", ""))
+        return url if management_answers(url) else None

@@ -1,0 +1,5 @@
+"""What all tests share: the fixture modules, one concern each."""
+
+pytest_plugins = [
+    "tests.fixtures.services",
+]
