@@ -13,11 +13,11 @@ class ServicesError(Exception):
     """A problem with RabbitMQ or PostgreSQL for tests and the demo; its text stands for itself."""
 
 
-class ServicesUnavailable(ServicesError):  # noqa: N818 - named after the state the user meets
+class ServicesUnavailable(ServicesError):
     """None of the ways to get a RabbitMQ and a PostgreSQL is open on this machine."""
 
 
-class ServiceFailed(ServicesError):  # noqa: N818 - named after what happened
+class ServiceFailed(ServicesError):
     """A service ended or stayed silent while we waited for it.
 
     ``log`` holds the last lines it wrote.
@@ -28,5 +28,5 @@ class ServiceFailed(ServicesError):  # noqa: N818 - named after what happened
         self.log = log
 
 
-class NotOurs(ServicesError):  # noqa: N818 - named after the reason of the refusal
+class NotOurs(ServicesError):
     """The service was given by its address only: this program must not stop or pause it."""

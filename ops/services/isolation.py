@@ -30,7 +30,7 @@ def drop_database(admin_url: str, name: str) -> None:
 
 def _run_sql(url: str, statement: str, name: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))  # type: ignore[arg-type]
+        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
 def management_answers(management_url: str) -> bool:

@@ -22,7 +22,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _FAREWELL_SECONDS = 5.0
@@ -128,12 +128,21 @@ def main(folder: Path, farewell: int) -> None:
         for line in sys.stdin:
             order = json.loads(line)
             if "stay" in order:
-                print("{}", flush=True)
-                while True:
-                    signal.pause()
-            print(json.dumps(_answer(order["start"])), flush=True)
+                _reply({})
+                _stay()
+            _reply(_answer(order["start"]))
     finally:
         _end(folder, farewell)
+
+
+def _stay() -> NoReturn:
+    while True:
+        signal.pause()
+
+
+def _reply(answer: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
 
 
 def _answer(order: dict[str, Any]) -> dict[str, object]:

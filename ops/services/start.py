@@ -15,13 +15,14 @@ from ops.services.service import Services
 from ops.services.ways import ThisMachine, Way, choose
 
 
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+def say(sentence: str) -> None:
+    """Tell the person at the terminal, beside whatever the command itself prints."""
+    sys.stderr.write(f"{sentence}\n")
 
 
 @contextmanager
 def start_services(
-    way: Way | None = None, *, without: Collection[Way] = (), say: Callable[[str], None] = _say
+    way: Way | None = None, *, without: Collection[Way] = (), say: Callable[[str], None] = say
 ) -> Iterator[Services]:
     """Start services, and end them when the block is left; should this program be killed, they end too.
 
@@ -37,7 +38,7 @@ def start_services(
         services.end()
 
 
-def open_services(way: Way, say: Callable[[str], None] = _say) -> Services:
+def open_services(way: Way, say: Callable[[str], None] = say) -> Services:
     """Start services that the caller ends; see start_services."""
     if way is Way.GIVEN:
         return _given()
@@ -58,10 +59,11 @@ def private_services() -> Services:
     found = find_binaries()
     if found.rabbitmq is None or found.postgres is None:
         raise ServicesUnavailable(f"Still not installed: {', '.join(found.missing_packages)}.")
-    services = Services(Way.LOCAL, PrivateRabbitMQ(found.rabbitmq), PrivatePostgres(found.postgres))
-    with ThreadPoolExecutor() as pool:
-        starts = [pool.submit(service.start) for service in (services.rabbitmq, services.postgres)]
+    rabbitmq, postgres = PrivateRabbitMQ(found.rabbitmq), PrivatePostgres(found.postgres)
+    services = Services(Way.LOCAL, rabbitmq, postgres)
     try:
+        with ThreadPoolExecutor() as pool:
+            starts = [pool.submit(rabbitmq.start), pool.submit(postgres.start)]
         for start in starts:
             start.result()
     except BaseException:

@@ -1,7 +1,6 @@
 """The processes of one private service, seen from the program that owns them."""
 
 import json
-import os
 import signal
 import subprocess
 import sys

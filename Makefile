@@ -1,0 +1,57 @@
+# Every target works from a bare checkout. `make help` lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+READY := .venv/.ready
+# Branch coverage in percent below which `make test` fails.
+COVERAGE ?= 90
+# Test processes side by side, each with a RabbitMQ and a PostgreSQL of its own.
+WORKERS ?= 2
+
+.PHONY: help setup demo test check bench chaos format lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv/ with all dependencies and .venv/bin/mt5-worker
+	@:
+
+$(READY): pyproject.toml requirements.lock ops/setup.sh
+	@ops/setup.sh
+
+demo: setup ## Trade on the simulated terminal over a real RabbitMQ and PostgreSQL, and show the confirmations
+	@$(BIN)/mt5-worker demo
+
+test: setup ## Run the whole test suite (without the long fault runs) on a real RabbitMQ and PostgreSQL
+	@$(BIN)/python -m ops.services
+	@$(BIN)/python -m pytest -m "not chaos" -n $(WORKERS) --dist loadfile \
+		--cov --cov-report=term --cov-fail-under=$(COVERAGE)
+
+check: setup ## Check format, lint, types and import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: setup ## Run the benchmark: python -m ops.bench
+	@$(BIN)/python -m ops.bench
+
+chaos: setup ## Run the long fault tests: pytest -m chaos tests/faults
+	@$(BIN)/python -m pytest -m chaos --timeout 1800 tests/faults; code=$$?; \
+	if [ $$code -eq 5 ]; then echo "No test in tests/faults is marked 'chaos': nothing was run." >&2; fi; exit $$code
+
+format: setup ## Format the code and apply the safe fixes of the linter
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo "'make lock' needs uv: pip install uv" >&2; exit 1; }
+	@uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
+		--no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
+
+clean: ## Remove everything the other targets made
+	@if [ -e .services/state.json ]; then $(BIN)/mt5-worker services down; fi
+	@rm -rf .venv .services .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \
+		build dist ./*.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
