@@ -164,6 +164,8 @@ class Execution:
     validated_at: datetime | None = None
     submitted_at: datetime | None = None
     accepted_at: datetime | None = None
+    cancelled_at: datetime | None = None  # when we first decided to cancel
+    cancel_asked_at: datetime | None = None  # when the broker was last asked to
     filled_at: datetime | None = None
     settled_at: datetime | None = None
     order_ticket: int | None = None

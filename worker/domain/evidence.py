@@ -1,0 +1,95 @@
+"""What the broker's records say of one trade, and what follows from it. Deals decide; an order's own end closes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from worker.domain.execution import Deal, Execution, State
+from worker.domain.market import BrokerDeal, BrokerOrder, OrderState
+
+
+@dataclass(slots=True)
+class Evidence:
+    """All sightings of one trade's orders and deals, by ticket: seeing one twice, or out of order, changes nothing."""
+
+    orders: dict[int, BrokerOrder] = field(default_factory=dict)
+    deals: dict[int, BrokerDeal] = field(default_factory=dict)
+
+    def add_order(self, order: BrokerOrder) -> None:
+        """Keep the newest sighting; an order that is over stays over."""
+        known = self.orders.get(order.ticket)
+        if known is None or not known.is_over:
+            self.orders[order.ticket] = order
+
+    def add_deal(self, deal: BrokerDeal) -> None:
+        """Keep a deal."""
+        self.deals[deal.ticket] = deal
+
+    def order(self, ticket: int | None) -> BrokerOrder | None:
+        """Return the order with that ticket; without a ticket, the only one that carries the trade's token."""
+        if ticket is not None:
+            return self.orders.get(ticket)
+        return next(iter(self.orders.values()), None)
+
+    def new_deals(self, execution: Execution) -> tuple[Deal, ...]:
+        """Return the deals that the execution does not have yet, oldest first."""
+        known = {deal.deal_id for deal in execution.deals}
+        unseen = [deal for deal in self.deals.values() if deal.ticket not in known]
+        return tuple(_attributed(deal, execution) for deal in sorted(unseen, key=lambda d: (d.time, d.ticket)))
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """The end of an order: the final state with its reason, None where everything asked for was executed."""
+
+    state: State
+    reason: str | None = None
+    detail: str | None = None
+
+
+def conclude(execution: Execution, order: BrokerOrder | None) -> Conclusion | None:
+    """
+    Tell how an execution ends, given its deals so far and its order; None while it is not over.
+
+    An order that is over but whose deals have not all appeared is not over for us: the deals carry the prices.
+    """
+    requested, executed = execution.requested_lots or Decimal(0), execution.executed_lots
+    if executed >= requested > 0:
+        return Conclusion(State.FILLED)
+    if order is None or not order.is_over or executed < _claimed(order):
+        return None
+    if executed > 0:
+        return Conclusion(State.PARTIALLY_FILLED)
+    return _nothing_executed(execution, order)
+
+
+def _claimed(order: BrokerOrder) -> Decimal:
+    return order.volume_initial if order.state == OrderState.FILLED else order.executed
+
+
+def _nothing_executed(execution: Execution, order: BrokerOrder) -> Conclusion:
+    state = OrderState(order.state).name.lower()
+    if order.state == OrderState.REJECTED:
+        detail = f"the broker accepted order {order.ticket} and then rejected it"
+        return Conclusion(State.REJECTED, "broker_rejection", detail)
+    if execution.state is State.CANCELLING:
+        detail = f"order {order.ticket} was not filled in time; we cancelled it and nothing was executed"
+        return Conclusion(State.EXPIRED, "order_timeout", detail)
+    detail = f"order {order.ticket} is {state} at the broker; we had not asked for it"
+    return Conclusion(State.CANCELLED, "broker_cancelled", detail)
+
+
+def _attributed(deal: BrokerDeal, execution: Execution) -> Deal:
+    return Deal(
+        deal_id=deal.ticket,
+        order_id=deal.order,
+        magic=deal.magic,
+        position_id=deal.position_id,
+        lots=deal.volume,
+        units=deal.volume * (execution.contract_size or Decimal(1)),
+        price=deal.price,
+        commission=deal.commission,
+        fee=deal.fee,
+        time=deal.time,
+    )
