@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -164,8 +164,12 @@ class Ledger(Protocol):
         """Write one step down; returns the execution as stored. Raises StaleRevision, HaltedAtCommit, LeaseLost."""
         ...
 
-    async def open_executions(self) -> Sequence[Execution]:
-        """Return every execution of this account that is not settled, in the order of arrival."""
+    async def open_executions(self, besides: Collection[UUID] = ()) -> Sequence[Execution]:
+        """Return the executions of this account that are not settled, but for those, in the order of arrival."""
+        ...
+
+    async def unrecorded(self, deal_ids: Sequence[int]) -> frozenset[int]:
+        """Return which of these broker deals the ledger does not have, whatever their execution's state."""
         ...
 
     async def find_by_token(self, base_token: int) -> Execution | None:
