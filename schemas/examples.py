@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 _SENT_AT = datetime(2026, 3, 2, 9, 30, 0, 412_000, tzinfo=UTC)

@@ -162,9 +162,7 @@ Number = Annotated[Decimal, PlainValidator(_number), WithJsonSchema(_NUMBER)]
 PositiveNumber = Annotated[
     Decimal, PlainValidator(_positive), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
 ]
-NonNegativeNumber = Annotated[
-    Decimal, PlainValidator(_non_negative), WithJsonSchema({"type": "number", "minimum": 0})
-]
+NonNegativeNumber = Annotated[Decimal, PlainValidator(_non_negative), WithJsonSchema({"type": "number", "minimum": 0})]
 Direction = Annotated[Literal[1, -1], PlainValidator(_direction), WithJsonSchema({"enum": [1, -1]})]
 NumberOrFlag = Annotated[
     Decimal | bool, PlainValidator(_number_or_flag), WithJsonSchema({"type": ["number", "boolean"]})
@@ -180,9 +178,7 @@ NumbersAndTexts = Annotated[
     PlainValidator(_numbers_and_texts),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": ["number", "string"]}}),
 ]
-Texts = Annotated[
-    list[str], PlainValidator(_texts), WithJsonSchema({"type": "array", "items": {"type": "string"}})
-]
+Texts = Annotated[list[str], PlainValidator(_texts), WithJsonSchema({"type": "array", "items": {"type": "string"}})]
 Symbol = Annotated[
     str,
     PlainValidator(_symbol),
@@ -200,12 +196,8 @@ OrderId = Annotated[
     PlainValidator(_order_id),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_ORDER_ID_BYTES}),
 ]
-UtcTimestamp = Annotated[
-    datetime, PlainValidator(_utc), WithJsonSchema({"type": "string", "pattern": _TIMESTAMP})
-]
+UtcTimestamp = Annotated[datetime, PlainValidator(_utc), WithJsonSchema({"type": "string", "pattern": _TIMESTAMP})]
 """As RPM writes it: text, and UTC when it says no offset. Digits beyond microseconds are cut."""
 
-Moment = Annotated[
-    datetime, PlainValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
-]
+Moment = Annotated[datetime, PlainValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 """A time of ours: a zone-aware datetime, or its text."""

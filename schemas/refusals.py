@@ -36,7 +36,7 @@ class DeadLetterReason(StrEnum):
     EXPIRED = "expired"
 
 
-class RefusedMessage(Exception):  # noqa: N818 - a refusal is an answer to the sender, not an error of ours
+class RefusedMessage(Exception):
     """A message that is not executed. `detail` is a sentence for the person who reads the dead letter."""
 
     def __init__(self, reason: DeadLetterReason, detail: str) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.fields import Direction, OrderId, PositiveNumber, Symbol
 from schemas.instructions import unsupported_instruction
+from schemas.problems import SchemaInvalid, schema_invalid
 from schemas.refusals import DeadLetterReason, RefusedMessage, quoted
 from schemas.rpm_models import (
     ApprovedTrade,
@@ -40,23 +40,8 @@ __all__ = [
     "unsupported_instruction",
 ]
 
-MAX_PROBLEMS_TOLD = 10
-
 _KNOWN_VERSIONS = {"1", "1.0"}
-_EXPECTED = {
-    "bool_type": "must be true or false",
-    "dict_type": "must be an object",
-    "model_type": "must be an object",
-    "string_type": "must be a text",
-}
 _T = TypeVar("_T")
-
-
-class SchemaInvalid(RefusedMessage):
-    """JSON, but not what RPM writes."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(DeadLetterReason.SCHEMA_INVALID, detail)
 
 
 class UnsupportedInstruction(RefusedMessage):
@@ -88,30 +73,12 @@ def read_rpm_output(value: JsonValue) -> RPMOutput:
     try:
         return RPMOutput.model_validate(value)
     except ValidationError as error:
-        raise SchemaInvalid(_problems(error)) from None
+        raise schema_invalid(error) from None
 
 
 def _refuse_other_version(version: JsonValue) -> None:
     if version is not None and str(version) not in _KNOWN_VERSIONS:
         raise UnsupportedVersion(f'schema_version is {quoted(version)}, but only "1.0" can be read')
-
-
-def _problems(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_context=False)
-    told = [_problem(".".join(map(str, one["loc"])), one) for one in problems[:MAX_PROBLEMS_TOLD]]
-    untold = len(problems) - len(told)
-    return "; ".join(told) + (f"; and {untold} more" if untold else "")
-
-
-def _problem(path: str, problem: Mapping[str, Any]) -> str:
-    match problem["type"]:
-        case "missing":
-            return f"{path} is missing"
-        case "missing_part" | "contradiction" | "wrong_item":
-            return f"{path} {problem['msg']}"
-        case kind:
-            expected = _EXPECTED.get(kind) or problem["msg"].replace("Input should", "must")
-            return f"{path} is {quoted(problem['input'])}, but {expected}"
 
 
 @dataclass(frozen=True, slots=True)

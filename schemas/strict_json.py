@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import NoReturn, TypeAlias
 
@@ -119,9 +120,8 @@ def _unique(members: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     unique = dict(members)
     if len(unique) == len(members):
         return unique
-    seen: set[str] = set()
-    twice = next(key for key, _ in members if key in seen or seen.add(key))
-    raise MalformedJson(f"the key {quoted(twice)} stands twice in one object")
+    key, _ = Counter(key for key, _ in members).most_common(1)[0]
+    raise MalformedJson(f"the key {quoted(key)} stands more than once in one object")
 
 
 def _integer(literal: str) -> int:

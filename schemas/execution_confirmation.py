@@ -1,0 +1,288 @@
+"""
+What the worker tells the world about a trade.
+
+Numbers leave as JSON numbers in plain notation with the digits they have; nothing passes through a float. Times leave
+in UTC with microseconds and `Z`. The same confirmation always gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from json.encoder import encode_basestring
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from schemas import strict_json
+from schemas.fields import Direction, Moment, NonNegativeNumber, Number, PositiveNumber, Symbol, is_symbol
+from schemas.problems import schema_invalid
+
+CONTENT_TYPE = "application/json"
+MESSAGE_TYPE = "ExecutionConfirmation"
+MAX_ACCOUNT_CHARACTERS = 100
+"""With the longest status (16) and symbol (29 units, 87 bytes) a routing key stays below AMQP's 255 bytes."""
+
+_ACCOUNT = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_ACCOUNT_CHARACTERS}}}")
+_UNREADABLE = "_"
+_LITERALS = {None: "null", True: "true", False: "false"}
+
+
+class ConfirmationStatus(StrEnum):
+    """How the trade ended."""
+
+    FILLED = "filled"
+    PARTIALLY_FILLED = "partially_filled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+    UNRESOLVED = "unresolved"
+
+
+class RejectionReason(StrEnum):
+    """Why it did not end filled."""
+
+    RPM_REJECTED = "rpm_rejected"
+    TRADING_HALTED = "trading_halted"
+    UNKNOWN_SYMBOL = "unknown_symbol"
+    SYMBOL_NOT_TRADABLE = "symbol_not_tradable"
+    MARKET_CLOSED = "market_closed"
+    STALE_TICK = "stale_tick"
+    NO_MARKET_DATA = "no_market_data"
+    INVALID_MARKET_DATA = "invalid_market_data"
+    SPREAD_TOO_WIDE = "spread_too_wide"
+    PRICE_MOVED = "price_moved"
+    VOLUME_NOT_REPRESENTABLE = "volume_not_representable"
+    VOLUME_OUT_OF_RANGE = "volume_out_of_range"
+    MARGIN_INSUFFICIENT = "margin_insufficient"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    BROKER_REJECTION = "broker_rejection"
+    # The message was refused, and is a dead letter too.
+    MALFORMED_JSON = "malformed_json"
+    SCHEMA_INVALID = "schema_invalid"
+    UNSUPPORTED_INSTRUCTION = "unsupported_instruction"
+    UNSUPPORTED_VERSION = "unsupported_version"
+    IDENTITY_CONFLICT = "identity_conflict"
+    ACCOUNT_MISMATCH = "account_mismatch"
+    UNKNOWN_ACCOUNT = "unknown_account"
+    MESSAGE_TOO_LARGE = "message_too_large"
+    INTERNAL_ERROR = "internal_error"
+    DELIVERY_LIMIT = "delivery_limit"
+    MESSAGE_EXPIRED = "expired"
+    # The trade was too old, or the order was not filled in time.
+    APPROVAL_EXPIRED = "approval_expired"
+    TERMINAL_UNAVAILABLE = "terminal_unavailable"
+    ORDER_TIMEOUT = "order_timeout"
+    # One reason for each of the other endings.
+    BROKER_CANCELLED = "broker_cancelled"
+    NETWORK_ERROR = "network_error"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+
+
+_OTHER_ENDINGS = {
+    ConfirmationStatus.EXPIRED: {
+        RejectionReason.APPROVAL_EXPIRED,
+        RejectionReason.TERMINAL_UNAVAILABLE,
+        RejectionReason.ORDER_TIMEOUT,
+    },
+    ConfirmationStatus.CANCELLED: {RejectionReason.BROKER_CANCELLED},
+    ConfirmationStatus.ERROR: {RejectionReason.NETWORK_ERROR},
+    ConfirmationStatus.UNRESOLVED: {RejectionReason.OUTCOME_UNKNOWN},
+}
+
+REASONS_OF_STATUS: dict[ConfirmationStatus, frozenset[RejectionReason]] = {
+    ConfirmationStatus.FILLED: frozenset(),
+    ConfirmationStatus.PARTIALLY_FILLED: frozenset(),
+    ConfirmationStatus.REJECTED: frozenset(set(RejectionReason).difference(*_OTHER_ENDINGS.values())),
+    **{status: frozenset(reasons) for status, reasons in _OTHER_ENDINGS.items()},
+}
+"""The reasons that may stand beside each status; where there are none, the reason is null."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class Venue(_Part):
+    """Where the trade was really done."""
+
+    backend: str
+    """`simulated` or `native`."""
+    server: str | None
+    """The trade server's name; null before the first login."""
+    login: NonNegativeInt | None
+    """The account's number at the broker; null before the first login."""
+    mode: Literal["simulated", "demo", "live"]
+    """Whether real money was moved."""
+
+
+class DealReport(_Part):
+    """One deal at the broker."""
+
+    deal_id: str
+    """The broker's ticket of the deal."""
+    units: PositiveNumber
+    """Units of the base asset."""
+    lots: PositiveNumber
+    """The same size in lots."""
+    price: PositiveNumber
+    """Price in the quote currency."""
+    time: Moment
+    """When it was done, UTC."""
+    commission: Number
+    """In the account's currency; negative is paid by us."""
+    fee: Number
+    """In the account's currency; negative is paid by us."""
+
+
+class AuditAnchor(_Part):
+    """Head of the account's audit chain just before this confirmation's own event."""
+
+    sequence: NonNegativeInt
+    """Number of the event in the account's chain; 0 before the first."""
+    hash: str
+    """Hash of that event."""
+
+
+class ExecutionConfirmation(_Part):
+    """What became of one trade. A later version replaces an earlier one of the same `execution_id`."""
+
+    schema_version: Literal["1.0"] = "1.0"
+    """Version of this schema. Fields may be added within 1.x."""
+    execution_id: str
+    """The worker's name of the execution."""
+    version: PositiveInt
+    """1, 2, ...; the first settled outcome is version 1."""
+    final: bool
+    """False only when unresolved: a later version follows."""
+    trade_id: str | None
+    """Identity of the trade; null when the message was refused before it had one."""
+    rpm_order_id: str | None
+    """RPM's order id; null when RPM gave none."""
+    account: str
+    """The account of the queue that the trade came from."""
+    symbol: Symbol | None
+    """As approved; null when unreadable."""
+    direction: Direction | None
+    """As approved: 1 is long, -1 is short; null when unreadable."""
+    venue: Venue | None
+    """Where it was done; null when the worker knows no broker for the account."""
+    order_id: str | None
+    """The broker's order ticket; null when nothing was sent."""
+    position_id: str | None
+    """The broker's position identifier; null when nothing was executed."""
+    deals: tuple[DealReport, ...] = Field(strict=False)
+    """The broker's deals, in order; empty when nothing was executed."""
+    status: ConfirmationStatus = Field(strict=False)
+    """How it ended."""
+    intended_units: PositiveNumber | None
+    """As approved, in units of the base asset; null when unreadable or rejected by RPM."""
+    executed_units: NonNegativeNumber | None
+    """Executed, in units of the base asset; null while unresolved."""
+    requested_lots: NonNegativeNumber | None
+    """Asked from the broker, in lots; null when nothing was computed."""
+    executed_lots: NonNegativeNumber | None
+    """Executed, in lots; null while unresolved."""
+    intended_price: PositiveNumber | None
+    """RPM's intended price, else the touch at first validation (ask to buy, bid to sell)."""
+    fill_price: PositiveNumber | None
+    """Volume-weighted price of the deals; null when nothing was executed."""
+    slippage_pips: NonNegativeNumber | None
+    """Distance of fill from intended price, in pips."""
+    adverse_slippage_pips: Number | None
+    """The same with its sign, in pips: positive is worse for us."""
+    slippage_exceeded: bool | None
+    """Whether the adverse slippage is above `MAX_SLIPPAGE_PIPS`."""
+    rejection_reason: RejectionReason | None = Field(strict=False)
+    """Why, as a word; null when filled or partially filled."""
+    rejection_details: str | None
+    """Why, as a sentence; null when filled or partially filled."""
+    attempts: NonNegativeInt
+    """How often an order was sent."""
+    received_at: Moment
+    """When the message was taken in, UTC."""
+    validated_at: Moment | None
+    """When the checks before the first send had passed, UTC."""
+    submitted_at: Moment | None
+    """When the last order was sent, UTC."""
+    filled_at: Moment | None
+    """When the last deal was done, UTC."""
+    timestamp: Moment
+    """When this confirmation was made, UTC."""
+    audit: AuditAnchor | None
+    """Anchor in the audit chain; null when the account has none here."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.final == (self.status is ConfirmationStatus.UNRESOLVED):
+            raise PydanticCustomError("contradiction", f"is {self.status} with final={self.final}")
+        allowed = REASONS_OF_STATUS[self.status]
+        if self.rejection_reason not in (allowed or {None}):
+            raise PydanticCustomError("contradiction", f"is {self.status} with the reason {self.rejection_reason}")
+        return self
+
+    @property
+    def message_id(self) -> str:
+        """The AMQP `message_id`: equal on every re-publication, so that subscribers can drop repeats."""
+        return message_id(self.execution_id, self.version)
+
+    @property
+    def routing_key(self) -> str:
+        """The routing key on the exchange `executions`."""
+        return routing_key(self.status, self.account, self.symbol)
+
+    def to_bytes(self) -> bytes:
+        """Return the message body: UTF-8 JSON, fields in the order of this class."""
+        return _written(self).encode()
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> Self:
+        """Read a message body, for subscribers. Raises `MalformedJson`, `MessageTooLarge` or `SchemaInvalid`."""
+        value = strict_json.parse(body)
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            raise schema_invalid(error) from None
+
+
+def message_id(execution_id: str, version: int) -> str:
+    """Return the AMQP `message_id` of a confirmation."""
+    return f"{execution_id}:{version}"
+
+
+def routing_key(status: ConfirmationStatus, account: str, symbol: str | None) -> str:
+    """Return `confirmation.<status>.<account>.<symbol>`, at most 255 bytes; `_` for a part that is unreadable."""
+    account_word = account if _ACCOUNT.fullmatch(account) else _UNREADABLE
+    symbol_words = symbol if is_symbol(symbol) else _UNREADABLE
+    return f"confirmation.{status}.{account_word}.{symbol_words}"
+
+
+def _written(value: object) -> str:
+    match value:
+        case BaseModel():
+            members = (f'"{name}":{_written(part)}' for name, part in value)
+            return f"{{{','.join(members)}}}"
+        case tuple():
+            return f"[{','.join(map(_written, value))}]"
+        case _:
+            return _scalar(value)
+
+
+def _scalar(value: object) -> str:
+    match value:
+        case None | bool():
+            return _LITERALS[value]
+        case str():
+            return encode_basestring(value)
+        case Decimal():
+            return format(value, "f")
+        case int():
+            return str(value)
+        case datetime():
+            return f'"{value.isoformat(timespec="microseconds").removesuffix("+00:00")}Z"'
+        case _:
+            raise TypeError(f"a confirmation has no {type(value).__name__}")
