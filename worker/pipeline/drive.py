@@ -1,0 +1,120 @@
+"""Drives every open execution of the account by exactly one coroutine, and sees to it that none is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from uuid import UUID
+
+import structlog
+
+from worker.domain.errors import LeaseLost, StaleRevision
+from worker.domain.evidence import Evidence
+from worker.domain.execution import Execution, State
+from worker.pipeline.flow import Flow
+from worker.pipeline.settle import Settler
+from worker.pipeline.turns import Turn, Turns
+from worker.ports import Ledger
+
+SWEEP_SECONDS = 1.0
+FAILED_REST_SECONDS = 5.0  # an execution whose coroutine failed is adopted again after this
+
+_log = structlog.get_logger()
+
+
+class Driver:
+    """Starts, counts and adopts executions. Settled ones are left to late evidence."""
+
+    def __init__(self, flow: Flow, ledger: Ledger, settler: Settler, on_change: Callable[[], None]) -> None:
+        self._flow, self._ledger, self._settler = flow, ledger, settler
+        self._on_change = on_change
+        self._turns = Turns()
+        self._driven: dict[UUID, asyncio.Task[None]] = {}
+        self._resting: set[UUID] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many executions are open here."""
+        return len(self._driven)
+
+    def start(self, execution: Execution) -> None:
+        """Drive an execution, unless a coroutine drives it already."""
+        if execution.execution_id in self._driven or execution.is_settled:
+            return
+        turn = self._turns.join(execution.trade.decision.symbol)
+        name = f"execution-{execution.execution_id}"
+        self._driven[execution.execution_id] = asyncio.create_task(self._drive(execution, turn), name=name)
+        self._on_change()
+
+    async def adopt(self) -> int:
+        """Start every open execution of the ledger that nobody drives; returns how many there were."""
+        left_alone = await self._ledger.open_executions(self._driven.keys() | self._resting)
+        for execution in left_alone:
+            self.start(execution)
+        return len(left_alone)
+
+    async def sweep(self) -> None:
+        """Adopt for ever: a coroutine may have failed, an operator may have reopened a trade."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            await self.adopt()
+
+    async def late(self, evidence: Mapping[int, Evidence]) -> None:
+        """Correct settled executions for which a deal has appeared afterwards."""
+        for base_token, seen in evidence.items():
+            if not await self._ledger.unrecorded(list(seen.deals)):
+                continue
+            execution = await self._ledger.find_by_token(base_token)
+            if execution is not None and execution.is_settled and execution.state is not State.UNRESOLVED:
+                await self._correct(execution, seen)
+
+    async def stop(self, within: float) -> None:
+        """Let the open executions go on for at most `within` seconds, then leave them to the ledger."""
+        tasks = set(self._driven.values())
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=within)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _correct(self, execution: Execution, seen: Evidence) -> None:
+        deals = seen.new_deals(execution)
+        if not deals:
+            return
+        _log.error(
+            "late_deal",
+            alert=True,
+            execution_id=str(execution.execution_id),
+            trade_id=execution.trade.identity.trade_id,
+            status=execution.state.value,
+            deals=[deal.deal_id for deal in deals],
+            meaning="the broker executed after the trade had ended; the next version of the confirmation says so",
+        )
+        await self._settler.corrected(execution, deals)
+
+    async def _drive(self, execution: Execution, turn: Turn) -> None:
+        try:
+            with structlog.contextvars.bound_contextvars(
+                execution_id=str(execution.execution_id),
+                trade_id=execution.trade.identity.trade_id,
+                account=execution.account,
+            ):
+                ended = await self._flow.carry_out(execution, turn)
+                _log.info("trade_settled", status=ended.state.value, reason=ended.reason, symbol=ended.broker_symbol)
+        except (LeaseLost, StaleRevision) as error:
+            _log.warning("execution_left", execution_id=str(execution.execution_id), detail=str(error))
+        except Exception:  # noqa: BLE001 - one trade's defect must not end the others; the sweep adopts it again
+            _log.exception(
+                "execution_failed",
+                alert=True,
+                execution_id=str(execution.execution_id),
+                meaning="a defect; nothing is sent again before the ledger was read anew",
+            )
+            self._rest(execution.execution_id)
+        finally:
+            del self._driven[execution.execution_id]
+            self._on_change()
+
+    def _rest(self, execution_id: UUID) -> None:
+        self._resting.add(execution_id)
+        asyncio.get_running_loop().call_later(FAILED_REST_SECONDS, self._resting.discard, execution_id)

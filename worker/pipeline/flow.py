@@ -1,0 +1,68 @@
+"""
+The way of a trade, stage by stage, as the specification has it.
+
+    received -> submitting -> accepted -> (working partial) -> cancelling -> settled
+                    |                                             |
+                    `--------------- unknown -> unresolved -------'
+
+An execution enters wherever the ledger says it stands: a new trade at `received`, a recovered one anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from worker.domain.checks import Refusal
+from worker.domain.execution import AT_BROKER, Execution, State
+from worker.pipeline.monitor import Monitor
+from worker.pipeline.reconcile import Reconciler
+from worker.pipeline.settle import Settler
+from worker.pipeline.submit import Submitter
+from worker.pipeline.turns import Turn
+from worker.pipeline.validate import Validator
+from worker.pipeline.watch import Watch
+
+
+class Flow:
+    """Carries one trade at a time to its end; many run side by side."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the stages, in their order
+        self,
+        validator: Validator,
+        submitter: Submitter,
+        monitor: Monitor,
+        reconciler: Reconciler,
+        settler: Settler,
+        watch: Watch,
+        retry_backoff_seconds: float,
+    ) -> None:
+        self._validator, self._submitter, self._monitor = validator, submitter, monitor
+        self._reconciler, self._settler, self._watch = reconciler, settler, watch
+        self._retry_backoff_seconds = retry_backoff_seconds
+
+    async def carry_out(self, execution: Execution, turn: Turn) -> Execution:
+        """Take an execution from where it stands to where it is settled."""
+        self._watch.register(execution.token)
+        try:
+            async with turn.taken():  # trades of one symbol are sent in the order of their arrival
+                execution = await self._send(execution)
+            if execution.state in AT_BROKER:
+                execution = await self._monitor.follow(execution)
+            if execution.state is State.UNKNOWN:
+                execution = await self._reconciler.unresolved(execution)
+            return execution
+        finally:
+            self._watch.release(execution.token)
+
+    async def _send(self, execution: Execution) -> Execution:
+        """Validate and submit until the broker has the order, or nothing will be sent."""
+        if execution.state is State.SUBMITTING:
+            return await self._reconciler.interrupted(execution)
+        while execution.state is State.RECEIVED:
+            if execution.attempts:
+                await asyncio.sleep(self._retry_backoff_seconds)
+            validated = await self._validator.validate(execution)
+            if isinstance(validated.verdict, Refusal):
+                return await self._settler.refused(validated.execution, validated.verdict)
+            execution = await self._submitter.submit(validated.execution, validated.verdict)
+        return execution

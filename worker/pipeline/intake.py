@@ -1,0 +1,172 @@
+"""Stage 1: a message becomes a trade in the ledger, or a dead letter; only then is it acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import structlog
+
+from schemas import strict_json
+from schemas.canonical import body_digest
+from schemas.refusals import DeadLetterReason
+from schemas.refusals import RefusedMessage as Refusal
+from schemas.rpm_output import RPMOutput, SchemaInvalid, UnsupportedVersion, read_rpm_output
+from worker.domain.errors import LeaseLost, ServiceUnavailable
+from worker.domain.execution import Execution
+from worker.domain.message import IncomingMessage
+from worker.domain.trade import Decision, Direction, IdentityKind, Trade, TradeIdentity
+from worker.pipeline.refusal import Refuser
+from worker.ports import Admittance, Arrival, Clock, Ledger
+
+CLOCK_TOLERANCE = timedelta(seconds=5)  # an approval from further in the future means that a clock is wrong
+
+_log = structlog.get_logger()
+
+
+class Intake:
+    """Takes messages in. When `take` returns, whatever the message was is committed."""
+
+    def __init__(
+        self, ledger: Ledger, clock: Clock, account: str, refuser: Refuser, start: Callable[[Execution], None]
+    ) -> None:
+        self._ledger, self._clock, self._account = ledger, clock, account
+        self._refuser, self._start = refuser, start
+
+    async def take(self, message: IncomingMessage) -> None:
+        """Admit a message as a trade, recognise it, or refuse it. Raises only when the ledger cannot be written."""
+        try:
+            await self._admit(message, read_trade(message, self._account, self._clock.now()))
+        except Refusal as refusal:
+            await self._refuse(message, refusal.reason, refusal.detail)
+        except (LeaseLost, ServiceUnavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever one message breaks, the ones behind it must go on
+            _log.exception("intake_failed", message_id=message.message_id)
+            detail = f"the worker failed on this message: {error}. Nothing was sent. Report it, then replay it."
+            await self._ledger.refuse(self._refuser.refuse(message, "internal_error", detail, error=error))
+
+    async def _admit(self, message: IncomingMessage, trade: Trade) -> None:
+        arrival = Arrival(uuid4(), self._account, message, trade, self._clock.now())
+        admission = await self._ledger.admit(arrival)
+        if admission.admittance is Admittance.CONFLICT:
+            await self._refuse(message, "identity_conflict", _conflict(trade, admission.execution))
+        elif not admission.execution.is_settled:
+            self._start(admission.execution)
+
+    async def _refuse(self, message: IncomingMessage, reason: str, detail: str) -> None:
+        _log.warning("message_refused", reason=reason, detail=detail, message_id=message.message_id)
+        await self._ledger.refuse(self._refuser.refuse(message, reason, detail))
+
+
+def read_trade(message: IncomingMessage, account: str, now: datetime) -> Trade:
+    """Read a message into a trade of this account; raises a `schemas.refusals.RefusedMessage`."""
+    _refuse_other_account(message, account)
+    _refuse_other_encoding(message)
+    value = strict_json.parse(message.body)
+    output = read_rpm_output(value)
+    digest = body_digest(value)
+    decision = _decision(output, account)
+    _refuse_the_future(decision.approved_at, now)
+    return Trade(
+        identity=_identity(output, message, digest),
+        decision=decision,
+        rpm_order_id=output.decision.order_id,
+        body_digest=digest,
+        rpm_rejection=_rejection(output),
+        rpm_halt=_halt(output),
+    )
+
+
+def _refuse_other_account(message: IncomingMessage, account: str) -> None:
+    parts = message.routing_key.split(".")
+    if parts[0] == "approved" and len(parts) > 1 and parts[1] != account:
+        raise AccountMismatch(
+            f"the routing key says account {parts[1]}, the queue is that of account {account}; "
+            f"publish it for one account only"
+        )
+
+
+def _refuse_other_encoding(message: IncomingMessage) -> None:
+    if message.content_encoding not in {None, "", "utf-8", "UTF-8", "identity"}:
+        raise UnsupportedVersion(f"content_encoding {message.content_encoding!r}: send plain UTF-8 JSON")
+
+
+class AccountMismatch(Refusal):
+    """Routing key and queue disagree about the account."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(DeadLetterReason.ACCOUNT_MISMATCH, detail)
+
+
+def _refuse_the_future(approved_at: datetime, now: datetime) -> None:
+    ahead = approved_at - now
+    if ahead > CLOCK_TOLERANCE:
+        _log.error("clock_alert", alert=True, ahead_seconds=ahead.total_seconds())
+        raise SchemaInvalid(
+            f"the approval's timestamp is {ahead.total_seconds():.1f} s in the future: compare RPM's clock and the "
+            f"worker's with a time server"
+        )
+
+
+def _identity(output: RPMOutput, message: IncomingMessage, digest: str) -> TradeIdentity:
+    if output.decision.order_id is not None:
+        return TradeIdentity(IdentityKind.ORDER_ID, output.decision.order_id)
+    if message.message_id:
+        return TradeIdentity(IdentityKind.MESSAGE_ID, message.message_id)
+    return TradeIdentity(IdentityKind.BODY, digest)
+
+
+def _decision(output: RPMOutput, account: str) -> Decision:
+    approved, rejected = output.decision.approved_trade, output.decision.rejected_trade
+    if approved is not None and output.decision.status != "REJECTED":
+        return Decision(
+            account=account,
+            symbol=approved.symbol,
+            direction=Direction(approved.direction),
+            units=approved.position_units,
+            intended_price=approved.intended_price,
+            approved_at=approved.timestamp,
+        )
+    if rejected is None:
+        raise SchemaInvalid("decision.rejected_trade: missing, and the status is REJECTED")
+    return Decision(
+        account=account,
+        symbol=rejected.symbol,
+        direction=Direction(rejected.direction),
+        units=None,
+        intended_price=None,
+        approved_at=rejected.timestamp or output.timestamp,
+    )
+
+
+def _rejection(output: RPMOutput) -> str | None:
+    rejected = output.decision.rejected_trade
+    if output.decision.status != "REJECTED" or rejected is None:
+        return None
+    details = rejected.rejection_details
+    return f"{rejected.rejection_reason} ({details})" if details else rejected.rejection_reason
+
+
+def _halt(output: RPMOutput) -> str | None:
+    state, decision = output.portfolio_state, output.decision
+    if state.trading_halted:
+        return f"RPM's portfolio is halted: {state.halt_reason or 'no reason given'}"
+    if decision.kill_switch_triggered:
+        return f"RPM's kill switch was triggered: {decision.kill_switch_reason or 'no reason given'}"
+    return None
+
+
+def _conflict(trade: Trade, known: Execution) -> str:
+    mine, theirs = trade.decision, known.trade.decision
+    fields = ("account", "symbol", "direction", "units", "intended_price", "approved_at")
+    different = [
+        f"{name} {getattr(mine, name)} instead of {getattr(theirs, name)}"
+        for name in fields
+        if getattr(mine, name) != getattr(theirs, name)
+    ]
+    return (
+        f"trade {known.trade.identity.trade_id} is known since {known.received_at.isoformat()} with another decision: "
+        f"{', '.join(different)}. The first one stands; give a new trade a new order_id or message_id"
+    )

@@ -1,0 +1,150 @@
+"""Stages 2 to 4: the request is written ahead, sent once, and its answer is judged by what it proves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from worker.domain.checks import Measures, Refusal
+from worker.domain.errors import HaltedAtCommit
+from worker.domain.evidence import Conclusion
+from worker.domain.execution import Attempt, Execution, State
+from worker.domain.market import OrderRequest, SendReport
+from worker.domain.outcomes import Judgement, Proof, judge
+from worker.domain.token import MAX_ATTEMPTS, attempt_token, comment_of
+from worker.pipeline.settle import Settler
+from worker.ports import Change, Clock, Event, Ledger, Terminal
+from worker.settings import SEND_DEADLINE_SECONDS, Settings
+
+
+class Submitter:
+    """Makes one attempt. Whatever it returns is already in the ledger."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - one place where these six parts meet
+        self,
+        ledger: Ledger,
+        terminal: Terminal,
+        clock: Clock,
+        settings: Settings,
+        settler: Settler,
+        look_now: Callable[[], None],
+    ) -> None:
+        self._ledger, self._terminal, self._clock, self._settings = ledger, terminal, clock, settings
+        self._settler, self._look_now = settler, look_now
+
+    async def submit(self, validated: Execution, measures: Measures) -> Execution:
+        """Write the attempt ahead, send it, record what its answer proves."""
+        if validated.attempts >= MAX_ATTEMPTS:
+            end = _exhausted(validated, f"all {MAX_ATTEMPTS} attempt numbers are used")
+            return await self._settler.concluded(validated, end)
+        attempt = self._next_attempt(validated, measures)
+        try:
+            written = await self._write_ahead(validated, attempt)
+        except HaltedAtCommit as halted:
+            return await self._settler.refused(validated, Refusal("rejected", "trading_halted", str(halted)))
+        report = await self._terminal.submit(self._order(written, attempt, measures))
+        self._look_now()
+        return await self._judged(written, answered(attempt, report), report, judge(report))
+
+    def _next_attempt(self, execution: Execution, measures: Measures) -> Attempt:
+        number = execution.attempts + 1
+        magic = attempt_token(execution.token, number)
+        return Attempt(number=number, magic=magic, lots=measures.lots, written_at=self._clock.now())
+
+    async def _write_ahead(self, validated: Execution, attempt: Attempt) -> Execution:
+        after = validated.advance(State.SUBMITTING, attempts=attempt.number)
+        payload = {"attempt": attempt.number, "magic": str(attempt.magic), "lots": str(attempt.lots)}
+        event = Event("submitting", payload | _touch(validated), validated.execution_id)
+        return await self._ledger.record(
+            Change(after=after, events=(event,), attempt=attempt, writes_ahead_a_send=True)
+        )
+
+    def _order(self, execution: Execution, attempt: Attempt, measures: Measures) -> OrderRequest:
+        direction = execution.trade.decision.direction
+        first = execution.first_touch or measures.touch
+        venue = execution.venue
+        if venue is None:
+            raise ValueError("a validated execution knows its venue")
+        return OrderRequest(
+            symbol=measures.instrument.symbol,
+            direction=direction,
+            lots=attempt.lots,
+            magic=attempt.magic,
+            comment=comment_of(attempt.magic),
+            worst_price=first + int(direction) * measures.max_slippage_pips * measures.pip,
+            send_before=self._clock.now() + timedelta(seconds=SEND_DEADLINE_SECONDS),
+            send_before_monotonic=self._clock.monotonic() + SEND_DEADLINE_SECONDS,
+            login=venue.login,
+            server=venue.server,
+        )
+
+    async def _judged(
+        self, written: Execution, attempt: Attempt, report: SendReport, judgement: Judgement
+    ) -> Execution:
+        attempt = replace(attempt, detail=judgement.detail, outcome=judgement.proof.value)
+        event = answered_event(written, attempt, report)
+        sends = written.sends if judgement.proof is Proof.WAIT else written.sends + 1
+        tried = replace(written, sends=sends, submitted_at=report.sent_at or written.submitted_at)
+        match judgement.proof:
+            case Proof.ACCEPTED:
+                changes = {"order_ticket": report.order_ticket or None, "accepted_at": self._clock.now()}
+                return await self._record(tried.advance(State.ACCEPTED, **changes), event, attempt)
+            case Proof.AMBIGUOUS:
+                return await self._record(tried.advance(State.UNKNOWN, detail=judgement.detail), event, attempt)
+            case Proof.REFUSED:
+                end = Conclusion(State.REJECTED, judgement.reason, judgement.detail)
+                return await self._settler.concluded(tried, end, attempt=attempt, before=(event,))
+            case Proof.RETRY if sends - written.round_start >= self._settings.max_retries:
+                end = _exhausted(tried, judgement.detail)
+                return await self._settler.concluded(tried, end, attempt=attempt, before=(event,))
+            case _:
+                return await self._record(tried.advance(State.RECEIVED), event, attempt)
+
+    async def _record(self, after: Execution, event: Event, attempt: Attempt) -> Execution:
+        return await self._ledger.record(Change(after=after, events=(event,), attempt=attempt))
+
+
+def _exhausted(execution: Execution, last: str) -> Conclusion:
+    detail = f"{execution.sends} sends, each proved not executed; the last answer: {last}"
+    return Conclusion(State.ERROR, "network_error", detail)
+
+
+def answered(attempt: Attempt, report: SendReport) -> Attempt:
+    """Return the attempt with what the terminal answered."""
+    return replace(
+        attempt,
+        request=dict(report.request),
+        reply=None if report.reply is None else dict(report.reply),
+        retcode=report.retcode,
+        last_error=report.last_error,
+        order_ticket=report.order_ticket or None,
+        sent_at=report.sent_at,
+        answered_at=report.answered_at,
+    )
+
+
+def answered_event(execution: Execution, attempt: Attempt, report: SendReport) -> Event:
+    """Return the audit event with the raw request and reply of the broker."""
+    payload = {
+        "attempt": attempt.number,
+        "status": report.status.value,
+        "not_sent_because": None if report.reason is None else report.reason.value,
+        "proof": attempt.outcome,
+        "retcode": report.retcode,
+        "last_error": report.last_error,
+        "detail": report.detail,
+        "request": dict(report.request),
+        "reply": None if report.reply is None else dict(report.reply),
+        "sent_at": report.sent_at.isoformat() if report.sent_at else None,
+        "answered_at": report.answered_at.isoformat() if report.answered_at else None,
+    }
+    return Event("answered", payload, execution.execution_id)
+
+
+def _touch(validated: Execution) -> dict[str, str | None]:
+    return {
+        "symbol": validated.broker_symbol,
+        "first_touch": None if validated.first_touch is None else str(validated.first_touch),
+        "validated_at": validated.validated_at.isoformat() if validated.validated_at else None,
+    }

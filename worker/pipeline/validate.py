@@ -1,0 +1,120 @@
+"""Stage 2, pre-execution validation: every check against the live market, before every send."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import structlog
+
+from worker.domain import checks
+from worker.domain.checks import Measures, Refusal, Situation
+from worker.domain.errors import TerminalUnavailable
+from worker.domain.execution import Execution, Venue
+from worker.domain.market import Quote, QuoteRequest
+from worker.ports import Clock, Ledger, Terminal
+from worker.settings import Settings
+
+TERMINAL_PATIENCE_SECONDS = 0.25  # between two looks at a terminal that cannot trade now
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """A validation that has run: the execution with what was learnt, and the measures or the refusal."""
+
+    execution: Execution
+    verdict: Measures | Refusal
+
+
+class Validator:
+    """Asks for a quote and runs the checks; waits while the terminal cannot trade, until age ends the wait."""
+
+    def __init__(self, ledger: Ledger, terminal: Terminal, clock: Clock, settings: Settings) -> None:
+        self._ledger, self._terminal, self._clock, self._settings = ledger, terminal, clock, settings
+        self._limits = settings.limits
+        self.waiting: dict[str, str] = {}  # execution id -> why it waits; shown by `status`
+
+    async def validate(self, execution: Execution) -> Validated:
+        """Return what the checks say. Without a terminal it does not return before the trade is too old."""
+        execution = replace(execution, broker_symbol=self._broker_symbol(execution))
+        problem: str | None = None
+        try:
+            while True:
+                refusal = self._before_the_market(execution, problem)
+                if refusal is not None:
+                    return Validated(replace(execution, validated_at=self._clock.now()), refusal)
+                quote, problem = await self._quote(execution)
+                if quote is not None:
+                    return self._at_the_market(execution, quote)
+                self._waits(execution, problem)
+                await asyncio.sleep(TERMINAL_PATIENCE_SECONDS)
+        finally:
+            self.waiting.pop(str(execution.execution_id), None)
+
+    def _before_the_market(self, execution: Execution, problem: str | None) -> Refusal | None:
+        situation = Situation(execution, self._limits, self._clock.now(), self._ledger.halt, problem)
+        return checks.first_refusal(checks.BEFORE_THE_MARKET, situation)
+
+    async def _quote(self, execution: Execution) -> tuple[Quote | None, str | None]:
+        """Return a quote from a terminal that can trade, or the reason why there is none."""
+        decision = execution.trade.decision
+        request = QuoteRequest(
+            symbol=self._broker_symbol(execution),
+            direction=decision.direction,
+            units=decision.units or Decimal(0),
+            volume_policy=self._limits.volume_policy,
+            max_volume_shortfall=self._limits.max_volume_shortfall,
+        )
+        try:
+            quote = await self._terminal.quote(request)
+        except TerminalUnavailable as error:
+            return None, str(error)
+        return (None, quote.health.problem) if quote.health.problem else (quote, None)
+
+    def _at_the_market(self, execution: Execution, quote: Quote) -> Validated:
+        now = self._clock.now()
+        situation = Situation(execution, self._limits, now, self._ledger.halt, quote=quote)
+        refusal = checks.first_refusal(checks.AT_THE_MARKET, situation)
+        learnt = self._learnt(execution, quote)
+        if refusal is not None:
+            return Validated(learnt, refusal)
+        measures = checks.measure(situation)
+        return Validated(_with_measures(learnt, measures), measures)
+
+    def _learnt(self, execution: Execution, quote: Quote) -> Execution:
+        health, direction = quote.health, execution.trade.decision.direction
+        touch = quote.tick.touch(direction) if quote.tick is not None else None
+        return replace(
+            execution,
+            venue=Venue(str(self._settings.mt5_backend), health.server, health.login, health.venue_mode),
+            validated_at=execution.validated_at or self._clock.now(),
+            first_touch=execution.first_touch or touch,
+        )
+
+    def _broker_symbol(self, execution: Execution) -> str:
+        return self._settings.broker_symbol(execution.trade.decision.symbol)
+
+    def _waits(self, execution: Execution, problem: str | None) -> None:
+        key = str(execution.execution_id)
+        if key not in self.waiting:
+            _log.warning(
+                "trade_waits_for_terminal",
+                execution_id=key,
+                trade_id=execution.trade.identity.trade_id,
+                detail=problem,
+                meaning="nothing was sent; it goes on when the terminal can trade, or expires with its approval",
+            )
+        self.waiting[key] = problem or "the terminal cannot trade"
+
+
+def _with_measures(execution: Execution, measures: Measures) -> Execution:
+    return replace(
+        execution,
+        contract_size=measures.instrument.contract_size,
+        pip_size=measures.pip,
+        max_slippage_pips=measures.max_slippage_pips,
+        requested_lots=measures.lots,
+    )

@@ -1,0 +1,118 @@
+"""The watch: one poll of the terminal for all orders, however many are open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+
+import structlog
+
+from worker.domain.errors import TerminalUnavailable
+from worker.domain.evidence import Evidence
+from worker.domain.market import BrokerDeal, BrokerOrder, Poll, PollRequest
+from worker.domain.token import token_in, trade_of
+from worker.ports import Clock, Terminal
+
+RECENT = timedelta(seconds=10)  # a poll looks back this far behind the last one: terminals show events late
+FAR = timedelta(days=1)
+FAR_EVERY_SECONDS = 30.0  # how often a poll looks back a whole day, for what showed up later than that
+
+_log = structlog.get_logger()
+Late = Callable[[Mapping[int, Evidence]], Awaitable[None]]
+
+
+class Sighting:
+    """What has been seen of one trade so far, and a way to wait for more."""
+
+    def __init__(self) -> None:
+        self.evidence = Evidence()
+        self._news = asyncio.Event()
+
+    def tell(self) -> None:
+        """Wake whoever waits."""
+        self._news.set()
+
+    async def news(self, at_most: float) -> None:
+        """Return when something new was seen, or after `at_most` seconds."""
+        try:
+            async with asyncio.timeout(max(at_most, 0)):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        self._news.clear()
+
+
+class Watch:
+    """Polls at once when asked, else every `interval` seconds, and hands each sighting to its trade by token."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        clock: Clock,
+        interval: float,
+        namespaces: Callable[[], frozenset[int]],
+        late: Late,
+    ) -> None:
+        self._terminal, self._clock, self._interval = terminal, clock, interval
+        self._namespaces, self._late = namespaces, late
+        self._sightings: dict[int, Sighting] = {}
+        self._wanted = asyncio.Event()
+        self._last_read: datetime | None = None
+        self._next_far = 0.0
+
+    def register(self, base_token: int) -> Sighting:
+        """Start collecting what is seen of a trade; call it before anything can reach the broker."""
+        return self._sightings.setdefault(base_token, Sighting())
+
+    def release(self, base_token: int) -> None:
+        """Stop collecting: the trade is settled. What shows up from now on is late."""
+        self._sightings.pop(base_token, None)
+
+    def look_now(self) -> None:
+        """Ask for a poll without waiting for the interval."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Poll for ever."""
+        while True:
+            try:
+                await self._look()
+            except TerminalUnavailable as error:
+                _log.debug("poll_failed", detail=str(error))
+            await self._pause()
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(self._interval):
+                await self._wanted.wait()
+        except TimeoutError:
+            return
+
+    async def _look(self) -> None:
+        self._wanted.clear()
+        began, far = self._clock.now(), self._clock.monotonic() >= self._next_far
+        since = began - FAR if far or self._last_read is None else self._last_read - RECENT
+        poll = await self._terminal.poll(PollRequest(since, self._namespaces()))
+        await self._spread(poll)
+        if poll.readable:
+            self._last_read = began
+            if far:
+                self._next_far = self._clock.monotonic() + FAR_EVERY_SECONDS
+
+    async def _spread(self, poll: Poll) -> None:
+        late: dict[int, Evidence] = {}
+        for order in poll.orders:
+            self._evidence(order, late).add_order(order)
+        for deal in poll.deals:
+            self._evidence(deal, late).add_deal(deal)
+        if late:
+            await self._late(late)
+
+    def _evidence(self, seen: BrokerOrder | BrokerDeal, late: dict[int, Evidence]) -> Evidence:
+        base = trade_of(seen.magic or token_in(seen.comment) or 0)
+        sighting = self._sightings.get(base)
+        if sighting is None:
+            return late.setdefault(base, Evidence())
+        sighting.tell()
+        return sighting.evidence
