@@ -4,15 +4,17 @@ import sys
 
 from ops.services.binaries import find_binaries
 from ops.services.errors import ServicesError
+from ops.services.machine import ThisMachine
 from ops.services.packages import install
 from ops.services.start import say
-from ops.services.ways import ThisMachine, Way, choose
+from ops.services.testcontainers import Testcontainers
+from ops.services.ways import Way, choose
 
 
 def main() -> int:
     """Return the exit code: 0, or 3 when no way leads to services."""
     try:
-        way = choose(ThisMachine())
+        way = choose(ThisMachine(Testcontainers()))
         if way is Way.INSTALL:
             install(find_binaries().missing_packages, say)
     except ServicesError as error:

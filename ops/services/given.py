@@ -1,6 +1,8 @@
 """Services someone else runs, known by their URLs only."""
 
 import os
+from collections.abc import Callable
+from functools import cached_property
 from typing import NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
@@ -8,7 +10,8 @@ from ops.services.answers import amqp_answers, postgres_answers
 from ops.services.errors import NotOurs, ServiceFailed
 from ops.services.isolation import management_answers
 from ops.services.keeper import wait_until
-from ops.services.ways import AMQP_VARIABLE, POSTGRES_VARIABLE
+from ops.services.service import Services
+from ops.services.ways import AMQP_VARIABLE, POSTGRES_VARIABLE, Way
 
 _READY_SECONDS = 10.0
 _MANAGEMENT_PORT = 15672
@@ -66,10 +69,22 @@ class GivenRabbitMQ(GivenService):
         """Tell whether it begins AMQP connections."""
         return amqp_answers(self.url)
 
-    @property
+    @cached_property
     def management_url(self) -> str | None:
         """The management interface on its usual port of the same host, when it answers to the same user."""
         place = urlsplit(self.url)
         who = f"{place.username or 'guest'}:{place.password or 'guest'}"
         url = urlunsplit(("http", f"{who}@{place.hostname}:{_MANAGEMENT_PORT}", "", "", ""))
         return url if management_answers(url) else None
+
+
+def given_services(say: Callable[[str], None]) -> Services:
+    """Return the services named in the environment, once they answer."""
+    services = Services(Way.GIVEN, GivenRabbitMQ(), GivenPostgres())
+    services.wait_ready()
+    if services.rabbitmq.management_url is None:
+        say(
+            f"The RabbitMQ in {AMQP_VARIABLE} has no management interface on port {_MANAGEMENT_PORT}: "
+            "all tests share its virtual host, one after the other, and nothing else should use it."
+        )
+    return services

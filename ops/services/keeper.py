@@ -7,7 +7,8 @@ Runs as a program of its own, so that even an owner ended by SIGKILL leaves noth
 Standard input carries one order a line, as JSON, and each gets one line of JSON back: ``{"start": {…}}`` starts a
 command, ``{"stay": true}`` lets the service outlive its owner until this keeper gets SIGTERM. When the input ends
 (or on SIGTERM) the processes get the signal FAREWELL, after a moment everything left is killed, and FOLDER is
-removed. Daemons that leave their parent (the Erlang port mapper does) are adopted, so they cannot escape.
+removed. What the service says goes to standard error. Daemons that leave their parent (the Erlang port mapper
+does) are adopted, so they cannot escape.
 """
 
 import contextlib
@@ -93,18 +94,16 @@ def _reap(_number: int, _frame: object) -> None:
 
 def _start(order: dict[str, Any]) -> int:
     user = pwd.getpwnam(order["user"]) if order["user"] else None
-    with Path(order["log"]).open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - the owner's own command; this program is nothing but its hand
-            order["argv"],
-            env=order["environment"],
-            cwd=order["cwd"],
-            user=user and user.pw_uid,
-            group=user and user.pw_gid,
-            extra_groups=[] if user else None,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+    process = subprocess.Popen(  # noqa: S603 - the owner's own command; this program is nothing but its hand
+        order["argv"],
+        env=order["environment"],
+        cwd=order["cwd"],
+        user=user and user.pw_uid,
+        group=user and user.pw_gid,
+        extra_groups=[] if user else None,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,  # the service's log; our own output belongs to the owner
+    )
     process.returncode = 0  # reaped by our own handler: the object must not wait for it again
     return process.pid
 

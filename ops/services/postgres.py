@@ -27,6 +27,7 @@ class PrivatePostgres(PrivateService):
     preferred_account: ClassVar = "postgres"
     farewell: ClassVar = signal.SIGQUIT  # immediate shutdown: unlike SIGKILL it frees the shared memory
     gentle: ClassVar = signal.SIGINT  # fast shutdown: connections are closed, a checkpoint is written
+    seconds_to_stop: ClassVar = 30.0
 
     def __init__(self, binaries: Path) -> None:
         super().__init__()
@@ -59,7 +60,7 @@ class PrivatePostgres(PrivateService):
             "HOST": HOST,
             "PORT": str(self._port),
         }
-        return Command(["/bin/sh", "-ec", _START], environment, self.user, str(self.folder), str(self.log))
+        return Command(["/bin/sh", "-ec", _START], environment, self.user, str(self.folder))
 
     def answers(self) -> bool:
         """Tell whether it answers a query."""

@@ -3,7 +3,6 @@
 import secrets
 import signal
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import ClassVar
 
 from ops.services.errors import ServiceFailed
@@ -12,9 +11,7 @@ from ops.services.places import account, new_folder
 from ops.services.tree import Command, Tree
 
 _STARTS = 3
-_STOP_SECONDS = 30.0
 _READY_SECONDS = 60.0
-_LOG_LINES_SHOWN = 20
 
 
 class PrivateService(ABC):
@@ -24,6 +21,7 @@ class PrivateService(ABC):
     preferred_account: ClassVar[str]
     farewell: ClassVar[signal.Signals]
     gentle: ClassVar[signal.Signals]
+    seconds_to_stop: ClassVar[float]
 
     def __init__(self) -> None:
         self.user = account(self.preferred_account)
@@ -47,11 +45,6 @@ class PrivateService(ABC):
     @abstractmethod
     def answers(self) -> bool:
         """Tell whether the service is ready for its clients."""
-
-    @property
-    def log(self) -> Path:
-        """The file with everything the service says."""
-        return self.folder / "service.log"
 
     def start(self) -> None:
         """Start for the first time; should someone take a chosen port meanwhile, try others.
@@ -81,7 +74,7 @@ class PrivateService(ABC):
         """Shut down in order, as a maintenance does: clients are told; nothing to do when it does not run."""
         self.tree.resume()
         self.tree.signal_first(self.gentle)
-        self.tree.wait_first(_STOP_SECONDS)
+        self.tree.wait_first(self.seconds_to_stop)
         self.tree.kill()
 
     def kill(self) -> None:
@@ -105,15 +98,10 @@ class PrivateService(ABC):
         """
         in_time = wait_until(lambda: self.answers() or not self.tree.runs(), seconds)
         if not in_time:
-            raise ServiceFailed(f"{self.name} did not answer within {seconds:.0f} s.", self._last_lines())
+            raise ServiceFailed(f"{self.name} did not answer within {seconds:.0f} s.", self.tree.last_lines())
         if not self.answers():
-            raise ServiceFailed(f"{self.name} ended while it started.", self._last_lines())
+            raise ServiceFailed(f"{self.name} ended while it started.", self.tree.last_lines())
 
     def end(self) -> None:
         """End for good and remove the data."""
         self.tree.end()
-
-    def _last_lines(self) -> str:
-        if not self.log.exists():
-            return ""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:])

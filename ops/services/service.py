@@ -81,7 +81,14 @@ class Services:
         if self.rabbitmq.management_url is not None:
             isolation.delete_vhost(self.rabbitmq.management_url, name)
 
+    def wait_ready(self) -> None:
+        """Wait until both serve their clients; raises ServiceFailed when one does not."""
+        self.rabbitmq.wait_ready()
+        self.postgres.wait_ready()
+
     def end(self) -> None:
         """End for good what belongs to us."""
-        self.rabbitmq.end()
-        self.postgres.end()
+        try:
+            self.rabbitmq.end()
+        finally:
+            self.postgres.end()

@@ -7,12 +7,15 @@ from contextlib import contextmanager
 
 from ops.services import packages
 from ops.services.binaries import find_binaries
-from ops.services.errors import ServicesUnavailable
-from ops.services.given import GivenPostgres, GivenRabbitMQ
+from ops.services.engine import Engine
+from ops.services.errors import ServiceFailed, ServicesUnavailable
+from ops.services.given import given_services
+from ops.services.machine import ThisMachine
 from ops.services.postgres import PrivatePostgres
 from ops.services.rabbitmq import PrivateRabbitMQ
 from ops.services.service import Services
-from ops.services.ways import ThisMachine, Way, choose
+from ops.services.testcontainers import Testcontainers
+from ops.services.ways import Way, choose
 
 
 def say(sentence: str) -> None:
@@ -22,36 +25,58 @@ def say(sentence: str) -> None:
 
 @contextmanager
 def start_services(
-    way: Way | None = None, *, without: Collection[Way] = (), say: Callable[[str], None] = say
+    way: Way | None = None,
+    *,
+    without: Collection[Way] = (),
+    engine: Engine | None = None,
+    say: Callable[[str], None] = say,
 ) -> Iterator[Services]:
     """Start services, and end them when the block is left; should this program be killed, they end too.
+
+    ``way`` skips the choice; ``without`` leaves ways out of it; ``engine`` (default: testcontainers) is the tool
+    for containers; ``say`` gets sentences for the person who waits.
 
     Raises:
         ServicesUnavailable: this machine offers no way; the text says what to do.
         ServiceFailed: a service did not come up; the text shows the end of its log.
 
     """
-    services = open_services(way or choose(ThisMachine(), without=without), say)
+    services = open_services(way, without=without, engine=engine, say=say)
     try:
         yield services
     finally:
         services.end()
 
 
-def open_services(way: Way, say: Callable[[str], None] = say) -> Services:
-    """Start services that the caller ends; see start_services."""
-    if way is Way.GIVEN:
-        return _given()
-    if way is Way.INSTALL:
-        packages.install(find_binaries().missing_packages, say)
+def open_services(
+    way: Way | None = None,
+    *,
+    without: Collection[Way] = (),
+    engine: Engine | None = None,
+    say: Callable[[str], None] = say,
+) -> Services:
+    """Start services that the caller ends; all else as in start_services."""
+    engine = engine or Testcontainers()
+    chosen = way or choose(ThisMachine(engine), without=without)
+    try:
+        return _open(chosen, engine, say)
+    except ServiceFailed as failure:
+        if way is not None or chosen is not Way.CONTAINERS:
+            raise
+        # An engine without access to images must not bar the ways after it.
+        say(f"The Docker engine answers, but: {failure}\nGoing on without it.")
+        return open_services(without={*without, Way.CONTAINERS}, engine=engine, say=say)
+
+
+def _open(way: Way, engine: Engine, say: Callable[[str], None]) -> Services:
+    match way:
+        case Way.GIVEN:
+            return given_services(say)
+        case Way.CONTAINERS:
+            return engine.open()
+        case Way.INSTALL:
+            packages.install(find_binaries().missing_packages, say)
     return private_services()
-
-
-def _given() -> Services:
-    services = Services(Way.GIVEN, GivenRabbitMQ(), GivenPostgres())
-    services.rabbitmq.wait_ready()
-    services.postgres.wait_ready()
-    return services
 
 
 def private_services() -> Services:

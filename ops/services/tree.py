@@ -12,17 +12,17 @@ from ops.services import keeper
 from ops.services.errors import ServiceFailed
 
 _SECONDS_TO_END = 20.0
+_LOG_LINES_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Command:
-    """One program to run: as which user (None: as we are), where, and where its output goes."""
+    """One program to run: with which environment, as which user (None: as we are), in which folder."""
 
     argv: list[str]
     environment: dict[str, str]
     user: str | None
     cwd: str
-    log: str
 
 
 class Tree:
@@ -33,14 +33,17 @@ class Tree:
 
     def __init__(self, folder: Path, farewell: signal.Signals) -> None:
         self.folder = folder
-        self._keeper = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-I", keeper.__file__, str(folder), str(int(farewell))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd="/",
-            start_new_session=True,  # Ctrl-C in the terminal is for the owner; the services outlive its last words
-        )
+        self.log = folder / "service.log"
+        with self.log.open("ab") as log:
+            self._keeper = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-I", keeper.__file__, str(folder), str(int(farewell))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd="/",
+                start_new_session=True,  # Ctrl-C is for the owner, who may still need the services to end in order
+            )
         self._first = 0
 
     @property
@@ -63,6 +66,7 @@ class Tree:
     def stay(self) -> None:
         """Let the service outlive this program; it ends when the keeper gets SIGTERM."""
         self._order({"stay": True})
+        self._close()
         self._keeper.returncode = 0  # no longer ours to wait for
 
     def pids(self) -> list[int]:
@@ -95,11 +99,19 @@ class Tree:
 
     def end(self) -> None:
         """End the service for good and remove its folder."""
-        if self._keeper.stdin is not None and not self._keeper.stdin.closed:
-            self._keeper.stdin.close()
+        self._close()
         self._keeper.wait(_SECONDS_TO_END)
-        if self._keeper.stdout is not None:
-            self._keeper.stdout.close()
+
+    def last_lines(self) -> str:
+        """Return the end of what the service said."""
+        if not self.log.exists():
+            return ""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:])
+
+    def _close(self) -> None:
+        for pipe in (self._keeper.stdin, self._keeper.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def _order(self, order: dict[str, Any]) -> dict[str, Any]:
         pipe_in, pipe_out = self._keeper.stdin, self._keeper.stdout

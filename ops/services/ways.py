@@ -1,19 +1,13 @@
 """Decides how this machine gets a RabbitMQ and a PostgreSQL: five ways, in a fixed order."""
 
-import os
-import shutil
-import subprocess
 from collections.abc import Collection
 from enum import StrEnum
 from typing import Protocol
 
-from ops.services import packages
-from ops.services.binaries import find_binaries
 from ops.services.errors import ServicesUnavailable
 
 AMQP_VARIABLE = "TEST_AMQP_URL"
 POSTGRES_VARIABLE = "TEST_POSTGRES_URL"
-_DOCKER_SECONDS = 5.0
 
 
 class Way(StrEnum):
@@ -68,34 +62,3 @@ def choose(machine: Machine, *, without: Collection[Way] = ()) -> Way:
         f"Do one of these: install them (Debian, Ubuntu: sudo apt-get install {' '.join(missing)}; no service needs "
         f"to run); start a Docker engine; or set {AMQP_VARIABLE} and {POSTGRES_VARIABLE} to servers meant for tests."
     )
-
-
-class ThisMachine:
-    """The machine we are on."""
-
-    def __init__(self, engine_command: tuple[str, ...] = ("docker", "info")) -> None:
-        self._engine_command = engine_command
-
-    def given_urls(self) -> list[str]:
-        """Return the names of the variables that are set."""
-        return [name for name in (AMQP_VARIABLE, POSTGRES_VARIABLE) if os.environ.get(name)]
-
-    def docker_answers(self) -> bool:
-        """Tell whether a Docker engine answers within a short time."""
-        if shutil.which("docker") is None:
-            return False
-        try:
-            asked = subprocess.run(  # noqa: S603 - fixed command
-                self._engine_command, capture_output=True, timeout=_DOCKER_SECONDS, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return False
-        return asked.returncode == 0
-
-    def missing_packages(self) -> list[str]:
-        """Return the packages that would bring the missing programs; empty when all are there."""
-        return find_binaries().missing_packages
-
-    def can_install(self) -> bool:
-        """Tell whether apt may be used."""
-        return packages.can_install()
