@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from schemas.refusals import DeadLetterReason
+from schemas.text import storable
 
 __all__ = ["MAX_HEADER_BYTES", "MAX_STACK_BYTES", "DeadLetterHeaders", "DeadLetterReason", "cut_to"]
 
@@ -30,12 +31,10 @@ _REASON_OF_RABBITMQ = {
 
 def cut_to(limit: int, text: str) -> str:
     """Cut text to `limit` bytes of UTF-8, a mark included, without splitting a character."""
-    # PostgreSQL stores no U+0000, and UTF-8 knows no lone surrogate; a stack trace may quote both.
-    encoded = text.replace("\\x00", "\\ufffd").encode("utf-8", "replace")
+    encoded = storable(text).encode()
     if len(encoded) > limit:
-        encoded = encoded[: limit - len(_MARK)]
-        return encoded.decode("utf-8", "ignore") + _MARK
-    return encoded.decode("utf-8")
+        return encoded[: limit - len(_MARK)].decode(errors="ignore") + _MARK
+    return encoded.decode()
 
 
 def _capped(limit: int) -> Any:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
-_SENT_AT = datetime(2026, 3, 2, 9, 30, 0, 412_000, tzinfo=UTC)
+from schemas.execution_confirmation import (
+    AuditAnchor,
+    ConfirmationStatus,
+    DealReport,
+    ExecutionConfirmation,
+    RejectionReason,
+    Venue,
+)
+
+_APPROVED_AT = datetime(2026, 3, 2, 9, 30, 0, 412_000, tzinfo=UTC)
+_TOOK = timedelta(milliseconds=40)
+_VENUE = Venue(backend="simulated", server="Simulated-Server", login=10_001, mode="simulated")
+_ANCHOR = AuditAnchor(sequence=41, hash="5d7c9a0f3b2e14c86f70a1d95be2384cf1067e2ab94d83c5107f6ea2d8b3904e")
 
 
 def example_rpm_output(  # noqa: PLR0913 - keywords, one for each thing a test or a demo varies
@@ -53,6 +67,90 @@ def example_rejected_output(*, symbol: str = "GBPUSD", timestamp: datetime | Non
     )
     message["decision"]["position_sizing_applied"] = False
     return message
+
+
+def example_filled() -> ExecutionConfirmation:
+    """Return the confirmation of an approved trade that was filled in one deal, 0.3 pips worse than the touch."""
+    units, lots, price = Decimal(100_000), Decimal("1.00"), Decimal("1.08425")
+    filled_at = _APPROVED_AT + _TOOK
+    return ExecutionConfirmation(
+        execution_id="0195563c-7f5c-7a31-9d0e-2f6b8c1d4e5a",
+        version=1,
+        final=True,
+        trade_id="RPM-20260302-000042",
+        rpm_order_id="RPM-20260302-000042",
+        account="main",
+        symbol="EURUSD",
+        direction=1,
+        venue=_VENUE,
+        order_id="50000017",
+        position_id="50000017",
+        deals=(
+            DealReport(
+                deal_id="60000021",
+                units=units,
+                lots=lots,
+                price=price,
+                time=filled_at,
+                commission=Decimal("-3.50"),
+                fee=Decimal(0),
+            ),
+        ),
+        status=ConfirmationStatus.FILLED,
+        intended_units=units,
+        executed_units=units,
+        requested_lots=lots,
+        executed_lots=lots,
+        intended_price=Decimal("1.08422"),
+        fill_price=price,
+        slippage_pips=Decimal("0.3"),
+        adverse_slippage_pips=Decimal("0.3"),
+        slippage_exceeded=False,
+        rejection_reason=None,
+        rejection_details=None,
+        attempts=1,
+        received_at=_APPROVED_AT + _TOOK / 4,
+        validated_at=_APPROVED_AT + _TOOK / 2,
+        submitted_at=_APPROVED_AT + _TOOK * 3 / 4,
+        filled_at=filled_at,
+        timestamp=filled_at + _TOOK / 4,
+        audit=_ANCHOR,
+    )
+
+
+def example_rejected() -> ExecutionConfirmation:
+    """Return the confirmation of an approved trade that failed a check: the spread was too wide."""
+    return example_filled().model_copy(
+        update={
+            "order_id": None,
+            "position_id": None,
+            "deals": (),
+            "status": ConfirmationStatus.REJECTED,
+            "executed_units": Decimal(0),
+            "executed_lots": Decimal(0),
+            "fill_price": None,
+            "slippage_pips": None,
+            "adverse_slippage_pips": None,
+            "slippage_exceeded": None,
+            "rejection_reason": RejectionReason.SPREAD_TOO_WIDE,
+            "rejection_details": "the spread of EURUSD is 14.2 pips, more than MAX_SLIPPAGE_PIPS (10)",
+            "attempts": 0,
+            "validated_at": None,
+            "submitted_at": None,
+            "filled_at": None,
+        }
+    )
+
+
+def example_files() -> dict[str, str]:
+    """Return the example files by name, always the same."""
+    messages = {
+        "rpm-output.approved.json": example_rpm_output(timestamp=_APPROVED_AT),
+        "rpm-output.rejected.json": example_rejected_output(timestamp=_APPROVED_AT),
+        "confirmation.filled.json": json.loads(example_filled().to_bytes()),
+        "confirmation.rejected.json": json.loads(example_rejected().to_bytes()),
+    }
+    return {name: json.dumps(message, indent=2) + "\n" for name, message in messages.items()}
 
 
 def _output(decision: dict[str, Any], moment: datetime) -> dict[str, Any]:

@@ -12,14 +12,24 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from json.encoder import encode_basestring
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from schemas import strict_json
 from schemas.fields import Direction, Moment, NonNegativeNumber, Number, PositiveNumber, Symbol, is_symbol
 from schemas.problems import schema_invalid
+from schemas.text import storable
 
 CONTENT_TYPE = "application/json"
 MESSAGE_TYPE = "ExecutionConfirmation"
@@ -103,6 +113,9 @@ REASONS_OF_STATUS: dict[ConfirmationStatus, frozenset[RejectionReason]] = {
 """The reasons that may stand beside each status; where there are none, the reason is null."""
 
 
+_Text = Annotated[str, AfterValidator(storable)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, use_attribute_docstrings=True)
 
@@ -110,9 +123,9 @@ class _Part(BaseModel):
 class Venue(_Part):
     """Where the trade was really done."""
 
-    backend: str
+    backend: _Text
     """`simulated` or `native`."""
-    server: str | None
+    server: _Text | None
     """The trade server's name; null before the first login."""
     login: NonNegativeInt | None
     """The account's number at the broker; null before the first login."""
@@ -123,7 +136,7 @@ class Venue(_Part):
 class DealReport(_Part):
     """One deal at the broker."""
 
-    deal_id: str
+    deal_id: _Text
     """The broker's ticket of the deal."""
     units: PositiveNumber
     """Units of the base asset."""
@@ -144,26 +157,43 @@ class AuditAnchor(_Part):
 
     sequence: NonNegativeInt
     """Number of the event in the account's chain; 0 before the first."""
-    hash: str
+    hash: _Text
     """Hash of that event."""
+
+
+def _endings(schema: dict[str, Any]) -> None:
+    schema["allOf"] = [
+        {
+            "if": {"properties": {"status": {"const": status.value}}},
+            "then": {
+                "properties": {
+                    "final": {"const": status is not ConfirmationStatus.UNRESOLVED},
+                    "rejection_reason": {"enum": sorted(reasons)} if reasons else {"type": "null"},
+                }
+            },
+        }
+        for status, reasons in REASONS_OF_STATUS.items()
+    ]
 
 
 class ExecutionConfirmation(_Part):
     """What became of one trade. A later version replaces an earlier one of the same `execution_id`."""
 
+    model_config = ConfigDict(json_schema_extra=_endings)
+
     schema_version: Literal["1.0"] = "1.0"
     """Version of this schema. Fields may be added within 1.x."""
-    execution_id: str
+    execution_id: _Text
     """The worker's name of the execution."""
     version: PositiveInt
     """1, 2, ...; the first settled outcome is version 1."""
     final: bool
     """False only when unresolved: a later version follows."""
-    trade_id: str | None
+    trade_id: _Text | None
     """Identity of the trade; null when the message was refused before it had one."""
-    rpm_order_id: str | None
+    rpm_order_id: _Text | None
     """RPM's order id; null when RPM gave none."""
-    account: str
+    account: _Text
     """The account of the queue that the trade came from."""
     symbol: Symbol | None
     """As approved; null when unreadable."""
@@ -171,9 +201,9 @@ class ExecutionConfirmation(_Part):
     """As approved: 1 is long, -1 is short; null when unreadable."""
     venue: Venue | None
     """Where it was done; null when the worker knows no broker for the account."""
-    order_id: str | None
+    order_id: _Text | None
     """The broker's order ticket; null when nothing was sent."""
-    position_id: str | None
+    position_id: _Text | None
     """The broker's position identifier; null when nothing was executed."""
     deals: tuple[DealReport, ...] = Field(strict=False)
     """The broker's deals, in order; empty when nothing was executed."""
@@ -199,7 +229,7 @@ class ExecutionConfirmation(_Part):
     """Whether the adverse slippage is above `MAX_SLIPPAGE_PIPS`."""
     rejection_reason: RejectionReason | None = Field(strict=False)
     """Why, as a word; null when filled or partially filled."""
-    rejection_details: str | None
+    rejection_details: _Text | None
     """Why, as a sentence; null when filled or partially filled."""
     attempts: NonNegativeInt
     """How often an order was sent."""

@@ -28,6 +28,8 @@ from schemas.fields import (
 )
 from schemas.instructions import INSTRUCTION_SCHEMAS
 
+KNOWN_VERSIONS = ("1.0", "1")
+
 MAX_OPEN_POSITIONS = 5000
 """More would not fit a message of `MAX_BODY_BYTES`; the limit bounds the work on a broken one."""
 
@@ -40,6 +42,14 @@ def _not_too_many(value: object) -> object:
 
 def _refusing_instructions(schema: dict[str, Any]) -> None:
     schema["properties"].update(INSTRUCTION_SCHEMAS)
+
+
+def _message_rules(schema: dict[str, Any]) -> None:
+    _refusing_instructions(schema)
+    schema["properties"]["schema_version"] = {
+        "enum": [*KNOWN_VERSIONS, None],
+        "description": "RPM writes none; any other is refused.",
+    }
 
 
 def _decision_rules(schema: dict[str, Any]) -> None:
@@ -237,7 +247,7 @@ class RiskMetrics(_Part):
 class RPMOutput(_Part):
     """One decision of the Risk and Portfolio Manager with the state it was taken in."""
 
-    model_config = ConfigDict(json_schema_extra=_refusing_instructions)
+    model_config = ConfigDict(json_schema_extra=_message_rules)
 
     decision: Decision
     """What was decided."""

@@ -13,6 +13,7 @@ from schemas.instructions import unsupported_instruction
 from schemas.problems import SchemaInvalid, schema_invalid
 from schemas.refusals import DeadLetterReason, RefusedMessage, quoted
 from schemas.rpm_models import (
+    KNOWN_VERSIONS,
     ApprovedTrade,
     Decision,
     OpenPosition,
@@ -40,7 +41,6 @@ __all__ = [
     "unsupported_instruction",
 ]
 
-_KNOWN_VERSIONS = {"1", "1.0"}
 _T = TypeVar("_T")
 
 
@@ -63,7 +63,7 @@ def read_rpm_output(value: JsonValue) -> RPMOutput:
     Return the message that `strict_json.parse` read.
 
     Raises `UnsupportedVersion`, `UnsupportedInstruction` or `SchemaInvalid`, in this order. RPM writes no
-    `schema_version`; a message that has one is read when it is "1.0". Any `rpm_version` is read.
+    `schema_version`; a message that has one is read when it is "1.0" or "1". Any `rpm_version` is read.
     """
     if not isinstance(value, dict):
         raise SchemaInvalid(f"the message is {quoted(value)}, but must be an object")
@@ -77,7 +77,7 @@ def read_rpm_output(value: JsonValue) -> RPMOutput:
 
 
 def _refuse_other_version(version: JsonValue) -> None:
-    if version is not None and str(version) not in _KNOWN_VERSIONS:
+    if version is not None and version not in KNOWN_VERSIONS:
         raise UnsupportedVersion(f'schema_version is {quoted(version)}, but only "1.0" can be read')
 
 

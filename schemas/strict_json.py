@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 from typing import NoReturn, TypeAlias
 
 from schemas.refusals import DeadLetterReason, RefusedMessage, quoted, shortened
+from schemas.text import find_unstorable
 
 # A string, not a `type` statement: Python 3.11 must read it.
 JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | bool | int | Decimal | None"
@@ -33,7 +34,6 @@ _SMALLEST_EXPONENT = -324  # 4.9e-324 is the smallest double above zero
 _SURELY_FINITE_CHARACTERS = 300
 _BYTE_ORDER_MARK = "\ufeff"
 _SUSPECT_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
-_LONE_SURROGATE_OR_NUL = re.compile("[\x00\ud800-\udfff]")
 # Possessive, and an open string runs to the end: no input makes it look at a character twice.
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
@@ -105,8 +105,8 @@ def _refuse_unstorable_text(value: JsonValue) -> None:
     pending = [value]
     while pending:
         match pending.pop():
-            case str() as text if found := _LONE_SURROGATE_OR_NUL.search(text):
-                raise MalformedJson(f"a string contains U+{ord(found.group()):04X}, which no text may contain")
+            case str() as text if found := find_unstorable(text):
+                raise MalformedJson(f"a string contains U+{ord(found):04X}, which no text may contain")
             case list() as items:
                 pending.extend(items)
             case dict() as members:
