@@ -17,12 +17,12 @@ prices = st.decimals("0.5", "2", places=5)
 
 def test_paying_three_pips_more_is_adverse() -> None:
     slippage = measure(Direction.LONG, Decimal("1.1000"), Decimal("1.1003"), PIP, LIMIT)
-    assert (slippage.pips, slippage.adverse_pips, slippage.exceeded) == (3, 3, False)
+    assert (slippage.pips, slippage.adverse_pips, slippage.exceeded) == (Decimal(3), Decimal(3), False)
 
 
 def test_selling_three_pips_higher_is_an_improvement() -> None:
     slippage = measure(Direction.SHORT, Decimal("1.1000"), Decimal("1.1003"), PIP, LIMIT)
-    assert (slippage.pips, slippage.adverse_pips, slippage.exceeded) == (3, -3, False)
+    assert (slippage.pips, slippage.adverse_pips, slippage.exceeded) == (Decimal(3), Decimal(-3), False)
 
 
 def test_only_more_than_the_limit_exceeds_it() -> None:
