@@ -61,8 +61,10 @@ class Driver:
 
     async def late(self, evidence: Mapping[int, Evidence]) -> None:
         """Correct settled executions for which a deal has appeared afterwards."""
+        tickets = [ticket for seen in evidence.values() for ticket in seen.deals]
+        unrecorded = await self._ledger.unrecorded(tickets) if tickets else frozenset()
         for base_token, seen in evidence.items():
-            if not await self._ledger.unrecorded(list(seen.deals)):
+            if unrecorded.isdisjoint(seen.deals):
                 continue
             execution = await self._ledger.find_by_token(base_token)
             if execution is not None and execution.is_settled and execution.state is not State.UNRESOLVED:

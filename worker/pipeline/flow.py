@@ -43,16 +43,14 @@ class Flow:
     async def carry_out(self, execution: Execution, turn: Turn) -> Execution:
         """Take an execution from where it stands to where it is settled."""
         self._watch.register(execution.token)
-        try:
-            async with turn.taken():  # trades of one symbol are sent in the order of their arrival
-                execution = await self._send(execution)
-            if execution.state in AT_BROKER:
-                execution = await self._monitor.follow(execution)
-            if execution.state is State.UNKNOWN:
-                execution = await self._reconciler.unresolved(execution)
-            return execution
-        finally:
-            self._watch.release(execution.token)
+        async with turn.taken():  # trades of one symbol are sent in the order of their arrival
+            execution = await self._send(execution)
+        if execution.state in AT_BROKER:
+            execution = await self._monitor.follow(execution)
+        if execution.state is State.UNKNOWN:
+            execution = await self._reconciler.unresolved(execution)
+        self._watch.release(execution.token)  # not on an error: what was seen is needed by whoever adopts it
+        return execution
 
     async def _send(self, execution: Execution) -> Execution:
         """Validate and submit until the broker has the order, or nothing will be sent."""
