@@ -8,10 +8,6 @@ in UTC with microseconds and `Z`. The same confirmation always gives the same by
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from decimal import Decimal
-from enum import StrEnum
-from json.encoder import encode_basestring
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -27,9 +23,26 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from schemas import strict_json
+from schemas.endings import REASONS_OF_STATUS, ConfirmationStatus, RejectionReason
 from schemas.fields import Direction, Moment, NonNegativeNumber, Number, PositiveNumber, Symbol, is_symbol
+from schemas.json_writer import written
 from schemas.problems import schema_invalid
 from schemas.text import storable
+
+__all__ = [
+    "CONTENT_TYPE",
+    "MAX_ACCOUNT_CHARACTERS",
+    "MESSAGE_TYPE",
+    "REASONS_OF_STATUS",
+    "AuditAnchor",
+    "ConfirmationStatus",
+    "DealReport",
+    "ExecutionConfirmation",
+    "RejectionReason",
+    "Venue",
+    "message_id",
+    "routing_key",
+]
 
 CONTENT_TYPE = "application/json"
 MESSAGE_TYPE = "ExecutionConfirmation"
@@ -38,79 +51,6 @@ MAX_ACCOUNT_CHARACTERS = 100
 
 _ACCOUNT = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_ACCOUNT_CHARACTERS}}}")
 _UNREADABLE = "_"
-_LITERALS = {None: "null", True: "true", False: "false"}
-
-
-class ConfirmationStatus(StrEnum):
-    """How the trade ended."""
-
-    FILLED = "filled"
-    PARTIALLY_FILLED = "partially_filled"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-    ERROR = "error"
-    UNRESOLVED = "unresolved"
-
-
-class RejectionReason(StrEnum):
-    """Why it did not end filled."""
-
-    RPM_REJECTED = "rpm_rejected"
-    TRADING_HALTED = "trading_halted"
-    UNKNOWN_SYMBOL = "unknown_symbol"
-    SYMBOL_NOT_TRADABLE = "symbol_not_tradable"
-    MARKET_CLOSED = "market_closed"
-    STALE_TICK = "stale_tick"
-    NO_MARKET_DATA = "no_market_data"
-    INVALID_MARKET_DATA = "invalid_market_data"
-    SPREAD_TOO_WIDE = "spread_too_wide"
-    PRICE_MOVED = "price_moved"
-    VOLUME_NOT_REPRESENTABLE = "volume_not_representable"
-    VOLUME_OUT_OF_RANGE = "volume_out_of_range"
-    MARGIN_INSUFFICIENT = "margin_insufficient"
-    LIMIT_EXCEEDED = "limit_exceeded"
-    BROKER_REJECTION = "broker_rejection"
-    # The message was refused, and is a dead letter too.
-    MALFORMED_JSON = "malformed_json"
-    SCHEMA_INVALID = "schema_invalid"
-    UNSUPPORTED_INSTRUCTION = "unsupported_instruction"
-    UNSUPPORTED_VERSION = "unsupported_version"
-    IDENTITY_CONFLICT = "identity_conflict"
-    ACCOUNT_MISMATCH = "account_mismatch"
-    UNKNOWN_ACCOUNT = "unknown_account"
-    MESSAGE_TOO_LARGE = "message_too_large"
-    INTERNAL_ERROR = "internal_error"
-    DELIVERY_LIMIT = "delivery_limit"
-    MESSAGE_EXPIRED = "expired"
-    # The trade was too old, or the order was not filled in time.
-    APPROVAL_EXPIRED = "approval_expired"
-    TERMINAL_UNAVAILABLE = "terminal_unavailable"
-    ORDER_TIMEOUT = "order_timeout"
-    # One reason for each of the other endings.
-    BROKER_CANCELLED = "broker_cancelled"
-    NETWORK_ERROR = "network_error"
-    OUTCOME_UNKNOWN = "outcome_unknown"
-
-
-_OTHER_ENDINGS = {
-    ConfirmationStatus.EXPIRED: {
-        RejectionReason.APPROVAL_EXPIRED,
-        RejectionReason.TERMINAL_UNAVAILABLE,
-        RejectionReason.ORDER_TIMEOUT,
-    },
-    ConfirmationStatus.CANCELLED: {RejectionReason.BROKER_CANCELLED},
-    ConfirmationStatus.ERROR: {RejectionReason.NETWORK_ERROR},
-    ConfirmationStatus.UNRESOLVED: {RejectionReason.OUTCOME_UNKNOWN},
-}
-
-REASONS_OF_STATUS: dict[ConfirmationStatus, frozenset[RejectionReason]] = {
-    ConfirmationStatus.FILLED: frozenset(),
-    ConfirmationStatus.PARTIALLY_FILLED: frozenset(),
-    ConfirmationStatus.REJECTED: frozenset(set(RejectionReason).difference(*_OTHER_ENDINGS.values())),
-    **{status: frozenset(reasons) for status, reasons in _OTHER_ENDINGS.items()},
-}
-"""The reasons that may stand beside each status; where there are none, the reason is null."""
 
 
 _Text = Annotated[str, AfterValidator(storable)]
@@ -267,7 +207,7 @@ class ExecutionConfirmation(_Part):
 
     def to_bytes(self) -> bytes:
         """Return the message body: UTF-8 JSON, fields in the order of this class."""
-        return _written(self).encode()
+        return written(self).encode()
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:
@@ -289,30 +229,3 @@ def routing_key(status: ConfirmationStatus, account: str, symbol: str | None) ->
     account_word = account if _ACCOUNT.fullmatch(account) else _UNREADABLE
     symbol_words = symbol if is_symbol(symbol) else _UNREADABLE
     return f"confirmation.{status}.{account_word}.{symbol_words}"
-
-
-def _written(value: object) -> str:
-    match value:
-        case BaseModel():
-            members = (f'"{name}":{_written(part)}' for name, part in value)
-            return f"{{{','.join(members)}}}"
-        case tuple():
-            return f"[{','.join(map(_written, value))}]"
-        case _:
-            return _scalar(value)
-
-
-def _scalar(value: object) -> str:
-    match value:
-        case None | bool():
-            return _LITERALS[value]
-        case str():
-            return encode_basestring(value)
-        case Decimal():
-            return format(value, "f")
-        case int():
-            return str(value)
-        case datetime():
-            return f'"{value.isoformat(timespec="microseconds").removesuffix("+00:00")}Z"'
-        case _:
-            raise TypeError(f"a confirmation has no {type(value).__name__}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.fields import (
@@ -130,7 +130,7 @@ class RejectedTrade(_Part):
     """Confidence of the signal, usually 0 to 1."""
     rejection_reason: str
     """Why, as a word."""
-    rejection_details: JsonValue
+    rejection_details: Any
     """Why, in full; any JSON value."""
     current_drawdown: Number | None = None
     """Share of the peak equity that is lost."""
