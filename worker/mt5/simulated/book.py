@@ -1,0 +1,201 @@
+"""
+The broker's book: one SQLite file that several processes may use at once and that survives their deaths.
+
+Write-ahead logging lets outside readers look while an order is executed; every change is one short transaction.
+With `synchronous = NORMAL` a killed process loses nothing that was committed (its pages are with the operating
+system), and a power failure leaves a consistent book that may lack the last moments.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from worker.mt5.simulated import constants as mt5
+from worker.mt5.simulated.structs import Struct, TradeDeal, TradeOrder, TradePosition, named
+
+PATIENCE_SECONDS = 10.0
+OPENING_BALANCE = 1e9
+FIRST_DEAL = 70_000_001
+_SCHEMA_VERSION = 1
+_SIGNED = 1 << 63
+
+
+class Meta(NamedTuple):
+    """The book's own settings: what may be changed from outside, and the running balance."""
+
+    login: int
+    server: str
+    leverage: int
+    margin_mode: int
+    server_offset_seconds: int
+    latency_ms: float
+    connected: int
+    trade_allowed: int
+    tradeapi_disabled: int
+    opened_utc_msc: int
+    balance: float
+
+    @property
+    def hedging(self) -> bool:
+        """Tell whether every order opens a position of its own."""
+        return self.margin_mode == mt5.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
+
+
+_READ_META = f"SELECT {', '.join(Meta._fields)} FROM meta"  # noqa: S608 - the names are those of the class above
+_TABLES = {TradeOrder: "orders", TradeDeal: "deals", TradePosition: "positions"}
+_INSERT = {
+    struct: f"INSERT INTO {table} VALUES ({', '.join('?' * len(struct.__match_args__))})"  # noqa: S608 - constants
+    for struct, table in _TABLES.items()
+}
+
+
+def utc_msc() -> int:
+    """Return the present time in UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Book:
+    """An open book. Not for several threads at once: the terminal's pipe serializes its calls."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = _connect(path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Do all or nothing, alone among the writers."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def meta(self) -> Meta:
+        """Read the settings as they are now."""
+        return Meta(*self._connection.execute(_READ_META).fetchone())
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Read rows as plain tuples."""
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def value(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
+        """Read a single value; None when there is no row."""
+        row = self._connection.execute(sql, parameters).fetchone()
+        return row and row[0]
+
+    def change(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Change rows."""
+        self._connection.execute(sql, parameters)
+
+    def select(self, struct: type[Struct], where: str, parameters: Sequence[Any] = ()) -> list[Struct]:
+        """Read orders, deals or positions as their structures."""
+        sql = f"SELECT * FROM {_TABLES[struct]} WHERE {where}"  # noqa: S608 - `where` is always a constant of ours
+        rows = self._connection.execute(sql, parameters)
+        magic = struct.__match_args__.index("magic")
+        return [struct(row if row[magic] >= 0 else _unsigned(row, magic)) for row in rows]
+
+    def insert(self, row: Struct) -> None:
+        """Write a new order, deal or position."""
+        self._connection.execute(_INSERT[type(row)], row if row.magic < _SIGNED else _signed(row))
+
+
+def stored(unsigned: int) -> int:
+    """Return an unsigned 64-bit number as SQLite keeps it: with a sign."""
+    return unsigned - 2 * _SIGNED if unsigned >= _SIGNED else unsigned
+
+
+def _signed(row: Struct) -> tuple[Any, ...]:
+    return tuple((row._asdict() | {"magic": stored(row.magic)}).values())
+
+
+def _unsigned(row: tuple[Any, ...], place: int) -> tuple[Any, ...]:
+    return (*row[:place], row[place] + 2 * _SIGNED, *row[place + 1 :])
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    _use_write_ahead_log(connection)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if _version(connection) == 0:
+        _create(connection)
+    return connection
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch the journal mode; SQLite does not wait by itself for another process that switches it right now."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    schema = files(__package__).joinpath("book.sql").read_text(encoding="utf-8")
+    connection.execute("BEGIN IMMEDIATE")
+    if _version(connection) == 0:  # nobody else was first
+        for statement in _statements(schema):
+            connection.execute(statement)
+        now = utc_msc()
+        connection.execute("INSERT INTO meta (only_row, opened_utc_msc) VALUES (1, ?)", (now,))
+        offset = connection.execute("SELECT server_offset_seconds FROM meta").fetchone()[0]
+        connection.execute(_INSERT[TradeDeal], _opening_deal(now + offset * 1000))
+        connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script: `executescript` would commit first, and the schema belongs into one transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _opening_deal(server_msc: int) -> Struct:
+    return named(
+        TradeDeal,
+        ticket=FIRST_DEAL,
+        order=0,
+        time=server_msc // 1000,
+        time_msc=server_msc,
+        type=mt5.DEAL_TYPE_BALANCE,
+        entry=mt5.DEAL_ENTRY_IN,
+        magic=0,
+        position_id=0,
+        reason=mt5.DEAL_REASON_CLIENT,
+        volume=0.0,
+        price=0.0,
+        commission=0.0,
+        swap=0.0,
+        profit=OPENING_BALANCE,
+        fee=0.0,
+        symbol="",
+        comment="Initial deposit",
+        external_id="",
+    )

@@ -1,0 +1,90 @@
+"""The dealing desk at one moment: orders are accepted and closed, each with the time of that moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from worker.mt5.simulated import constants as mt5
+from worker.mt5.simulated.book import Book, Meta
+from worker.mt5.simulated.prices import Quote, quote
+from worker.mt5.simulated.structs import Struct, TradeOrder, named
+from worker.mt5.simulated.symbols import Symbol
+
+FIRST_ORDER = 80_000_001
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The book with the moment (UTC milliseconds) at which something is read from it or done to it."""
+
+    book: Book
+    meta: Meta
+    utc_msc: int
+
+    def at(self, utc_msc: int) -> Desk:
+        """Return the same desk at another moment."""
+        return replace(self, utc_msc=utc_msc)
+
+    @property
+    def server_msc(self) -> int:
+        """Return the moment as the server writes it: its wall clock as an epoch, in milliseconds."""
+        return self.utc_msc + self.meta.server_offset_seconds * 1000
+
+    def quote(self, symbol: Symbol) -> Quote | None:
+        """Return what the symbol's feed shows at this moment."""
+        return quote(symbol, self.utc_msc, self.meta.opened_utc_msc)
+
+    def touch(self, symbol: Symbol, order_type: int) -> float:
+        """Return the price at which an order of this type is filled at this moment."""
+        now = self.quote(symbol)
+        if now is None:
+            raise ValueError(f"{symbol.name} has no quote; the checks let no order of such a symbol through")
+        return now.touch(order_type)
+
+    def accept(self, symbol: Symbol, request: Struct) -> Struct:
+        """Write a new open order with the request's magic and comment, unless the broker has words of its own."""
+        now = self.server_msc
+        price = self.touch(symbol, request.type)
+        comment = request.comment if symbol.behaviour.comment is None else symbol.behaviour.comment
+        order = named(
+            TradeOrder,
+            ticket=self.next_ticket("orders", FIRST_ORDER),
+            time_setup=now // 1000,
+            time_setup_msc=now,
+            time_done=0,
+            time_done_msc=0,
+            time_expiration=0,
+            type=request.type,
+            type_time=request.type_time,
+            type_filling=request.type_filling,
+            state=mt5.ORDER_STATE_PLACED,
+            magic=request.magic,
+            position_id=request.position,
+            position_by_id=0,
+            reason=mt5.ORDER_REASON_EXPERT,
+            volume_initial=request.volume,
+            volume_current=request.volume,
+            price_open=price,
+            sl=0.0,
+            tp=0.0,
+            price_current=price,
+            price_stoplimit=0.0,
+            symbol=symbol.name,
+            comment=comment,
+            external_id="",
+        )
+        self.book.insert(order)
+        return order
+
+    def close(self, order: Struct, state: int, rest: float) -> None:
+        """Move an order into history, with what is left of its volume."""
+        now = self.server_msc
+        self.book.change(
+            "UPDATE orders SET state = ?, volume_current = ?, time_done = ?, time_done_msc = ? WHERE ticket = ?",
+            (state, rest, now // 1000, now, order.ticket),
+        )
+
+    def next_ticket(self, table: str, first: int) -> int:
+        """Return the ticket of the next row; rows of `orders` and `deals` are never deleted."""
+        last = self.book.value(f"SELECT max(ticket) FROM {table}")  # noqa: S608 - one of our own two tables
+        return first if last is None else last + 1

@@ -1,0 +1,111 @@
+"""
+The connection between this process and its terminal, and what every call of the package has in common.
+
+One terminal per process, one call at a time. A call that fails answers `None` (or `False`) and leaves its reason in
+`last_error`, which is one for the whole process. A broken pipe stays broken until the next `initialize`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from worker.mt5.simulated import schedule
+from worker.mt5.simulated.book import Book, utc_msc
+from worker.mt5.simulated.desk import Desk
+from worker.mt5.simulated.failures import SUCCESS, Failure, book_unusable, no_pipe
+
+
+class Pipe:
+    """The terminal's side of this process: its book while connected, and what the terminal remembers."""
+
+    def __init__(self, path: Path) -> None:
+        self.lock = RLock()
+        self.error: tuple[int, str] = SUCCESS
+        self.selected: set[str] = set()
+        self.jumps: dict[str, int] = {}  # symbols whose next tick shows a jump, with the type of the order checked
+        self._path = path
+        self._book: Book | None = None
+
+    def connect(self) -> None:
+        """Start the terminal, or come back to it."""
+        if self._book is None:
+            self._book = Book(self._path)
+
+    def disconnect(self) -> None:
+        """Hang up, or lose the connection."""
+        if self._book is not None:
+            self._book.close()
+            self._book = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether calls reach the terminal."""
+        return self._book is not None
+
+    @property
+    def book(self) -> Book:
+        """Return the open book, or fail as every call does without a connection."""
+        if self._book is None:
+            raise no_pipe()
+        return self._book
+
+    def desk(self) -> Desk:
+        """Return the book at the present moment, with everything applied that was due."""
+        desk = self._now()
+        if not schedule.is_anything_due(desk):
+            return desk
+        with desk.book.transaction():
+            schedule.apply_due(desk)
+        return self._now()
+
+    @contextmanager
+    def writing_desk(self) -> Iterator[Desk]:
+        """Open the desk for changes: one transaction, begun with what was due."""
+        with self.book.transaction():
+            schedule.apply_due(self._now())
+            yield self._now()
+
+    def _now(self) -> Desk:
+        return Desk(self.book, self.book.meta(), utc_msc())
+
+
+class Calls:
+    """A group of the package's functions over one pipe."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self.pipe = pipe
+
+
+def call(function: Callable[..., object]) -> Callable[..., Any]:
+    """Make a method a function of the package: one at a time, `None` on failure with the reason in `last_error`."""
+
+    @wraps(function)
+    def guarded(self: Calls, *args: object, **kwargs: object) -> object:
+        with self.pipe.lock:
+            self.pipe.error = SUCCESS
+            try:
+                return function(self, *args, **kwargs)
+            except Failure as failure:
+                self.pipe.error = failure.reason
+            except sqlite3.OperationalError:  # locked for too long, disk full: nobody knows what was done
+                self.pipe.error = book_unusable().reason
+            return None
+
+    return guarded
+
+
+def yes_or_no(function: Callable[..., bool]) -> Callable[..., bool]:
+    """Make a method a function of the package that answers False on failure."""
+    answer = call(function)
+
+    @wraps(function)
+    def guarded(self: Calls, *args: object, **kwargs: object) -> bool:
+        return answer(self, *args, **kwargs) is True
+
+    return guarded

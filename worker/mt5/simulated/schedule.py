@@ -1,0 +1,65 @@
+"""
+What happens later: due times in the book, not timers in a process.
+
+Whoever calls the broker next applies what has become due, in order, each at its own time and price. Nothing is lost
+when the process that placed the order is gone, and nobody reads the book before what is due has been applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from worker.mt5.simulated.desk import Desk
+from worker.mt5.simulated.fills import Part, deal, fill
+from worker.mt5.simulated.structs import Struct, TradeOrder
+from worker.mt5.simulated.symbols import SYMBOLS
+
+FILL = "fill"
+DEAL = "deal"
+REVEAL = "reveal"
+
+
+def later(desk: Desk, delay_ms: int, event: str, order: Struct) -> None:
+    """Write down that something will happen to an order, `delay_ms` after the desk's moment."""
+    desk.book.change(
+        "INSERT INTO schedule (due_utc_msc, event, order_ticket) VALUES (?, ?, ?)",
+        (desk.utc_msc + delay_ms, event, order.ticket),
+    )
+
+
+def forget(desk: Desk, event: str, order: Struct) -> None:
+    """Take back what was to happen to an order."""
+    desk.book.change("DELETE FROM schedule WHERE event = ? AND order_ticket = ?", (event, order.ticket))
+
+
+def is_anything_due(desk: Desk) -> bool:
+    """Tell whether something waits to be applied: one look at an index."""
+    return desk.book.value("SELECT 1 FROM schedule WHERE due_utc_msc <= ? LIMIT 1", (desk.utc_msc,)) is not None
+
+
+def apply_due(desk: Desk) -> None:
+    """Do everything whose time has come; the caller holds the transaction."""
+    due = desk.book.rows(
+        "SELECT id, due_utc_msc, event, order_ticket FROM schedule WHERE due_utc_msc <= ? ORDER BY due_utc_msc, id",
+        (desk.utc_msc,),
+    )
+    for number, utc_msc, event, ticket in due:
+        (order,) = desk.book.select(TradeOrder, "ticket = ?", (ticket,))
+        _EVENTS[event](desk.at(utc_msc), order)
+        desk.book.change("DELETE FROM schedule WHERE id = ?", (number,))
+
+
+def _fill(desk: Desk, order: Struct) -> None:
+    fill(desk, order)
+
+
+def _deal(desk: Desk, order: Struct) -> None:
+    """Execute an order that was cancelled before; its row keeps saying that it was."""
+    deal(desk, order, Part(order.volume_initial, desk.touch(SYMBOLS[order.symbol], order.type)))
+
+
+def _reveal(_desk: Desk, _order: Struct) -> None:
+    """Nothing to do: look-ups leave out what the schedule still holds."""
+
+
+_EVENTS: dict[str, Callable[[Desk, Struct], None]] = {FILL: _fill, DEAL: _deal, REVEAL: _reveal}

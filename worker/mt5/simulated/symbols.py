@@ -1,0 +1,143 @@
+"""The broker's symbols: the base instruments with their specifications, and every one of them with every suffix."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from worker.mt5.simulated import constants as mt5
+from worker.mt5.simulated.behaviours import TABLE, Behaviour
+
+FILLING_FOK = 1  # SYMBOL_FILLING_*: flags of a symbol, absent from the package
+FILLING_IOC = 2
+
+_FOREX = mt5.SYMBOL_CALC_MODE_FOREX
+_LEVERAGED = mt5.SYMBOL_CALC_MODE_CFDLEVERAGE
+_CFD = mt5.SYMBOL_CALC_MODE_CFD
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """
+    What is traded: prices in the profit currency, volumes in lots, `commission` in USD per lot and deal.
+
+    `pip` only scales this broker's own prices, spreads and slippage. `margin_share` is the margin's part of the
+    notional where the calculation mode knows no leverage.
+    """
+
+    name: str
+    base: str
+    profit: str
+    description: str
+    price: float
+    digits: int
+    pip: float
+    spread_pips: float
+    tick_size: float
+    contract_size: float
+    volume_min: float
+    volume_max: float
+    volume_step: float
+    volume_limit: float  # of one direction, open orders included; 0 = none
+    calc_mode: int
+    margin_share: float
+    commission: float
+
+    @property
+    def point(self) -> float:
+        """Return the smallest digit of a price."""
+        return round(10.0**-self.digits, self.digits)
+
+    def rounded(self, price: float) -> float:
+        """Return the nearest price on the tick size."""
+        return round(round(price / self.tick_size) * self.tick_size, self.digits)
+
+    def steps(self, volume: float) -> int:
+        """Return a volume as a whole number of steps; the caller has checked that it is one."""
+        return round(volume / self.volume_step)
+
+    def lots(self, steps: int) -> float:
+        """Return a number of steps in lots, free of float noise."""
+        return round(steps * self.volume_step, 8)
+
+
+def _pair(name: str, description: str, price: float, digits: int, spread_pips: float) -> Instrument:
+    tick = round(10.0**-digits, digits)
+    return Instrument(
+        name=name,
+        base=name[:3],
+        profit=name[3:],
+        description=description,
+        price=price,
+        digits=digits,
+        pip=tick * 10,
+        spread_pips=spread_pips,
+        tick_size=tick,
+        contract_size=100_000.0,
+        volume_min=0.01,
+        volume_max=100.0,
+        volume_step=0.01,
+        volume_limit=0.0,
+        calc_mode=_FOREX,
+        margin_share=0.0,
+        commission=3.5,
+    )
+
+
+# fmt: off
+_INSTRUMENTS = (
+    _pair("EURUSD", "Euro vs US Dollar", 1.085, 5, 1.2),
+    _pair("GBPUSD", "Great Britain Pound vs US Dollar", 1.27, 5, 1.5),
+    _pair("AUDUSD", "Australian Dollar vs US Dollar", 0.655, 5, 1.4),
+    _pair("USDJPY", "US Dollar vs Japanese Yen", 151.25, 3, 1.3),
+    _pair("EURJPY", "Euro vs Japanese Yen", 164.1, 3, 1.9),
+    Instrument("XAUUSD", "XAU", "USD", "Gold vs US Dollar", price=2400.0, digits=2, pip=0.1, spread_pips=2.0,
+               tick_size=0.01, contract_size=100.0, volume_min=0.01, volume_max=50.0, volume_step=0.01,
+               volume_limit=0.0, calc_mode=_LEVERAGED, margin_share=0.0, commission=3.5),
+    Instrument("US500", "USD", "USD", "US 500 Index", price=5200.0, digits=2, pip=0.1, spread_pips=4.0,
+               tick_size=0.1, contract_size=1.0, volume_min=0.1, volume_max=250.0, volume_step=0.1,
+               volume_limit=5000.0, calc_mode=_CFD, margin_share=0.05, commission=0.0),
+    Instrument("BTCUSD", "BTC", "USD", "Bitcoin vs US Dollar", price=65_000.0, digits=2, pip=1.0, spread_pips=5.0,
+               tick_size=0.01, contract_size=1.0, volume_min=0.01, volume_max=10.0, volume_step=0.01,
+               volume_limit=500.0, calc_mode=_CFD, margin_share=0.5, commission=0.0),
+    Instrument("ETHUSD", "ETH", "USD", "Ethereum vs US Dollar", price=3200.0, digits=2, pip=0.1, spread_pips=5.0,
+               tick_size=0.01, contract_size=1.0, volume_min=0.1, volume_max=100.0, volume_step=0.1,
+               volume_limit=5000.0, calc_mode=_CFD, margin_share=0.5, commission=0.0),
+)
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """An instrument under one suffix."""
+
+    name: str
+    instrument: Instrument
+    behaviour: Behaviour
+
+
+BASE = {instrument.name: instrument for instrument in _INSTRUMENTS}
+SYMBOLS = {
+    symbol.name: symbol
+    for suffix, behaviour in TABLE.items()
+    for instrument in _INSTRUMENTS
+    for symbol in [Symbol(".".join(filter(None, (instrument.name, suffix))), instrument, behaviour)]
+}
+UNREADABLE = frozenset(symbol.name for symbol in SYMBOLS.values() if symbol.behaviour.unreadable)
+
+
+@cache
+def in_group(group: str) -> frozenset[str]:
+    """
+    Return the symbols that a group filter lets through.
+
+    A group is a list of masks with `*`, separated by commas, applied in order; one that begins with `!` takes out
+    again (documentation of `symbols_get`).
+    """
+    chosen: set[str] = set()
+    for mask in (part.strip() for part in group.split(",")):
+        pattern = re.compile(re.escape(mask.removeprefix("!")).replace(r"\*", ".*"))
+        matching = {name for name in SYMBOLS if pattern.fullmatch(name)}
+        chosen = chosen - matching if mask.startswith("!") else chosen | matching
+    return frozenset(chosen)
