@@ -1,0 +1,113 @@
+"""The parent's handle on one child process: a line out, a line back, within a time limit."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+import worker
+from worker.domain.errors import TerminalUnavailable
+
+_CODE = Path(worker.__file__).parent.parent  # the child finds this very package, wherever the parent was started
+_POSIX = sys.platform != "win32"
+_LAST_WORDS_SECONDS = 1.0
+_KILLED_WITHIN_SECONDS = 5.0
+
+
+class NotDelivered(TerminalUnavailable):
+    """The command did not reach the child process: it was certainly not executed."""
+
+
+class Unanswered(TerminalUnavailable):
+    """The command reached the child process, which ended without an answer: it may have been executed."""
+
+
+class ChildProcess:
+    """
+    One spawned process. Commands go strictly in turn, which the caller's lock must ensure.
+
+    It has a process group of its own, so that Ctrl-C in a console reaches the parent alone.
+    """
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "worker.mt5.session_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            cwd=_CODE,
+            process_group=0 if _POSIX else None,
+            creationflags=0 if _POSIX else 0x00000200,  # CREATE_NEW_PROCESS_GROUP
+        )
+        self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, name=f"terminal-answers-{self.pid}", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Return the process number."""
+        return self._process.pid
+
+    def call(self, line: bytes, timeout: float) -> bytes:
+        """Send a line and return the answer; a child that takes longer than `timeout` seconds is ended."""
+        try:
+            self._pipe_in.write(line)
+        except (OSError, ValueError):
+            raise NotDelivered("the terminal session's process has ended") from None
+        try:
+            answer = self._answers.get(timeout=timeout)
+        except queue.Empty:
+            self.kill()
+            raise Unanswered(f"the terminal did not answer within {timeout:g} s; its process was ended") from None
+        if answer is None:
+            self.kill()
+            raise Unanswered(f"the terminal session's process ended (code {self._process.returncode})")
+        return answer
+
+    def wait(self) -> int:
+        """Wait for its end, however that comes, and return its exit code."""
+        code = self._process.wait()
+        self._reader.join(_LAST_WORDS_SECONDS)
+        # A terminal that the child started may hold the other end of the pipe open: then no end of file ever comes.
+        self._answers.put(None)
+        return code
+
+    def end(self, patience: float) -> None:
+        """Close its pipe, so that it finishes what it does and ends; kill it after `patience` seconds."""
+        with contextlib.suppress(OSError):
+            self._pipe_in.close()
+        try:
+            self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once and wait until it has ended: its file lock is free then."""
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_KILLED_WITHIN_SECONDS)
+
+    def release(self) -> None:
+        """Close what is left of the pipes after its end."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    @property
+    def _pipe_in(self) -> IO[bytes]:
+        if self._process.stdin is None:
+            raise ValueError("the child was started without a pipe")
+        return self._process.stdin
+
+    def _read(self) -> None:
+        pipe = self._process.stdout
+        with contextlib.suppress(OSError, ValueError):
+            while pipe is not None and (line := pipe.readline()).endswith(b"\n"):
+                self._answers.put(line)
+        self._answers.put(None)

@@ -1,0 +1,68 @@
+"""
+One process per terminal: an operating-system lock on a file.
+
+The system releases it when its holder ends, however it ends, so it never has to be cleaned up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from worker.domain.errors import TerminalUnavailable
+
+_PAUSE_SECONDS = 0.02
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(file: BinaryIO) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _try_lock(file: BinaryIO) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def lock_file_of_book(book: Path, session: str) -> Path:
+    """Return the lock file of a simulated terminal: it stands beside the broker's book, one for each session's name."""
+    return book.with_name(f"{book.name}.{session}.lock")
+
+
+def lock_file_of_terminal(program: str | None) -> Path:
+    """Return the lock file of an installed terminal, the same for every spelling of its program's path."""
+    known_as = os.path.normcase(Path(program).resolve()) if program else "default terminal"
+    folder = Path(tempfile.gettempdir()) / "mt5-worker"
+    return folder / f"{hashlib.sha256(known_as.encode()).hexdigest()[:16]}.lock"
+
+
+def hold(path: Path, patience: float) -> BinaryIO:
+    """
+    Lock the file for as long as the returned object lives, waiting at most `patience` seconds.
+
+    Raises TerminalUnavailable when another process keeps it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("ab")
+    give_up_at = time.monotonic() + patience
+    while True:
+        try:
+            _try_lock(file)
+        except OSError:
+            if time.monotonic() >= give_up_at:
+                file.close()
+                raise TerminalUnavailable(
+                    f"another process is using this terminal (it holds {path}); end it, or give this session a "
+                    "terminal of its own"
+                ) from None
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return file

@@ -1,0 +1,174 @@
+"""The terminal sessions of one account, by name."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from worker.domain.errors import TerminalUnavailable, WrongSetting
+from worker.mt5.session import TerminalSession
+from worker.mt5.wire import Opening
+
+Connection = tuple[str, TerminalSession]
+
+
+class SessionOptions(BaseModel):
+    """
+    What a session's dictionary may say.
+
+    `backend` must be named: simulated fills must never be taken for real ones. `book` is the simulated broker's file
+    (a private temporary one without it); the others are MetaTrader's: the path of terminal64.exe, login data, and
+    whether the terminal keeps its data beside its program. `timeout` is the limit of one call in seconds.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    backend: Literal["simulated", "native"]
+    book: Path | None = None
+    terminal: str | None = None
+    login: int | None = Field(default=None, gt=0)
+    password: SecretStr | None = None
+    server: str | None = None
+    portable: bool = False
+    timeout: float = Field(default=10, gt=0)
+
+    @model_validator(mode="after")
+    def _a_book_is_simulated(self) -> Self:
+        if self.backend == "native" and self.book is not None:
+            raise ValueError("a book belongs to the simulated backend; leave it out for native")
+        return self
+
+
+class MT5ConnectionPool:
+    """
+    Holds terminal sessions and lends them, each to one borrower at a time.
+
+    `sessions` maps names to dictionaries, for instance ``{"main": {"backend": "simulated"}}`` (see SessionOptions);
+    `symbols` are watched when a terminal is opened, to learn the server's clock early. The terminals are opened at
+    the first use. Raises WrongSetting when a dictionary says something impossible.
+    """
+
+    def __init__(self, sessions: Mapping[str, Mapping[str, Any]], symbols: Iterable[str] = ()) -> None:
+        if not sessions:
+            raise WrongSetting('sessions: name at least one, for instance {"main": {"backend": "simulated"}}')
+        options = {name: _options(name, given) for name, given in sessions.items()}
+        self._private_folder: str | None = None
+        watched = tuple(symbols)
+        self.sessions: dict[str, TerminalSession] = {
+            name: TerminalSession(self._opening(name, option, watched), option.timeout)
+            for name, option in options.items()
+        }
+        self._changed = threading.Condition()
+        self._lent: set[str] = set()
+
+    def start(self) -> None:
+        """Begin to open every terminal; returns at once."""
+        atexit.register(self.close)
+        for session in self.sessions.values():
+            session.start()
+
+    def get_connection(self, timeout: float = 10) -> Connection:
+        """Borrow a session that is free and ready, as (name, session); raises TerminalUnavailable after `timeout` s."""
+        give_up_at = time.monotonic() + timeout
+        self.start()
+        name = self._borrow(give_up_at)
+        session = self.sessions[name]
+        try:
+            session.ready(max(0.0, give_up_at - time.monotonic()))
+        except TerminalUnavailable:
+            self.release_connection((name, session))
+            raise
+        return name, session
+
+    def release_connection(self, connection: Connection) -> None:
+        """Give a borrowed session back."""
+        with self._changed:
+            self._lent.discard(connection[0])
+            self._changed.notify()
+
+    def session(self, timeout: float = 10) -> TerminalSession:
+        """Return a session that is ready, borrowed or not, for a single call under its own lock."""
+        self.start()
+        ready = next((session for session in self.sessions.values() if session.is_ready()), None)
+        if ready is None:
+            ready = next(iter(self.sessions.values()))
+            ready.ready(timeout)
+        return ready
+
+    def close(self, patience: float = 5.0) -> None:
+        """End every session's process, side by side; each may finish what it does within `patience` seconds."""
+        atexit.unregister(self.close)
+        closers = [threading.Thread(target=s.close, args=(patience,)) for s in self.sessions.values()]
+        for closer in closers:
+            closer.start()
+        for closer in closers:
+            closer.join()
+        if self._private_folder is not None:
+            shutil.rmtree(self._private_folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _borrow(self, give_up_at: float) -> str:
+        with self._changed:
+            self._changed.wait_for(self._free, max(0.0, give_up_at - time.monotonic()))
+            free = self._free()
+            if not free:
+                raise TerminalUnavailable(
+                    "every terminal session is lent to someone; give one back with release_connection()"
+                )
+            name = next((name for name in free if self.sessions[name].is_ready()), free[0])
+            self._lent.add(name)
+            return name
+
+    def _free(self) -> list[str]:
+        return [name for name in self.sessions if name not in self._lent]
+
+    def _opening(self, name: str, options: SessionOptions, symbols: tuple[str, ...]) -> Opening:
+        password = options.password
+        return Opening(
+            session=name,
+            backend=options.backend,
+            book=self._book(options),
+            terminal=options.terminal,
+            login=options.login,
+            password=None if password is None else password.get_secret_value(),
+            server=options.server,
+            portable=options.portable,
+            symbols=symbols,
+        )
+
+    def _book(self, options: SessionOptions) -> Path | None:
+        if options.backend == "native":
+            return None
+        if options.book is not None:
+            return options.book.resolve()
+        if self._private_folder is None:
+            self._private_folder = tempfile.mkdtemp(prefix="mt5-worker-")
+        return Path(self._private_folder) / "book.sqlite"
+
+
+def _options(name: str, given: Mapping[str, Any]) -> SessionOptions:
+    try:
+        return SessionOptions.model_validate(given)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        lines = [f"sessions[{name!r}] {'.'.join(map(str, p['loc']))}: {_advice(p)}" for p in problems]
+        raise WrongSetting("\n".join(lines)) from None
+
+
+def _advice(problem: Mapping[str, Any]) -> str:
+    if problem["loc"] == ("backend",):
+        return 'write "backend": "simulated" or "backend": "native"; there is no default'
+    return str(problem["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,112 @@
+"""The child's view of the market: instruments, ticks, margins, each asked for right now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from worker.domain.errors import TerminalUnavailable
+from worker.domain.instrument import Instrument, VolumeRefusal, lots_for
+from worker.domain.market import Quote, QuoteRequest, Tick
+from worker.mt5 import readings
+from worker.mt5.link import Link
+from worker.mt5.order_request import ORDER_TYPE
+from worker.mt5.server_clock import ServerClock
+
+OPENING_WATCH_SECONDS = 2.0
+_QUOTE_WATCH_SECONDS = 1.0
+_BETWEEN_LOOKS = 0.01  # seconds
+_BETWEEN_WATCHES = 10.0  # seconds; a closed market must not slow every quote down
+_WATCHED_AT_MOST = 10  # symbols
+
+
+class Quotes:
+    """Answers questions about symbols and learns the server's clock from every tick it sees."""
+
+    def __init__(self, link: Link, clock: ServerClock, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._link = link
+        self._clock = clock
+        self._monotonic = monotonic
+        self._instruments: dict[str, Instrument] = {}
+        self._selected: set[str] = set()
+        self._watch_again_at = 0.0
+
+    def forget(self) -> None:
+        """Forget what was known of the symbols: the terminal may be another one after a reconnect."""
+        self._instruments.clear()
+        self._selected.clear()
+
+    def quote(self, request: QuoteRequest) -> Quote:
+        """Answer one coarse question about one trade."""
+        health = self._link.health()
+        instrument = self.instrument(request.symbol)
+        if instrument is None:
+            return Quote(health, None, None, None, datetime.now(UTC))
+        self._learn_the_clock(request.symbol)
+        tick = self.tick(instrument)
+        taken_at = datetime.now(UTC)
+        margin = None if tick is None else self._margin(request, instrument, tick)
+        return Quote(health, instrument, tick, margin, taken_at)
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        """Read a symbol's specification; None when the broker has no such symbol."""
+        if symbol not in self._selected:
+            if not self._link.call("symbol_select", symbol, True):  # noqa: FBT003 - the package takes it by position only
+                return None
+            self._selected.add(symbol)
+        info = self._link.call("symbol_info", symbol)
+        if info is None:
+            return None
+        try:
+            self._instruments[symbol] = readings.instrument(info)
+        except ValueError as error:
+            raise TerminalUnavailable(f"{error}; the terminal may still be loading it") from None
+        return self._instruments[symbol]
+
+    def known_instrument(self, symbol: str) -> Instrument | None:
+        """Return the specification as last read, reading it only the first time."""
+        return self._instruments.get(symbol) or self.instrument(symbol)
+
+    def instruments(self, symbols: Sequence[str]) -> tuple[Instrument, ...]:
+        """Return these instruments as far as they exist; all that the terminal shows when none are named."""
+        read = (self.instrument(symbol) for symbol in symbols or self._visible())
+        return tuple(instrument for instrument in read if instrument is not None)
+
+    def tick(self, instrument: Instrument) -> Tick | None:
+        """Read the latest prices; None when there are none."""
+        raw = self._link.call("symbol_info_tick", instrument.symbol)
+        if raw is None or not raw.time:
+            return None
+        self._clock.observe(instrument.symbol, raw.time_msc, datetime.now(UTC))
+        bid, ask = readings.exact(raw.bid, instrument.digits), readings.exact(raw.ask, instrument.digits)
+        return Tick(bid, ask, self._clock.to_utc(raw.time_msc))
+
+    def watch(self, symbols: Sequence[str], seconds: float) -> None:
+        """Watch prices of these symbols (the visible ones when none are named) until the clock is known."""
+        names = (symbols or self._visible())[:_WATCHED_AT_MOST]
+        watched = [instrument for name in names if (instrument := self.instrument(name)) is not None]
+        give_up_at = self._monotonic() + seconds
+        while watched and self._clock.offset is None and self._monotonic() < give_up_at:
+            for instrument in watched:
+                self.tick(instrument)
+            time.sleep(_BETWEEN_LOOKS)
+
+    def _learn_the_clock(self, symbol: str) -> None:
+        if self._clock.offset is None and self._monotonic() >= self._watch_again_at:
+            self.watch([symbol], _QUOTE_WATCH_SECONDS)
+            self._watch_again_at = self._monotonic() + _BETWEEN_WATCHES
+
+    def _margin(self, request: QuoteRequest, instrument: Instrument, tick: Tick) -> Decimal | None:
+        lots = lots_for(request.units, instrument, request.volume_policy, request.max_volume_shortfall)
+        touch = tick.touch(request.direction)
+        if isinstance(lots, VolumeRefusal) or touch <= 0:
+            return None
+        margin = self._link.call(
+            "order_calc_margin", ORDER_TYPE[request.direction], request.symbol, float(lots), float(touch)
+        )
+        return None if margin is None else readings.exact(margin)
+
+    def _visible(self) -> list[str]:
+        return [row.name for row in self._link.rows("symbols_get") or () if row.visible]

@@ -1,0 +1,100 @@
+"""
+The trade server's clock.
+
+MetaTrader writes times as the server's wall clock encoded as an epoch, often two or three hours ahead of UTC, and
+names the zone nowhere. The difference is measured: a price seen to change was quoted just now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+_STEP = timedelta(minutes=15)  # every time zone in use is a multiple of it
+_ZONES = (timedelta(hours=-12), timedelta(hours=14))
+_WATCHED_WITHIN = timedelta(seconds=60)  # a change between two looks further apart may be old
+_MEMORY = timedelta(hours=1)
+_MARGIN = timedelta(minutes=1)
+_MARGIN_WHILE_UNKNOWN = timedelta(days=1)
+_AHEAD = timedelta(days=1)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What was seen of one symbol: its last price's time, when it was looked at, and what its changes say."""
+
+    tick: int
+    seen_at: datetime
+    candidate: timedelta | None = None
+    confirmed: timedelta | None = None
+    confirmed_at: datetime | None = None
+
+
+class ServerClock:
+    """
+    Measures the offset of the server's wall clock from UTC, in steps of 15 minutes.
+
+    A symbol's measurement counts once two of its changes agree: after a reconnect the first "change" may be an old
+    price coming in. Late quotes can only make the offset look too small, so the largest of the symbols' recent
+    measurements is taken; a symbol that is quoted with a delay never moves it.
+    """
+
+    def __init__(self) -> None:
+        self._watches: dict[str, _Watch] = {}
+        self._offset: timedelta | None = None
+        self._lag = timedelta(0)
+
+    @property
+    def offset(self) -> timedelta | None:
+        """Return server time minus UTC; None until it has been measured."""
+        return self._offset
+
+    def observe(self, symbol: str, tick_milliseconds: int, now: datetime) -> None:
+        """Take in a tick's server time (epoch, milliseconds) as it was read at `now` (UTC)."""
+        watch = self._watches.get(symbol)
+        if watch is None:
+            self._watches[symbol] = _Watch(tick_milliseconds, now)
+            return
+        changed = tick_milliseconds > watch.tick and now - watch.seen_at <= _WATCHED_WITHIN
+        watch.tick, watch.seen_at = tick_milliseconds, now
+        if changed:
+            self._measure(watch, _wall_clock(tick_milliseconds) - now)
+
+    def to_utc(self, server_milliseconds: int) -> datetime | None:
+        """Convert a server time (epoch, milliseconds) into UTC; None while the offset is not known."""
+        return None if self._offset is None else _wall_clock(server_milliseconds) - self._offset
+
+    def window(self, since: datetime, now: datetime) -> tuple[int, int]:
+        """
+        Return a history window in server time (epoch, seconds) that surely holds all from `since` (UTC) until now.
+
+        It ends a day ahead, so that nothing fresh is missed. It begins a minute early, plus what the server was seen
+        to lag behind this machine; a day early while the offset is not known.
+        """
+        if self._offset is None:
+            begin, end = since - _MARGIN_WHILE_UNKNOWN, now + _AHEAD
+        else:
+            begin, end = since + self._offset - self._lag - _MARGIN, now + self._offset + _AHEAD
+        return int(begin.timestamp()), int(end.timestamp()) + 1
+
+    def _measure(self, watch: _Watch, difference: timedelta) -> None:
+        offset = round(difference / _STEP) * _STEP
+        if not _ZONES[0] <= offset <= _ZONES[1]:
+            return
+        if offset == watch.candidate:
+            watch.confirmed, watch.confirmed_at = offset, watch.seen_at
+            self._adopt(watch.seen_at)
+            if offset == self._offset:
+                self._lag = max(timedelta(0), offset - difference)
+        watch.candidate = offset
+
+    def _adopt(self, now: datetime) -> None:
+        self._offset = max(
+            watch.confirmed
+            for watch in self._watches.values()
+            if watch.confirmed is not None and watch.confirmed_at is not None and now - watch.confirmed_at <= _MEMORY
+        )
+
+
+def _wall_clock(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)

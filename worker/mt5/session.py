@@ -1,0 +1,223 @@
+"""A terminal session: one MetaTrader terminal behind one child process, which is replaced whenever it ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import structlog
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_when_event_set,
+    wait_random_exponential,
+)
+
+from worker.domain.errors import TerminalUnavailable
+from worker.domain.instrument import Instrument
+from worker.domain.market import (
+    CancelReport,
+    Health,
+    NotSentReason,
+    OrderRequest,
+    Poll,
+    PollRequest,
+    Quote,
+    QuoteRequest,
+    SendReport,
+    SendStatus,
+)
+from worker.mt5 import wire
+from worker.mt5.child import ChildProcess, NotDelivered, Unanswered
+from worker.mt5.wire import CancelRequest, Command, Opening, OrderStory, VenueFacts
+
+OPENING_SECONDS = 75.0  # MetaTrader itself gives up after 60 s
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0  # seconds between attempts to open the terminal
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+_log = structlog.get_logger(__name__)
+
+
+class TerminalSession:
+    """
+    Plain synchronous calls to one terminal, from any thread, one at a time.
+
+    `with session.lock:` keeps the terminal for several calls in a row. A call that takes longer than `call_timeout`
+    seconds ends the child process; another one is started in the background, with growing pauses, and until it is
+    ready every call raises TerminalUnavailable at once.
+    """
+
+    def __init__(self, opening: Opening, call_timeout: float) -> None:
+        self.lock = threading.RLock()
+        self._opening = opening
+        self._call_timeout = call_timeout
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._child: ChildProcess | None = None
+        self._facts: VenueFacts | None = None
+        self._problem = "it has not been started"
+        self._openings = 0
+        self._supervisor: threading.Thread | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the session's name."""
+        return self._opening.session
+
+    def start(self) -> None:
+        """Begin to open the terminal in the background; a second call does nothing."""
+        with self._changed:
+            if self._supervisor is not None or self._closing.is_set():
+                return
+            self._problem = "it is being opened"
+            name = f"terminal-session-{self.name}"
+            self._supervisor = threading.Thread(target=self._supervise, name=name, daemon=True)
+            self._supervisor.start()
+
+    def ready(self, timeout: float) -> VenueFacts:
+        """Wait until the terminal is open and return where its orders go; raises TerminalUnavailable after that."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._facts is not None or self._closing.is_set(), timeout)
+            if self._facts is None:
+                raise self._unavailable()
+            return self._facts
+
+    def is_ready(self) -> bool:
+        """Tell whether a call would reach the terminal now."""
+        return self._facts is not None
+
+    def quote(self, request: QuoteRequest) -> Quote:
+        """Ask for all that the checks of one trade need. Raises TerminalUnavailable."""
+        return self.call(wire.QUOTE, request)
+
+    def submit(self, order: OrderRequest) -> SendReport:
+        """Send one order; whatever happens is in the report."""
+        try:
+            return self.call(wire.SUBMIT, order)
+        except (Unanswered, wire.Defect) as error:
+            return SendReport(SendStatus.NO_ANSWER, detail=str(error))
+        except TerminalUnavailable as error:
+            return SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail=str(error))
+
+    def poll(self, request: PollRequest) -> Poll:
+        """Look once for the news of all orders. Raises TerminalUnavailable."""
+        return self.call(wire.POLL, request)
+
+    def cancel(self, ticket: int, symbol: str) -> CancelReport:
+        """Ask for an order's cancellation; raises TerminalUnavailable when the request certainly did not leave."""
+        try:
+            return self.call(wire.CANCEL, CancelRequest(ticket, symbol))
+        except (Unanswered, wire.Defect) as error:
+            return CancelReport(None, None, str(error))
+
+    def health(self) -> Health:
+        """Ask whether an order could be sent now. Raises TerminalUnavailable."""
+        return self.call(wire.HEALTH, None)
+
+    def instruments(self, symbols: tuple[str, ...] = ()) -> tuple[Instrument, ...]:
+        """Ask for instruments; all that the terminal shows when none are named. Raises TerminalUnavailable."""
+        return self.call(wire.INSTRUMENTS, symbols)
+
+    def order(self, ticket: int) -> OrderStory | None:
+        """Ask for one order and its deals. Raises TerminalUnavailable."""
+        return self.call(wire.ORDER, ticket)
+
+    def call(self, command: Command[Request, Answer], request: Request) -> Answer:
+        """Send a command to the child process and return its answer."""
+        with self.lock:
+            child = self._child
+            if child is None or self._facts is None:
+                raise self._unavailable()
+            try:
+                return command.read_answer(child.call(command.ask(request), self._call_timeout))
+            except (NotDelivered, Unanswered) as error:
+                self._lose(child, f"{command.name}: {error}")
+                raise
+
+    def report(self) -> Mapping[str, Any]:
+        """Return what an operator wants to know of it."""
+        with self._changed:
+            child, facts = self._child, self._facts
+            return {
+                "session": self.name,
+                "state": "closed" if self._closing.is_set() else "ready" if facts else "opening",
+                "problem": None if facts else self._problem,
+                "pid": None if child is None else child.pid,
+                "restarts": max(0, self._openings - 1),
+            }
+
+    def close(self, patience: float = 5.0) -> None:
+        """End the child process: it may finish what it is doing within `patience` seconds, then it is killed."""
+        self._closing.set()
+        give_up_at = time.monotonic() + patience
+        idle = self.lock.acquire(timeout=patience)
+        with self._changed:
+            child, self._facts, self._problem = self._child, None, "it has been closed"
+            self._changed.notify_all()
+        if child is not None:
+            child.end(max(0.0, give_up_at - time.monotonic()))
+        if idle:
+            self.lock.release()
+        if self._supervisor is not None:
+            self._supervisor.join(patience)
+
+    def _supervise(self) -> None:
+        opening = Retrying(
+            retry=retry_if_exception_type(TerminalUnavailable),
+            wait=wait_random_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
+            stop=stop_when_event_set(self._closing),
+            sleep=sleep_using_event(self._closing),
+            before_sleep=self._tell_of_failure,
+            reraise=True,
+        )
+        while not self._closing.is_set():
+            try:
+                child = opening(self._open)
+            except TerminalUnavailable:
+                return  # closing
+            code = child.wait()
+            self._lose(child, f"its process ended (code {code})")
+            child.release()
+
+    def _open(self) -> ChildProcess:
+        child = ChildProcess()
+        with self._changed:
+            self._child = child
+        try:
+            facts = wire.OPEN.read_answer(child.call(wire.OPEN.ask(self._opening), OPENING_SECONDS))
+        except (TerminalUnavailable, wire.Defect) as error:
+            child.kill()
+            child.release()
+            self._lose(child, str(error))
+            raise TerminalUnavailable(str(error)) from error
+        self._announce(facts)
+        return child
+
+    def _announce(self, facts: VenueFacts) -> None:
+        with self._changed:
+            self._openings += 1
+            if not self._closing.is_set():
+                self._facts = facts
+            self._changed.notify_all()
+        _log.info("terminal session ready", session=self.name, login=facts.venue.login, server=facts.venue.server)
+
+    def _lose(self, child: ChildProcess, problem: str) -> None:
+        with self._changed:
+            if self._child is not child:
+                return  # told already: by the call that found out first, or by the supervisor
+            self._child = self._facts = None
+            self._problem = problem
+        if not self._closing.is_set():
+            _log.warning("terminal session lost, opening another", session=self.name, problem=problem)
+
+    def _tell_of_failure(self, attempt: RetryCallState) -> None:
+        pause = attempt.next_action.sleep if attempt.next_action else 0
+        _log.warning("terminal cannot be opened", session=self.name, problem=self._problem, next_try_in=round(pause, 1))
+
+    def _unavailable(self) -> TerminalUnavailable:
+        return NotDelivered(f"terminal session {self.name} is not available: {self._problem}")

@@ -1,0 +1,132 @@
+"""
+The child process of a terminal session: reads a command, executes it, answers, and so on until its parent has gone.
+
+Started as `python -m worker.mt5.session_process`; see `session.py` for the parent's side and `wire.py` for the lines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from worker.domain.errors import TerminalUnavailable
+from worker.mt5 import file_lock, wire
+from worker.mt5.link import Link
+from worker.mt5.looking import News
+from worker.mt5.quotes import OPENING_WATCH_SECONDS, Quotes
+from worker.mt5.sending import Sender
+from worker.mt5.server_clock import ServerClock
+from worker.mt5.wire import Command, Opening, VenueFacts
+
+_LOCK_PATIENCE = 3.0  # seconds that a predecessor may need to end
+
+_Handler = Callable[[Any], Any]
+
+
+class Desk:
+    """Executes commands. Until the terminal is open it knows only how to open it."""
+
+    def __init__(self) -> None:
+        self._lock: BinaryIO | None = None
+        self._link: Link | None = None
+        self._quotes: Quotes | None = None
+        self._commands: dict[str, tuple[Command[Any, Any], _Handler]] = {"open": (wire.OPEN, self._open)}
+
+    def answer(self, line: bytes) -> bytes:
+        """Execute one line's command and return the line to answer; errors are answers too."""
+        try:
+            call = json.loads(line)
+            command, handler = self._commands[call["command"]]
+            self._reconnect()
+            return command.reply(handler(command.read_request(call)))
+        except TerminalUnavailable as error:
+            return wire.unavailable(str(error))
+        except Exception as error:  # noqa: BLE001 - one command's defect must not take the terminal away from the others
+            traceback.print_exc()
+            return wire.defect(f"{type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        """Leave the terminal."""
+        if self._link is not None:
+            self._link.module.shutdown()
+
+    def _open(self, opening: Opening) -> VenueFacts:
+        self._lock = file_lock.hold(_lock_file(opening), _LOCK_PATIENCE)
+        link, clock = Link(_module(opening), opening), ServerClock()
+        link.open()
+        quotes = Quotes(link, clock)
+        quotes.watch(opening.symbols, OPENING_WATCH_SECONDS)
+        sender, news = Sender(link, quotes), News(link, quotes, clock)
+        self._link, self._quotes = link, quotes
+        self._commands = {
+            "quote": (wire.QUOTE, quotes.quote),
+            "submit": (wire.SUBMIT, sender.submit),
+            "poll": (wire.POLL, news.poll),
+            "cancel": (wire.CANCEL, sender.cancel),
+            "health": (wire.HEALTH, lambda _: link.health()),
+            "instruments": (wire.INSTRUMENTS, quotes.instruments),
+            "order": (wire.ORDER, news.story),
+        }
+        return link.facts(clock_offset_known=clock.offset is not None)
+
+    def _reconnect(self) -> None:
+        if self._link is not None and self._quotes is not None and self._link.ensure():
+            self._quotes.forget()
+
+
+def serve(commands: BinaryIO, answers: BinaryIO, desk: Desk) -> None:
+    """Answer commands until the parent has closed its end. A line that was cut off is not a command."""
+    for line in iter(commands.readline, b""):
+        if not line.endswith(b"\n"):
+            return
+        answers.write(desk.answer(line))
+
+
+def _module(opening: Opening) -> Any:
+    if opening.backend == "native":
+        from worker.mt5 import native  # noqa: PLC0415 - only the chosen backend is loaded
+
+        return native.module()
+    from worker.mt5 import simulated  # noqa: PLC0415 - only the chosen backend is loaded
+
+    return simulated.module(opening.book)
+
+
+def _lock_file(opening: Opening) -> Path:
+    if opening.book is not None:
+        return file_lock.lock_file_of_book(opening.book, opening.session)
+    return file_lock.lock_file_of_terminal(opening.terminal)
+
+
+def _take_over_stdout() -> BinaryIO:
+    """Keep the pipe for answers alone: whatever else prints goes to standard error from here on."""
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return answers
+
+
+def _outlive_signals() -> None:
+    """Leave signals to the parent: a send must not be cut off, and the end of the parent ends this process."""
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def main() -> None:
+    """Serve the parent that started this process."""
+    _outlive_signals()
+    desk = Desk()
+    with contextlib.suppress(BrokenPipeError):  # the parent ended while an answer was on its way
+        serve(sys.stdin.buffer, _take_over_stdout(), desk)
+    desk.close()
+
+
+if __name__ == "__main__":
+    main()

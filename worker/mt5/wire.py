@@ -1,0 +1,136 @@
+"""
+What a terminal session's two processes say to each other: one JSON line a command, one JSON line an answer.
+
+Strictly in turn: the parent sends nothing before the last answer has come, so a line needs no number, and at most one
+command can ever wait in the pipe.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter
+
+from worker.domain.errors import TerminalUnavailable
+from worker.domain.execution import Venue
+from worker.domain.instrument import Instrument
+from worker.domain.market import (
+    BrokerDeal,
+    BrokerOrder,
+    CancelReport,
+    Health,
+    OrderRequest,
+    Poll,
+    PollRequest,
+    Quote,
+    QuoteRequest,
+    SendReport,
+)
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Which terminal to open and how. It carries the password, so it goes over the pipe and nowhere else."""
+
+    session: str
+    backend: str  # simulated | native
+    book: Path | None = None
+    terminal: str | None = None
+    login: int | None = None
+    password: str | None = field(default=None, repr=False)
+    server: str | None = None
+    portable: bool = False
+    symbols: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VenueFacts:
+    """Where orders of this session really go, as the terminal itself says."""
+
+    venue: Venue
+    account_mode: str  # netting | hedging
+    version: str
+    clock_offset_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """An order to be cancelled."""
+
+    ticket: int
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderStory:
+    """One order by its ticket, with its deals. `placed_at` is UTC, None while the server's clock offset is unknown."""
+
+    order: BrokerOrder
+    deals: tuple[BrokerDeal, ...]
+    contract_size: Decimal
+    placed_at: datetime | None
+
+
+class Defect(Exception):
+    """The child met an error that it has no answer for; a traceback stands in its log."""
+
+
+@dataclass(frozen=True)
+class Command(Generic[Request, Answer]):
+    """A command's name and the shapes of its request and its answer."""
+
+    name: str
+    request: TypeAdapter[Request]
+    answer: TypeAdapter[Answer]
+
+    def ask(self, request: Request) -> bytes:
+        """Write the command as a line."""
+        return b'{"command":"%s","request":%s}\n' % (self.name.encode(), self.request.dump_json(request))
+
+    def reply(self, answer: Answer) -> bytes:
+        """Write its answer as a line."""
+        return b'{"answer":%s}\n' % self.answer.dump_json(answer)
+
+    def read_request(self, line: Mapping[str, Any]) -> Request:
+        """Read the request out of a command's line."""
+        return self.request.validate_python(line["request"])
+
+    def read_answer(self, text: bytes) -> Answer:
+        """Read the answer; raises TerminalUnavailable or Defect when the line tells of one."""
+        line = json.loads(text)
+        if "unavailable" in line:
+            raise TerminalUnavailable(line["unavailable"])
+        if "defect" in line:
+            raise Defect(line["defect"])
+        return self.answer.validate_python(line["answer"])
+
+
+def unavailable(why: str) -> bytes:
+    """Write that the terminal cannot answer now; nothing was sent to the broker."""
+    return json.dumps({"unavailable": why}).encode() + b"\n"
+
+
+def defect(what: str) -> bytes:
+    """Write that the child has met an error of its own."""
+    return json.dumps({"defect": what}).encode() + b"\n"
+
+
+OPEN: Command[Opening, VenueFacts] = Command("open", TypeAdapter(Opening), TypeAdapter(VenueFacts))
+QUOTE: Command[QuoteRequest, Quote] = Command("quote", TypeAdapter(QuoteRequest), TypeAdapter(Quote))
+SUBMIT: Command[OrderRequest, SendReport] = Command("submit", TypeAdapter(OrderRequest), TypeAdapter(SendReport))
+POLL: Command[PollRequest, Poll] = Command("poll", TypeAdapter(PollRequest), TypeAdapter(Poll))
+CANCEL: Command[CancelRequest, CancelReport] = Command("cancel", TypeAdapter(CancelRequest), TypeAdapter(CancelReport))
+HEALTH: Command[None, Health] = Command("health", TypeAdapter(None), TypeAdapter(Health))
+INSTRUMENTS: Command[tuple[str, ...], tuple[Instrument, ...]] = Command(
+    "instruments", TypeAdapter(tuple[str, ...]), TypeAdapter(tuple[Instrument, ...])
+)
+ORDER: Command[int, OrderStory | None] = Command("order", TypeAdapter(int), TypeAdapter(OrderStory | None))
