@@ -188,8 +188,8 @@ class OutboxRow:
 class Outbox(Protocol):
     """What the relay needs of the ledger."""
 
-    async def pending(self, limit: int) -> Sequence[OutboxRow]:
-        """Return the oldest unpublished messages, at most `limit` and a bounded number of bytes."""
+    async def pending(self, limit: int, besides: Collection[int] = ()) -> Sequence[OutboxRow]:
+        """Return the oldest unpublished messages but for those, at most `limit` and a bounded number of bytes."""
         ...
 
     async def mark(self, results: Mapping[int, PublishResult]) -> None:

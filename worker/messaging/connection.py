@@ -1,0 +1,142 @@
+"""One connection to RabbitMQ, from its opening to its loss."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Never, Self
+
+import pika
+import structlog
+from pika.adapters.asyncio_connection import AsyncioConnection
+
+from worker.domain.errors import MessagingUnavailable
+from worker.messaging.channel import Channel
+from worker.messaging.outages import explained
+from worker.messaging.parameters import parameters
+from worker.messaging.waiting import settle
+
+CLOSE_SECONDS = 3.0
+"""How long a farewell may take. RabbitMQ notices a closed socket just as well."""
+
+_log = structlog.get_logger()
+
+# pika narrates every failure over several lines and with a traceback; here each is told once, in a sentence.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What answered: RabbitMQ, or something that speaks like it."""
+
+    product: str
+    version: str
+
+
+class AmqpConnection:
+    """A connection that is open until it is lost or closed. It never comes back: a Lifeline makes a new one."""
+
+    def __init__(self, parameters: pika.URLParameters) -> None:
+        loop = asyncio.get_running_loop()
+        self._parameters = parameters
+        self._opened: asyncio.Future[None] = loop.create_future()
+        self._gone = asyncio.Event()
+        self._loss: MessagingUnavailable | None = None
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._raw: Any = AsyncioConnection(
+            parameters,
+            on_open_callback=lambda _connection: settle(self._opened, None),
+            on_open_error_callback=lambda _connection, error: self._lost(error),
+            on_close_callback=lambda _connection, error: self._lost(error),
+            custom_ioloop=loop,
+        )
+        self._raw.add_on_connection_blocked_callback(self._blocked)
+        self._raw.add_on_connection_unblocked_callback(self._unblocked)
+
+    @classmethod
+    async def open(cls, url: str, name: str) -> Self:
+        """
+        Connect once; `name` is shown by RabbitMQ's own tools.
+
+        Raises MessagingUnavailable (AccessRefused for wrong credentials or virtual host) and WrongSetting for the URL.
+        """
+        connection = cls(parameters(url, name))
+        try:
+            await connection._opened
+        except asyncio.CancelledError:
+            await connection.close()
+            raise
+        return connection
+
+    @property
+    def server(self) -> Server:
+        """Return what answered."""
+        said = self._raw.server_properties or {}
+        return Server(product=str(said.get("product", "unknown")), version=str(said.get("version", "unknown")))
+
+    async def channel(self) -> Channel:
+        """Open a channel."""
+        channel = Channel(self._explain)
+        await channel.open(self._raw)
+        return channel
+
+    async def until_flowing(self) -> None:
+        """Wait while RabbitMQ takes no messages (memory or disk alarm). Raises MessagingUnavailable on loss."""
+        await self._flowing.wait()
+        if self._loss:
+            raise self._loss
+
+    async def until_lost(self) -> Never:
+        """Wait for the end of the connection and raise its reason, MessagingUnavailable."""
+        await self._gone.wait()
+        raise self._loss or MessagingUnavailable("the connection was never open")
+
+    @property
+    def flowing(self) -> bool:
+        """Tell whether RabbitMQ takes messages, as far as it has said."""
+        return self._flowing.is_set()
+
+    async def close(self) -> None:
+        """Close in good order, within a bound."""
+        if not (self._raw.is_closed or self._raw.is_closing):
+            self._raw.close()
+        try:
+            await asyncio.wait_for(self._gone.wait(), CLOSE_SECONDS)
+        except TimeoutError:
+            _log.debug("rabbitmq did not answer the farewell")
+
+    def _explain(self, error: BaseException) -> MessagingUnavailable:
+        return explained(error, self._parameters)
+
+    def _lost(self, error: BaseException) -> None:
+        self._loss = self._explain(error)
+        if not self._opened.done():
+            self._opened.set_exception(self._loss)
+        self._flowing.set()
+        self._gone.set()
+
+    def _blocked(self, _connection: Any, frame: Any) -> None:
+        _log.warning(
+            "rabbitmq takes no messages",
+            why=frame.method.reason,
+            meaning="confirmations wait in the ledger until RabbitMQ's alarm (memory or disk) is cleared",
+        )
+        self._flowing.clear()
+
+    def _unblocked(self, _connection: Any, _frame: Any) -> None:
+        _log.info("rabbitmq takes messages again")
+        self._flowing.set()
+
+
+@asynccontextmanager
+async def connected(url: str, name: str) -> AsyncIterator[AmqpConnection]:
+    """Hold a connection for the length of a block. Raises like `AmqpConnection.open`."""
+    connection = await AmqpConnection.open(url, name)
+    try:
+        yield connection
+    finally:
+        await connection.close()

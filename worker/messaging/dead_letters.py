@@ -1,0 +1,180 @@
+"""Moves dead letters from RabbitMQ to the dead-letter desk, where operators search, group and replay them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
+
+import structlog
+
+from schemas.dead_letter import DeadLetterHeaders
+from schemas.refusals import DeadLetterReason
+from worker.domain.message import IncomingMessage
+from worker.messaging.consumer import Consumer
+from worker.messaging.lifeline import Lifeline
+from worker.messaging.topology import TRADES_DEAD, TRADES_UNROUTABLE, account_of_queue, account_of_routing_key
+from worker.ports import DeadLetter, DeadLetterDesk, RefusedMessage
+
+PREFETCH = 50
+
+_COUNTED_BY_RABBITMQ = {"x-delivery-count", "x-acquired-count"}
+_WORDS_OF_RABBITMQ = {
+    "delivery_limit": "delivered too often without being acknowledged: look for a crash of the worker at that time",
+    "expired": "its expiration passed before the worker took it",
+    "rejected": "a consumer rejected it",
+    "maxlen": "the queue was full",
+}
+
+_log = structlog.get_logger()
+
+Explain = Callable[[DeadLetter], RefusedMessage | None]
+"""Returns what to tell the sender of a dead letter that nobody has told yet, None when the sender cannot be told."""
+
+
+class Ingester:
+    """
+    Takes `trades.dead` and `trades.unroutable` in, each letter at least once, acknowledged after its commit.
+
+    Several workers may do this at the same time. What the desk cannot store stays in its queue, is logged, and is tried
+    again with growing pauses.
+    """
+
+    def __init__(self, lifeline: Lifeline, desk: DeadLetterDesk, explain: Explain) -> None:
+        self._desk = desk
+        self._explain = explain
+        handlers = {queue: partial(self._take_in, queue) for queue in (TRADES_DEAD, TRADES_UNROUTABLE)}
+        self._consumer = Consumer(lifeline, handlers, PREFETCH)
+
+    async def run(self) -> None:
+        """Take dead letters in until `stop`."""
+        await self._consumer.run()
+
+    async def stop(self, within: float) -> None:
+        """Take no more, and give what is being stored `within` seconds to be committed."""
+        await self._consumer.stop(within)
+
+    async def _take_in(self, queue: str, message: IncomingMessage) -> None:
+        letter = read_letter(queue, message)
+        if await self._desk.take_in(letter, self._explain(letter)):
+            _log.warning(
+                "dead letter",
+                id=str(letter.letter_id),
+                reason=letter.reason,
+                detail=letter.detail,
+                trade_id=letter.trade_id,
+            )
+
+
+def read_letter(queue: str, message: IncomingMessage) -> DeadLetter:
+    """Return a delivery from one of the dead-letter queues as it is stored. Never raises."""
+    digest = content_digest(message)
+    if queue == TRADES_UNROUTABLE:
+        return _unroutable(message, digest)
+    if "failure-reason" in message.headers:
+        return _from_worker(message, digest)
+    return _from_rabbitmq(message, digest)
+
+
+def content_digest(message: IncomingMessage) -> str:
+    """Return SHA-256, in hex, over all of a message that stays the same when RabbitMQ delivers it again."""
+    headers = {name: value for name, value in message.headers.items() if name not in _COUNTED_BY_RABBITMQ}
+    envelope = json.dumps([message.exchange, message.routing_key, message.message_id, headers], sort_keys=True)
+    return hashlib.sha256(envelope.encode() + b"\0" + message.body).hexdigest()
+
+
+def _from_worker(message: IncomingMessage, digest: str) -> DeadLetter:
+    read = DeadLetterHeaders.from_headers(message.headers)
+    original = replace(
+        message,
+        exchange=read.original_exchange or "",
+        routing_key=read.original_routing_key or "",
+        message_id=read.original_message_id,
+    )
+    return DeadLetter(
+        letter_id=_uuid(message.message_id) or _made_up_id(message, digest),
+        source_queue=TRADES_DEAD,
+        account=read.account,
+        reason=read.failure_reason,
+        detail=read.failure_detail or "",
+        message=original,
+        headers=message.headers,
+        trade_id=read.trade_id,
+        execution_id=_uuid(read.execution_id),
+        failed_at=_moment(read.failed_at),
+        content_digest=digest,
+    )
+
+
+def _from_rabbitmq(message: IncomingMessage, digest: str) -> DeadLetter:
+    death = _last_death(message)
+    reason = str(death.get("reason") or message.header("x-first-death-reason") or DeadLetterReason.INTERNAL_ERROR)
+    keys = death.get("routing-keys")
+    original = replace(
+        message,
+        exchange=str(death.get("exchange", message.exchange)),
+        routing_key=str(keys[0]) if isinstance(keys, list) and keys else message.routing_key,
+    )
+    return DeadLetter(
+        letter_id=_made_up_id(message, digest),
+        source_queue=TRADES_DEAD,
+        account=account_of_queue(str(death.get("queue", ""))) or account_of_routing_key(message.routing_key),
+        reason=reason,
+        detail=_WORDS_OF_RABBITMQ.get(reason, f"came into {TRADES_DEAD} without a word about why"),
+        message=original,
+        headers=message.headers,
+        failed_at=_moment(str(death.get("time"))),
+        content_digest=digest,
+    )
+
+
+def _unroutable(message: IncomingMessage, digest: str) -> DeadLetter:
+    account = account_of_routing_key(message.routing_key)
+    expected = "the routing key is not approved.<account>.<symbol>" if account is None else f"no queue for '{account}'"
+    return DeadLetter(
+        letter_id=_made_up_id(message, digest),
+        source_queue=TRADES_UNROUTABLE,
+        account=account,
+        reason=DeadLetterReason.UNKNOWN_ACCOUNT,
+        detail=f"{expected}; routing key was '{message.routing_key}'",
+        message=message,
+        headers=message.headers,
+        content_digest=digest,
+    )
+
+
+def _last_death(message: IncomingMessage) -> Mapping[str, Any]:
+    match message.headers.get("x-death"):
+        case [dict() as latest, *_]:
+            return latest
+    return {}
+
+
+def _made_up_id(message: IncomingMessage, digest: str) -> UUID:
+    """
+    Return an id for a letter that came without one.
+
+    Two equal letters are two letters, so a first delivery gets a new id. A redelivery gets one that stays the same
+    however often it comes; whether its first delivery was stored, the desk sees by the digest.
+    """
+    return uuid5(NAMESPACE_OID, digest) if message.redelivered else uuid4()
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
