@@ -39,7 +39,7 @@ def canonical_text(value: JsonValue) -> str:
             return _number(float(value))
         case list():
             return f"[{','.join(map(canonical_text, value))}]"
-        case dict():
+        case _:
             members = (f"{encode_basestring(key)}:{canonical_text(value[key])}" for key in _sorted_keys(value))
             return f"{{{','.join(members)}}}"
 

@@ -59,10 +59,9 @@ FIELDS_IN_ORDER = [
     "audit",
 ]
 
+_EARLIEST = datetime(1990, 1, 1)  # noqa: DTZ001 - Hypothesis takes naive bounds
 _amounts = st.decimals(min_value=Decimal("1e-12"), max_value=Decimal("1e15"), allow_nan=False, allow_infinity=False)
-_moments = st.datetimes(
-    timezones=st.sampled_from([UTC, timezone(timedelta(hours=2))]), min_value=datetime.min.replace(year=1990)
-)
+_moments = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=2))]), min_value=_EARLIEST)
 
 
 def filled(**changes: Any) -> ExecutionConfirmation:
