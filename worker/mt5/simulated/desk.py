@@ -76,12 +76,13 @@ class Desk:
         self.book.insert(order)
         return order
 
-    def close(self, order: Struct, state: int, rest: float) -> None:
-        """Move an order into history, with what is left of its volume."""
+    def close(self, order: Struct, state: int, rest: float, position_id: int) -> None:
+        """Move an order into history, with what is left of its volume and the position it made (0: none)."""
         now = self.server_msc
         self.book.change(
-            "UPDATE orders SET state = ?, volume_current = ?, time_done = ?, time_done_msc = ? WHERE ticket = ?",
-            (state, rest, now // 1000, now, order.ticket),
+            "UPDATE orders SET state = ?, volume_current = ?, position_id = ?, time_done = ?, time_done_msc = ? "
+            "WHERE ticket = ?",
+            (state, rest, position_id, now // 1000, now, order.ticket),
         )
 
     def next_ticket(self, table: str, first: int) -> int:

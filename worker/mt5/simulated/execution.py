@@ -108,5 +108,5 @@ def _cancelled(desk: Desk, order: Struct) -> Answer:
     schedule.forget(desk, schedule.FILL, order)
     if behaviour.cancel is Cancel.DEAL_FOLLOWS:
         schedule.later(desk, behaviour.deal_follows_after_ms, schedule.DEAL, order)
-    desk.close(order, mt5.ORDER_STATE_CANCELED, order.volume_current)
+    desk.close(order, mt5.ORDER_STATE_CANCELED, order.volume_current, order.position_id)
     return Answer(mt5.TRADE_RETCODE_DONE, order=order.ticket)

@@ -38,18 +38,19 @@ def fill(desk: Desk, order: Struct) -> Filled:
     deals = [deal(desk, order, part) for part in parts]
     volume = round(sum(part.volume for part in parts), 8)
     rest = round(order.volume_initial - volume, 8)
-    desk.close(order, mt5.ORDER_STATE_CANCELED if rest else mt5.ORDER_STATE_FILLED, rest)
+    state = mt5.ORDER_STATE_CANCELED if rest else mt5.ORDER_STATE_FILLED
+    desk.close(order, state, rest, deals[-1].position_id)
     average = sum(part.volume * part.price for part in parts) / volume
-    return Filled(deals[-1], volume, round(average, symbol.instrument.digits))
+    return Filled(deals[-1].ticket, volume, round(average, symbol.instrument.digits))
 
 
-def deal(desk: Desk, order: Struct, part: Part) -> int:
-    """Execute a part of an order: one deal, and what it does to the position. Return the deal's ticket."""
+def deal(desk: Desk, order: Struct, part: Part) -> Struct:
+    """Execute a part of an order: one deal, and what it does to the position."""
     effect = settle(desk, order, part.volume, part.price)
-    ticket, now = desk.next_ticket("deals", FIRST_DEAL), desk.server_msc
+    now = desk.server_msc
     row = named(
         TradeDeal,
-        ticket=ticket,
+        ticket=desk.next_ticket("deals", FIRST_DEAL),
         order=order.ticket,
         time=now // 1000,
         time_msc=now,
@@ -69,8 +70,7 @@ def deal(desk: Desk, order: Struct, part: Part) -> int:
         external_id="",
     )
     desk.book.insert(row)
-    desk.book.change("UPDATE orders SET position_id = ? WHERE ticket = ?", (effect.position_id, order.ticket))
-    return ticket
+    return row
 
 
 def _parts(symbol: Symbol, order: Struct, touch: float) -> list[Part]:

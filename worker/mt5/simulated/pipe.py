@@ -68,8 +68,8 @@ class Pipe:
     def writing_desk(self) -> Iterator[Desk]:
         """Open the desk for changes: one transaction, begun with what was due."""
         with self.book.transaction():
-            schedule.apply_due(self._now())
-            yield self._now()
+            desk = self._now()
+            yield self._now() if schedule.apply_due(desk) else desk
 
     def _now(self) -> Desk:
         return Desk(self.book, self.book.meta(), utc_msc())

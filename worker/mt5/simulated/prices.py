@@ -7,6 +7,7 @@ so an order that is due at a certain moment gets the price of that moment, whene
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import sin
 from typing import NamedTuple
 from zlib import crc32
@@ -36,6 +37,7 @@ class Quote(NamedTuple):
         return Quote(bid, ask, self.utc_msc)
 
 
+@lru_cache(maxsize=256)
 def quote(symbol: Symbol, utc_msc: int, opened_utc_msc: int) -> Quote | None:
     """Return what the feed of a symbol shows at a time; None when it shows nothing. The book opened at `opened`."""
     behaviour, instrument = symbol.behaviour, symbol.instrument

@@ -37,8 +37,8 @@ def is_anything_due(desk: Desk) -> bool:
     return desk.book.value("SELECT 1 FROM schedule WHERE due_utc_msc <= ? LIMIT 1", (desk.utc_msc,)) is not None
 
 
-def apply_due(desk: Desk) -> None:
-    """Do everything whose time has come; the caller holds the transaction."""
+def apply_due(desk: Desk) -> bool:
+    """Do everything whose time has come, and tell whether there was anything; the caller holds the transaction."""
     due = desk.book.rows(
         "SELECT id, due_utc_msc, event, order_ticket FROM schedule WHERE due_utc_msc <= ? ORDER BY due_utc_msc, id",
         (desk.utc_msc,),
@@ -47,6 +47,7 @@ def apply_due(desk: Desk) -> None:
         (order,) = desk.book.select(TradeOrder, "ticket = ?", (ticket,))
         _EVENTS[event](desk.at(utc_msc), order)
         desk.book.change("DELETE FROM schedule WHERE id = ?", (number,))
+    return bool(due)
 
 
 def _fill(desk: Desk, order: Struct) -> None:
@@ -55,7 +56,8 @@ def _fill(desk: Desk, order: Struct) -> None:
 
 def _deal(desk: Desk, order: Struct) -> None:
     """Execute an order that was cancelled before; its row keeps saying that it was."""
-    deal(desk, order, Part(order.volume_initial, desk.touch(SYMBOLS[order.symbol], order.type)))
+    dealt = deal(desk, order, Part(order.volume_initial, desk.touch(SYMBOLS[order.symbol], order.type)))
+    desk.book.change("UPDATE orders SET position_id = ? WHERE ticket = ?", (dealt.position_id, order.ticket))
 
 
 def _reveal(_desk: Desk, _order: Struct) -> None:

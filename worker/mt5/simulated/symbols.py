@@ -17,7 +17,7 @@ _LEVERAGED = mt5.SYMBOL_CALC_MODE_CFDLEVERAGE
 _CFD = mt5.SYMBOL_CALC_MODE_CFD
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Instrument:
     """
     What is traded: prices in the profit currency, volumes in lots, `commission` in USD per lot and deal.
@@ -108,7 +108,7 @@ _INSTRUMENTS = (
 # fmt: on
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Symbol:
     """An instrument under one suffix."""
 
