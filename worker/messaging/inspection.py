@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass
 
 from worker.domain.message import IncomingMessage, OutgoingMessage, PublishResult
@@ -47,12 +47,14 @@ async def publish_all(url: str, messages: Iterable[OutgoingMessage]) -> list[Pub
         return await Publisher(connection).publish(list(messages))
 
 
-async def listen(url: str, *routing_keys: str) -> AsyncIterator[IncomingMessage]:
+async def listen(
+    url: str, *routing_keys: str, on_ready: Callable[[], None] = lambda: None
+) -> AsyncGenerator[IncomingMessage, None]:
     """
     Yield confirmations as they are published, from a private queue that ends with the listener.
 
-    Only what is published from now on. Raises MessagingUnavailable when the connection is lost: what is published after
-    that is missed, and `confirmations republish` sends it again.
+    Only what is published after `on_ready` was called. Raises MessagingUnavailable when the connection is lost: what is
+    published after that is missed, and `confirmations republish` sends it again.
     """
     async with connected(url, "mt5-worker confirmations") as connection:
         arrived: asyncio.Queue[IncomingMessage] = asyncio.Queue()
@@ -68,5 +70,6 @@ async def listen(url: str, *routing_keys: str) -> AsyncIterator[IncomingMessage]
             arrived.put_nowait(message)
 
         await channel.consume(queue, take)
+        on_ready()
         while True:
             yield await first_of(arrived.get(), connection.until_lost())

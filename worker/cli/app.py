@@ -1,0 +1,52 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+from worker import __version__
+from worker.cli import confirmations, database, publish, run, schema, services, topology
+from worker.cli.choices import examples
+from worker.cli.exits import Commands
+
+_GROUPS = (run, publish, confirmations, topology, schema, database, services)
+
+app = typer.Typer(
+    name="mt5-worker",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # a defect shows Python's own traceback, without values that may be secret
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples("mt5-worker demo", "mt5-worker doctor", "mt5-worker run"),
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"mt5-worker {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Execute approved FX trades on MetaTrader 5, exactly as approved, and confirm every one of them."""
+
+
+for group in _GROUPS:
+    app.add_typer(group.app)
+
+
+def main() -> None:
+    """Run the command line; it ends the program with a code of `exits.ExitCode`, or with 130 after Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a console may lack a letter that a message has
+    app()

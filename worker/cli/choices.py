@@ -1,0 +1,45 @@
+"""The options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: how it is really typed, one line each."""
+    return "\n\n".join(["Examples:", *(f"$ {line}" for line in lines)])
+
+
+def whoami() -> str:
+    """Return the operating system's user and host."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def read_moment(text: str) -> datetime:
+    """Read an ISO 8601 time; without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no ISO 8601 time such as 2026-03-02T09:30 (UTC)") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _said(reason: str) -> str:
+    if not reason.strip():
+        raise typer.BadParameter("say why: it is written into the audit trail")
+    return reason.strip()
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
+By = Annotated[
+    str,
+    typer.Option("--by", default_factory=whoami, show_default="user@host", help="Who does it, for the audit trail."),
+]
+Reason = Annotated[str, typer.Option("--reason", callback=_said, help="Why, for the audit trail.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, the newest first.")]

@@ -1,0 +1,95 @@
+"""How answers look: JSON for programs, tables for people."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+def console() -> Console:
+    """Return where people read: colours and a live width on a terminal, plain text of 80 columns elsewhere."""
+    return Console(highlight=False)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value on standard output."""
+    sys.stdout.write(json.dumps(value, default=plain, indent=2) + "\n")
+
+
+def print_json_line(value: object) -> None:
+    """Print one JSON value on a line of its own, at once."""
+    sys.stdout.write(json.dumps(value, default=plain) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, none: str) -> None:
+    """Print rows under their columns, or the sentence `none` when there are none."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(cell, row))
+    console().print(table if table.row_count else Text(none))
+
+
+def print_fields(fields: Mapping[str, object]) -> None:
+    """Print one thing, a line for each field that has a value."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in fields.items():
+        if value is not None:
+            grid.add_row(name, cell(value))
+    console().print(grid)
+
+
+def cell(value: object) -> Text:
+    """Return a value as text that cannot take over the terminal: what others wrote is shown, never obeyed."""
+    return value if isinstance(value, Text) else Text(_CONTROL.sub(_visible, words(value)))
+
+
+def words(value: object) -> str:
+    """Return a value as a person reads it; times in UTC to the millisecond."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}"
+        case Decimal():
+            return format(value, "f")
+    return str(value)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can carry it: times in UTC with microseconds, decimals as numbers."""
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case UUID():
+            return str(value)
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+        case Mapping():
+            return dict(value)
+    raise TypeError(f"{type(value).__name__} has no place in an answer")
+
+
+def _visible(found: re.Match[str]) -> str:
+    return f"\\x{ord(found[0]):02x}"
