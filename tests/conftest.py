@@ -1,5 +1,6 @@
 """What all tests share: the fixture modules, one concern each."""
 
 pytest_plugins = [
+    "tests.fixtures.amqp",
     "tests.fixtures.services",
 ]

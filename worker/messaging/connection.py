@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,10 +22,6 @@ CLOSE_SECONDS = 3.0
 """How long a farewell may take. RabbitMQ notices a closed socket just as well."""
 
 _log = structlog.get_logger()
-
-# pika narrates every failure over several lines and with a traceback; here each is told once, in a sentence.
-logging.getLogger("pika").setLevel(logging.CRITICAL)
-
 
 @dataclass(frozen=True, slots=True)
 class Server:

@@ -76,7 +76,7 @@ def read_letter(queue: str, message: IncomingMessage) -> DeadLetter:
     digest = content_digest(message)
     if queue == TRADES_UNROUTABLE:
         return _unroutable(message, digest)
-    if "failure-reason" in message.headers:
+    if "failure-reason" in message.headers and not _last_death(message):
         return _from_worker(message, digest)
     return _from_rabbitmq(message, digest)
 

@@ -26,7 +26,7 @@ def _refusal(cause: BaseException, parameters: pika.URLParameters) -> AccessRefu
         case exceptions.ProbableAuthenticationError(args=[str() as said]) if "(403)" in said:
             return _login_refused(parameters)
         case exceptions.ProbableAccessDeniedError(args=[str() as said]) if "(530)" in said:
-            return _vhost_refused(parameters, said)
+            return _vhost_refused(parameters, said.partition(") ")[2])
     return None
 
 
@@ -40,7 +40,7 @@ def _login_refused(parameters: pika.URLParameters) -> AccessRefused:
 def _vhost_refused(parameters: pika.URLParameters, text: str) -> AccessRefused:
     return AccessRefused(
         f"RabbitMQ at {parameters.host}:{parameters.port} does not let user '{parameters.credentials.username}' into "
-        f"virtual host '{parameters.virtual_host}': create it, grant permissions, or correct AMQP_URL. It said: {text}"
+        f"virtual host '{parameters.virtual_host}': create it, grant permissions, or correct AMQP_URL. It said {text}"
     )
 
 
