@@ -1,0 +1,116 @@
+"""Admitting an arrival: a new trade is written down, a known one is recognised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from worker.domain.execution import Execution, State
+from worker.domain.token import base_token
+from worker.ledger.confirmations import reply_address
+from worker.ledger.job import ask_for_replay, close_letter, consume, usable_replay
+from worker.ledger.page import Page
+from worker.ledger.records import envelope, execution_row
+from worker.ledger.view import Question, ReplayRecord, View
+from worker.ports import Admission, Admittance, Arrival, Event
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """The job of one arrival. `namespace` is the database's present token namespace."""
+
+    arrival: Arrival
+    namespace: int
+    steps: None = None
+
+    def ask(self, question: Question) -> None:
+        """Ask whether the trade is known, for a token in case it is not, and for the replay it claims to be."""
+        question.arrivals += 1
+        question.ask_for_trade(self.arrival.account, self.arrival.trade)
+        ask_for_replay(question, self.arrival.message)
+
+    def decide(self, view: View, page: Page) -> Admission:
+        """Tell new from known; the same identity with another decision is a conflict and changes nothing."""
+        known = view.find(self.arrival.account, self.arrival.trade)
+        replay = usable_replay(view, self.arrival.message)
+        if known is None:
+            return self._write_down(view, page, replay)
+        if known.trade.decision != self.arrival.trade.decision:
+            return Admission(Admittance.CONFLICT, known)
+        if replay is not None and known.state is State.ERROR:
+            return self._reopen(view, page, known, replay)
+        return self._recognise(view, page, known, replay)
+
+    def _write_down(self, view: View, page: Page, replay: ReplayRecord | None) -> Admission:
+        execution = Execution(
+            execution_id=self.arrival.execution_id,
+            account=self.arrival.account,
+            trade=self.arrival.trade,
+            message=self.arrival.message,
+            token=base_token(self.namespace, view.counters.pop(0)),
+            received_at=self.arrival.received_at,
+            stale_allowed=replay is not None and replay.allow_stale,
+        )
+        page.put("insert_executions", **execution_row(execution))
+        page.append(self._event("received", execution, body=self.arrival.message.body.decode("utf-8", "replace")))
+        self._settle(view, page, execution, replay, "new")
+        return Admission(Admittance.NEW, execution)
+
+    def _reopen(self, view: View, page: Page, known: Execution, replay: ReplayRecord) -> Admission:
+        reopened = known.advance(
+            State.RECEIVED,
+            round_start=known.sends,
+            stale_allowed=replay.allow_stale,
+            settled_at=None,
+            reason=None,
+            detail=None,
+        )
+        page.put("update_executions", **execution_row(reopened))
+        page.append(self._event("reopened", reopened, replay_id=str(replay.replay_id), after=known.reason))
+        self._settle(view, page, reopened, replay, "reopened")
+        return Admission(Admittance.REOPENED, reopened)
+
+    def _recognise(self, view: View, page: Page, known: Execution, replay: ReplayRecord | None) -> Admission:
+        page.append(self._event("repeated", known))
+        confirmation = view.confirmations.get(known.execution_id)
+        if confirmation is not None:
+            address = reply_address(self.arrival.message, known.trade.identity.trade_id)
+            page.send(confirmation, [address] if address else [])
+        if replay is not None and confirmation is not None and known.is_settled:
+            close_letter(page, replay.letter_id, "resolved")
+        self._settle(view, page, known, replay, "repeat")
+        return Admission(Admittance.REPEAT, known)
+
+    def _settle(
+        self, view: View, page: Page, execution: Execution, replay: ReplayRecord | None, consumed_as: str
+    ) -> None:
+        address = reply_address(self.arrival.message, execution.trade.identity.trade_id)
+        if address is not None:
+            page.put(
+                "insert_reply_addresses",
+                execution_id=execution.execution_id,
+                reply_to=address.reply_to,
+                correlation_id=address.correlation_id,
+            )
+            view.addresses[execution.execution_id].append(address)
+        if replay is not None:
+            consume(view, page, replay, consumed_as, execution.execution_id)
+        view.note(execution)
+
+    def _event(self, kind: str, execution: Execution, **more: Any) -> Event:
+        decision = execution.trade.decision
+        return Event(
+            kind,
+            {
+                "trade_id": execution.trade.identity.trade_id,
+                "identity_kind": execution.trade.identity.kind,
+                "symbol": decision.symbol,
+                "direction": int(decision.direction),
+                "units": decision.units,
+                "intended_price": decision.intended_price,
+                "approved_at": decision.approved_at,
+                "envelope": envelope(self.arrival.message),
+                **more,
+            },
+            execution.execution_id,
+        )

@@ -1,0 +1,195 @@
+"""
+The group commit: all writes of an account's worker, in order, as few transactions as possible.
+
+No timer: a batch is whatever was asked for while the previous batch was being committed. One wish alone is committed at
+once. The committer is a task of its own, so that a cancelled caller never leaves a transaction half done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import psycopg
+import structlog
+
+from worker.domain.errors import IllegalTransition, LeaseLost, LedgerUnavailable, StaleRevision, WorkerError
+from worker.ledger.connection import Connection
+from worker.ledger.job import Job
+from worker.ledger.line import Line
+from worker.ledger.page import Page
+from worker.ledger.statements import sql
+from worker.ledger.tenure import Tenure
+from worker.ledger.view import Question, View, lock_account, read_view
+from worker.ports import Clock
+
+T = TypeVar("T")
+
+MAX_BATCH = 256  # jobs; keeps a transaction well below the server's time limits
+
+_log = structlog.get_logger()
+
+_MEANINGS = {"MW001": StaleRevision, "MW002": IllegalTransition}  # raised by the schema's triggers
+
+
+@dataclass(slots=True)
+class _Wish:
+    """A job and the caller who waits for its answer."""
+
+    job: Job[Any]
+    answer: asyncio.Future[Any]
+
+    def grant(self, result: object) -> None:
+        if self.answer.done():  # the caller has gone away
+            return
+        if isinstance(result, Exception):
+            self.answer.set_exception(result)
+        else:
+            self.answer.set_result(result)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One transaction. `results` are those of the last run; they hold once that run is known to be committed."""
+
+    wishes: Sequence[_Wish]
+    tenure: Tenure
+    clock: Clock
+    id: UUID = field(default_factory=uuid4)
+    results: list[object] = field(default_factory=list)
+    has_mail: bool = False
+    may_be_committed: bool = False
+
+    async def commit(self, connection: Connection) -> None:
+        """Run once, unless an earlier run whose answer was lost turns out to be committed."""
+        if self.may_be_committed and await self._is_committed(connection):
+            return
+        async with connection.transaction():
+            account = self.tenure.see(await lock_account(connection, self.tenure.account))
+            question = Question()
+            for wish in self.wishes:
+                wish.job.ask(question)
+            view = await read_view(connection, account, question)
+            page = Page(account.account, account.head, self.clock)
+            self.results = [_decide(wish.job, view, page) for wish in self.wishes]
+            self.has_mail = page.has_mail
+            await page.write(connection)
+            await connection.execute(sql("sign_batch"), {"account": account.account, "batch": self.id})
+            self.may_be_committed = True
+
+    async def _is_committed(self, connection: Connection) -> bool:
+        cursor = await connection.execute(sql("read_back_batch"), {"account": self.tenure.account})
+        row = await cursor.fetchone()
+        return row is not None and row["last_batch"] == self.id
+
+
+class Committer:
+    """Takes jobs from any number of coroutines and answers each when its outcome is known."""
+
+    def __init__(self, line: Line, tenure: Tenure, clock: Clock, on_mail: Callable[[], None]) -> None:
+        self._line = line
+        self._tenure = tenure
+        self._clock = clock
+        self._on_mail = on_mail
+        self._waiting: deque[_Wish] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to commit."""
+        self._task = asyncio.create_task(self._run(), name="ledger committer")
+
+    async def submit(self, job: Job[T]) -> T:
+        """Return the job's answer once it is committed. Waits through outages; a cancelled caller cancels nothing."""
+        if self._closing or self._task is None:
+            raise LedgerUnavailable("the ledger is closed: nothing was written")
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Wish(job, answer))
+        self._wake.set()
+        return await asyncio.shield(answer)
+
+    async def close(self, *, drain: bool) -> None:
+        """Commit what waits (as long as that takes), or give it up at once; what was not answered may be either."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            if not drain:
+                self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for wish in self._waiting:
+            wish.grant(LedgerUnavailable("the ledger was closed before this was written"))
+
+    async def _run(self) -> None:
+        while self._waiting or not self._closing:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._answer(self._next_batch())
+
+    def _next_batch(self) -> list[_Wish]:
+        # Two steps of one execution never share a batch: the schema checks each transition by itself.
+        taken: list[_Wish] = []
+        moved: set[UUID] = set()
+        while self._waiting and len(taken) < MAX_BATCH:
+            steps = self._waiting[0].job.steps
+            if steps in moved:
+                break
+            if steps is not None:
+                moved.add(steps)
+            taken.append(self._waiting.popleft())
+        return taken
+
+    async def _answer(self, wishes: Sequence[_Wish]) -> None:
+        batch = _Batch(wishes, self._tenure, self._clock)
+        try:
+            await self._line.run(batch.commit)
+        except asyncio.CancelledError:
+            _grant_all(wishes, LedgerUnavailable("the ledger was closed while this was being written"))
+            raise
+        except LeaseLost as lost:
+            _grant_all(wishes, lost)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one job must not stop the others
+            await self._blame(wishes, error)
+        else:
+            if batch.has_mail:
+                self._on_mail()
+            for wish, result in zip(wishes, batch.results, strict=True):
+                wish.grant(result)
+
+    async def _blame(self, wishes: Sequence[_Wish], error: Exception) -> None:
+        if len(wishes) > 1:
+            for wish in wishes:
+                await self._answer([wish])
+            return
+        _log.error("the ledger refused a write", job=type(wishes[0].job).__name__, error=str(error))
+        _grant_all(wishes, _explained(error))
+
+
+def _decide(job: Job[T], view: View, page: Page) -> T | Exception:
+    """Return the job's answer, or what it raised: then nothing of it is on the page."""
+    sub_page = page.sub_page()
+    try:
+        result = job.decide(view, sub_page)
+    except Exception as error:  # noqa: BLE001 - the error is the job's answer
+        return error
+    page.adopt(sub_page)
+    return result
+
+
+def _grant_all(wishes: Sequence[_Wish], result: object) -> None:
+    for wish in wishes:
+        wish.grant(result)
+
+
+def _explained(error: Exception) -> Exception:
+    if not isinstance(error, psycopg.Error):
+        return error
+    meaning = _MEANINGS.get(error.sqlstate or "", WorkerError)
+    explained = meaning(f"the ledger refused a write, nothing of it is stored: {error.diag.message_primary or error}")
+    explained.__cause__ = error
+    return explained

@@ -1,0 +1,81 @@
+"""How a connection to PostgreSQL is made: its limits, its manners, and what is said when it cannot be had."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_loads
+
+from worker.domain.errors import LedgerUnavailable, WrongSetting
+from worker.ledger.statements import sql
+
+Connection = AsyncConnection[DictRow]
+
+# All shorter than the lease: whatever happens to a worker, no lock of its outlives its right to hold it.
+_SERVER_LIMITS = {
+    "timezone": "UTC",
+    "lock_timeout": "3s",
+    "idle_in_transaction_session_timeout": "3s",
+    "tcp_user_timeout": "3s",
+}
+_CLIENT_LIMITS = {
+    "connect_timeout": "5",
+    "tcp_user_timeout": "3000",
+    "keepalives_idle": "2",
+    "keepalives_interval": "1",
+    "keepalives_count": "2",
+    "target_session_attrs": "read-write",
+}
+WORKER_STATEMENT_TIMEOUT = "4s"
+OPERATOR_STATEMENT_TIMEOUT = "60s"  # a person's look into history may take its time
+
+_exact_numbers = partial(json.loads, parse_float=Decimal)
+
+
+def parameters(url: str, name: str, statement_timeout: str = WORKER_STATEMENT_TIMEOUT) -> dict[str, Any]:
+    """Return what to connect with. The URL wins, except for the server's limits, which the promise rests on."""
+    try:
+        given = {key: value for key, value in conninfo_to_dict(url).items() if value is not None}
+    except psycopg.ProgrammingError as error:
+        raise WrongSetting(f"POSTGRES_URL: is not a PostgreSQL URL: {str(error).strip()}") from None
+    limits = {**_SERVER_LIMITS, "statement_timeout": statement_timeout}
+    options = " ".join([str(given.pop("options", "")), *(f"-c {key}={value}" for key, value in limits.items())])
+    return {**_CLIENT_LIMITS, "application_name": name, **given, "options": options.strip()}
+
+
+async def connect(url: str, name: str, statement_timeout: str = WORKER_STATEMENT_TIMEOUT) -> Connection:
+    """Open one connection, in autocommit. Raises psycopg.OperationalError while PostgreSQL does not answer."""
+    arguments = parameters(url, name, statement_timeout)
+    connection = await AsyncConnection.connect(**arguments, autocommit=True, row_factory=dict_row)
+    await settle_in(connection)
+    return connection
+
+
+async def settle_in(connection: Connection) -> None:
+    """Read numbers in JSON exactly, and insist that a commit is on disk when it is answered."""
+    set_json_loads(_exact_numbers, connection)
+    await connection.execute(sql("insist_on_durable_commits"))
+
+
+async def connect_for_a_person(url: str, name: str) -> Connection:
+    """Open one connection for a command; raises LedgerUnavailable with a sentence that holds no password."""
+    try:
+        return await connect(url, name, OPERATOR_STATEMENT_TIMEOUT)
+    except psycopg.OperationalError as error:
+        raise unavailable(url, error) from None
+
+
+def unavailable(url: str, error: Exception) -> LedgerUnavailable:
+    """Say which PostgreSQL does not answer, and why."""
+    given = conninfo_to_dict(url)
+    where = f"{given.get('host', 'localhost')}:{given.get('port', 5432)}, database {given.get('dbname', 'default')}"
+    return LedgerUnavailable(
+        f"PostgreSQL does not answer ({where}): {' '.join(str(error).split())}. Is it running? Is POSTGRES_URL right?"
+    )

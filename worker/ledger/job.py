@@ -1,0 +1,69 @@
+"""What a group commit is made of: jobs that ask, then decide, and never talk to the database themselves."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from worker.domain.message import IncomingMessage
+from worker.ledger.page import Page
+from worker.ledger.view import Question, ReplayRecord, View
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Job(Protocol[T_co]):
+    """One caller's wish. It must be able to decide again from a new view: a batch may have to be run twice."""
+
+    @property
+    def steps(self) -> UUID | None:
+        """Return the execution that this job moves on; a batch holds one such step of each execution."""
+        ...
+
+    def ask(self, question: Question) -> None:
+        """Add what has to be known."""
+        ...
+
+    def decide(self, view: View, page: Page) -> T_co:
+        """Write on the page and return the caller's answer. What raises leaves no trace, if `view` is changed last."""
+        ...
+
+
+def replay_id(message: IncomingMessage) -> UUID | None:
+    """Return the permission that a message claims to be sent under; None also for one that is no UUID."""
+    try:
+        return UUID(message.header("replay-id") or "")
+    except ValueError:
+        return None
+
+
+def ask_for_replay(question: Question, message: IncomingMessage) -> None:
+    """Ask for the permission that a message claims."""
+    claimed = replay_id(message)
+    if claimed is not None:
+        question.replays.append(claimed)
+
+
+def usable_replay(view: View, message: IncomingMessage) -> ReplayRecord | None:
+    """Return the permission if it exists and has not been used."""
+    claimed = replay_id(message)
+    record = view.replays.get(claimed) if claimed else None
+    return record if record is not None and record.consumed_at is None else None
+
+
+def consume(view: View, page: Page, record: ReplayRecord, consumed_as: str, execution_id: UUID) -> None:
+    """Use the permission up; to be called last, because later jobs of the batch see it used at once."""
+    now = page.clock.now()
+    page.put(
+        "consume_replays",
+        replay_id=record.replay_id,
+        consumed_at=now,
+        consumed_as=consumed_as,
+        execution_id=execution_id,
+    )
+    view.replays[record.replay_id] = ReplayRecord(record.replay_id, record.letter_id, record.allow_stale, now)
+
+
+def close_letter(page: Page, letter_id: UUID, state: str) -> None:
+    """Tell a dead letter that is being replayed what has become of it."""
+    page.put("close_letters", letter_id=letter_id, state=state, state_at=page.clock.now())

@@ -1,0 +1,155 @@
+"""The lease: one account, one worker at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from psycopg import errors
+
+from worker.domain.errors import WrongSetting
+from worker.ledger.connection import Connection
+from worker.ledger.encoding import json_default
+from worker.ledger.line import Line
+from worker.ledger.page import Page
+from worker.ledger.statements import sql
+from worker.ledger.tenure import Tenure
+from worker.ledger.view import account_from, lock_account
+from worker.ports import Clock, Event
+
+LEASE_SECONDS = 5.0  # a holder that has not renewed for this long may be replaced
+RENEW_SECONDS = 1.0
+POLL_SECONDS = 0.5
+
+
+class Lease:
+    """The right to write for an account. Every method waits through outages of PostgreSQL."""
+
+    def __init__(self, url: str, tenure: Tenure, clock: Clock) -> None:
+        self._tenure = tenure
+        self._clock = clock
+        self._line = Line(url, f"mt5-worker lease {tenure.account}")
+        self._seen: tuple[int, int] | None = None
+        self._seen_at = 0.0
+
+    async def take(self, on_standby: Callable[[str], None] = lambda _holder: None) -> None:
+        """Wait until the account is free or its holder has gone silent, and take it under a new epoch."""
+        waiting_for: str | None = None
+        while (holder := await self._line.run(self._try)) is not None:
+            if holder != waiting_for:
+                waiting_for = holder
+                on_standby(holder)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def bind(self, backend: str, server: str, login: int) -> None:
+        """Bind the account to this login at its first use; raises WrongSetting when it is bound to another."""
+        wanted = {"backend": backend, "server": server, "login": login}
+        await self._line.run(lambda connection: self._bind(connection, wanted))
+
+    async def keep(self, report: Callable[[], Mapping[str, Any]]) -> None:
+        """Renew every second until the lease is lost (raises LeaseLost) or the task is cancelled."""
+        while True:
+            await self.renew(report())
+            await asyncio.sleep(RENEW_SECONDS)
+
+    async def renew(self, report: Mapping[str, Any]) -> None:
+        """Renew once, with what `status` is to show of this worker; raises LeaseLost."""
+        text = json.dumps(report, default=json_default)
+        await self._line.run(lambda connection: self._renew(connection, text))
+
+    async def release(self) -> None:
+        """Give the account up, so that the next worker need not wait. Nothing happens when it is lost already."""
+        if self._tenure.epoch and not self._tenure.is_lost:
+            await self._line.run(self._release)
+
+    async def close(self) -> None:
+        """Close the connection; what is held stays held until it runs out."""
+        await self._line.close()
+
+    async def _try(self, connection: Connection) -> str | None:
+        """Return None once the lease is ours, else its holder."""
+        values = {"account": self._tenure.account, "holder": self._tenure.worker_id}
+        await connection.execute(sql("open_account"), values)
+        async with connection.transaction():
+            cursor = await connection.execute(sql("lock_account"), values)
+            row = await cursor.fetchone()
+            if row is None:
+                raise self._tenure.lost()
+            if row["lease_holder"] is not None and not self._has_gone_silent(row["lease_epoch"], row["lease_counter"]):
+                return str(row["lease_holder"])
+            cursor = await connection.execute(sql("take_lease"), values)
+            taken = await cursor.fetchone()
+            epoch = taken["lease_epoch"] if taken else 0
+            page = Page(self._tenure.account, account_from(row).head, self._clock)
+            about = {"epoch": epoch, "holder": self._tenure.worker_id, "previous_holder": row["lease_holder"]}
+            page.append(Event("lease_taken", about))
+            await page.write(connection)
+        self._tenure.epoch = epoch
+        self._tenure.halt = account_from(row).halt
+        return None
+
+    def _has_gone_silent(self, epoch: int, counter: int) -> bool:
+        now = self._clock.monotonic()
+        if self._seen != (epoch, counter):
+            self._seen, self._seen_at = (epoch, counter), now
+        return now - self._seen_at >= LEASE_SECONDS
+
+    async def _bind(self, connection: Connection, wanted: dict[str, Any]) -> None:
+        account = self._tenure.account
+        try:
+            async with connection.transaction():
+                cursor = await connection.execute(sql("lock_account"), {"account": account})
+                row = await cursor.fetchone()
+                held = self._tenure.see(account_from(row) if row else None)
+                bound = {name: row[name] for name in wanted} if row else {}
+                if bound == wanted:
+                    return
+                if bound["server"] is not None:
+                    raise WrongSetting(_bound_otherwise(account, bound, wanted))
+                await connection.execute(sql("bind_account"), {"account": account, **wanted})
+                page = Page(account, held.head, self._clock)
+                page.append(Event("account_bound", wanted))
+                await page.write(connection)
+        except errors.UniqueViolation:
+            raise WrongSetting(await self._owned(connection, wanted)) from None
+
+    async def _owned(self, connection: Connection, wanted: dict[str, Any]) -> str:
+        cursor = await connection.execute(sql("owner_of_login"), wanted)
+        owner = await cursor.fetchone()
+        name = owner["account"] if owner else "another account"
+        return (
+            f"ACCOUNT: login {wanted['login']} at {wanted['server']} is account {name} of this ledger, not "
+            f"{self._tenure.account}: one login has one account, or two workers would trade it"
+        )
+
+    async def _renew(self, connection: Connection, report: str) -> None:
+        values = {"account": self._tenure.account, "holder": self._tenure.worker_id, "epoch": self._tenure.epoch}
+        cursor = await connection.execute(sql("renew_lease"), {**values, "report": report})
+        row = await cursor.fetchone()
+        if row is None:
+            raise self._tenure.lost()
+        self._tenure.halt = f"halted by {row['halted_by']}: {row['halt_reason']}" if row["halted"] else None
+
+    async def _release(self, connection: Connection) -> None:
+        values = {"account": self._tenure.account}
+        async with connection.transaction():
+            row = await lock_account(connection, self._tenure.account)
+            if row is None or row.epoch != self._tenure.epoch or row.holder is None:
+                return
+            await connection.execute(sql("release_lease"), values)
+            page = Page(self._tenure.account, row.head, self._clock)
+            page.append(Event("lease_released", {"epoch": row.epoch, "holder": self._tenure.worker_id}))
+            await page.write(connection)
+
+
+def _bound_otherwise(account: str, bound: dict[str, Any], wanted: dict[str, Any]) -> str:
+    return (
+        f"ACCOUNT: account {account} of this ledger is {_login(bound)}, but the terminal is {_login(wanted)}: "
+        "use another ACCOUNT, or the right terminal"
+    )
+
+
+def _login(binding: dict[str, Any]) -> str:
+    return f"login {binding['login']} at {binding['server']} ({binding['backend']})"

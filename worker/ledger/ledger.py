@@ -1,0 +1,130 @@
+"""The ledger in PostgreSQL, put together: what the pipeline, the relay and the dead-letter ingester work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import DictRow
+
+from worker.domain.execution import Execution
+from worker.ledger.admit import Admit
+from worker.ledger.commit import Committer
+from worker.ledger.connection import Connection
+from worker.ledger.database import recognise
+from worker.ledger.lease import Lease
+from worker.ledger.letters import TakeIn
+from worker.ledger.line import Line
+from worker.ledger.mailbox import PostgresOutbox
+from worker.ledger.record import Record
+from worker.ledger.records import execution_from
+from worker.ledger.refuse import Refuse
+from worker.ledger.schema import check
+from worker.ledger.statements import sql
+from worker.ledger.tenure import Tenure
+from worker.ports import Admission, Arrival, Change, Clock, DeadLetter, RefusedMessage
+
+
+class PostgresLedger:
+    """
+    Implements `Ledger` and `DeadLetterDesk`; `outbox` implements `Outbox`.
+
+    Open it, `lead()` to become the account's worker, then write. `on_lease_lost` is called once, in the event loop,
+    when another worker turns out to have taken over.
+    """
+
+    def __init__(
+        self, url: str, *, account: str, worker_id: str, clock: Clock, on_lease_lost: Callable[[], None]
+    ) -> None:
+        self._url = url
+        self._tenure = Tenure(account, worker_id, on_lease_lost)
+        self._clock = clock
+        self._reading = Line(url, f"mt5-worker reading {account}")
+        self._writing = Line(url, f"mt5-worker writing {account}", self._greet)
+        self.lease = Lease(url, self._tenure, clock)
+        self.outbox = PostgresOutbox(account, Line(url, f"mt5-worker outbox {account}"))
+        self._committer = Committer(self._writing, self._tenure, clock, self.outbox.ring)
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        account: str,
+        worker_id: str,
+        clock: Clock,
+        on_lease_lost: Callable[[], None] = lambda: None,
+    ) -> PostgresLedger:
+        """Check the schema first; raises LedgerUnavailable, SchemaMismatch or WrongSetting with a sentence."""
+        await check(url)
+        return cls(url, account=account, worker_id=worker_id, clock=clock, on_lease_lost=on_lease_lost)
+
+    async def lead(self, on_standby: Callable[[str], None] = lambda _holder: None) -> None:
+        """Wait for the lease and take it; from then on everything can be written. Keeping it is the caller's task."""
+        await self.lease.take(on_standby)
+        await self._writing.run(_nothing)  # greets the database: its identity decides about halt and namespace
+        self._committer.start()
+        self.outbox.serve(self._committer)
+
+    async def close(self, *, drain: bool = True) -> None:
+        """Commit what waits (or give it up at once), release the lease, close all connections."""
+        await self._committer.close(drain=drain)
+        if drain:
+            await self.lease.release()
+        for part in (self.lease, self.outbox, self._writing, self._reading):
+            await part.close()
+
+    @property
+    def halt(self) -> str | None:
+        """Return the halt of this account in words, as last seen by a commit or a renewal."""
+        return self._tenure.halt
+
+    @property
+    def namespaces(self) -> frozenset[int]:
+        """Return all token namespaces of this database."""
+        return self._tenure.namespaces
+
+    async def admit(self, arrival: Arrival) -> Admission:
+        """Write a new trade down, or recognise a known one."""
+        return await self._committer.submit(Admit(arrival, self._tenure.namespace))
+
+    async def refuse(self, refused: RefusedMessage) -> None:
+        """Write a refusal down with its dead letter and confirmation; a redelivery adds nothing."""
+        await self._committer.submit(Refuse(refused))
+
+    async def record(self, change: Change) -> Execution:
+        """Write one step down. Raises StaleRevision, HaltedAtCommit, LeaseLost, and what the schema forbids."""
+        return await self._committer.submit(Record(change))
+
+    async def take_in(self, letter: DeadLetter, tell: RefusedMessage | None) -> bool:
+        """Store a dead letter once; `tell` is confirmed to the sender when the ledger knows no trade of the message."""
+        return await self._committer.submit(TakeIn(letter, tell, self._tenure.worker_id))
+
+    async def open_executions(self, besides: Collection[UUID] = ()) -> Sequence[Execution]:
+        """Return the executions of this account that are not settled, but for those, in the order of arrival."""
+        values = {"account": self._tenure.account, "besides": list(besides)}
+        return [execution_from(row) for row in await self._read("open_executions", values)]
+
+    async def unrecorded(self, deal_ids: Sequence[int]) -> frozenset[int]:
+        """Return which of these broker deals the ledger does not have."""
+        values = {"account": self._tenure.account, "ids": list(deal_ids)}
+        return frozenset(deal_ids) - {row["deal_id"] for row in await self._read("recorded_deals", values)}
+
+    async def find_by_token(self, base_token: int) -> Execution | None:
+        """Return the execution that this base token belongs to, whatever its state and account."""
+        rows = await self._read("execution_by_token", {"token": base_token})
+        return execution_from(rows[0]) if rows else None
+
+    async def _read(self, statement: str, values: dict[str, Any]) -> Sequence[DictRow]:
+        async def read(connection: Connection) -> Sequence[DictRow]:
+            return await (await connection.execute(sql(statement), values)).fetchall()
+
+        return await self._reading.run(read)
+
+    async def _greet(self, connection: Connection) -> None:
+        await recognise(connection, self._tenure, self._clock)
+
+
+async def _nothing(_connection: Connection) -> None:
+    """Only the greeting is wanted."""

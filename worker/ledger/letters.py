@@ -1,0 +1,83 @@
+"""Taking in dead letters from the dead-letter queues, each once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from worker.ledger.job import ask_for_replay, close_letter, usable_replay
+from worker.ledger.page import Page
+from worker.ledger.records import envelope, json_value
+from worker.ledger.refuse import write_refusal
+from worker.ledger.view import Question, View
+from worker.ports import DeadLetter, Event, RefusedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class TakeIn:
+    """The job of one dead letter, and of the confirmation that its sender may have to get."""
+
+    letter: DeadLetter
+    tell: RefusedMessage | None
+    worker_id: str
+    steps: None = None
+
+    def ask(self, question: Question) -> None:
+        """Ask whether the letter is here already, and whether the ledger knows the trade of its message."""
+        letter = self.letter
+        question.letters.append(
+            {
+                "letter_id": letter.letter_id,
+                "content_digest": letter.content_digest if letter.message.redelivered else None,
+                "account": letter.account,
+                "execution_id": letter.execution_id,
+                "trade_id": letter.trade_id,
+                "message_id": letter.message.message_id,
+            }
+        )
+        ask_for_replay(question, letter.message)
+
+    def decide(self, view: View, page: Page) -> bool:
+        """Store the letter and tell the sender if nobody did; False when it is here already."""
+        known = view.letters[self.letter.letter_id]
+        if known["is_here"]:
+            return False
+        execution_id = known["execution_id"] or self.letter.execution_id
+        self._store(page, execution_id)
+        page.append(Event("dead_lettered", self._about(), execution_id))
+        if self.tell is not None and known["execution_id"] is None:
+            write_refusal(page, self.tell)
+        replay = usable_replay(view, self.letter.message)
+        if replay is not None:
+            close_letter(page, replay.letter_id, "failed_again")
+        view.letters[self.letter.letter_id] = {**known, "is_here": True}
+        return True
+
+    def _store(self, page: Page, execution_id: object) -> None:
+        letter = self.letter
+        page.put(
+            "insert_dead_letters",
+            letter_id=letter.letter_id,
+            source_queue=letter.source_queue,
+            account=letter.account,
+            reason=letter.reason,
+            detail=letter.detail,
+            body=letter.message.body,
+            envelope=envelope(letter.message),
+            headers=json_value(letter.headers),
+            trade_id=letter.trade_id,
+            execution_id=execution_id,
+            failed_at=letter.failed_at,
+            content_digest=letter.content_digest,
+            taken_in_at=page.clock.now(),
+            taken_in_by=self.worker_id,
+        )
+
+    def _about(self) -> dict[str, object]:
+        letter = self.letter
+        return {
+            "letter_id": letter.letter_id,
+            "source_queue": letter.source_queue,
+            "account": letter.account,
+            "reason": letter.reason,
+            "trade_id": letter.trade_id,
+        }

@@ -1,0 +1,114 @@
+"""A line to PostgreSQL: one connection that is opened again whenever it breaks, for as long as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import psycopg
+import structlog
+from psycopg import errors
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
+from worker.ledger.connection import Connection, connect
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
+
+_PASSES_BY_ITSELF = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.ReadOnlySqlTransaction,  # a standby that is not promoted yet
+    errors.IdleInTransactionSessionTimeout,
+)
+
+
+class CommitInDoubt(psycopg.OperationalError):
+    """PostgreSQL answered a commit with a warning: it stands here, but perhaps not on the synchronous standby."""
+
+
+def passes_by_itself(error: BaseException) -> bool:
+    """Tell an outage, after which the same work succeeds, from a defect of the work."""
+    return isinstance(error, _PASSES_BY_ITSELF)
+
+
+class Line:
+    """
+    Runs work on a connection until it has succeeded.
+
+    Work may therefore run twice, also after a commit whose answer was lost: it must be harmless to repeat, or find out
+    for itself what it has done. `greet` is called with each new connection before anything else.
+    """
+
+    def __init__(self, url: str, name: str, greet: Callable[[Connection], Awaitable[None]] | None = None) -> None:
+        self._url = url
+        self._name = name
+        self._greet = greet
+        self._connection: Connection | None = None
+        self._warnings: list[str] = []
+        self._is_down = False
+
+    async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Return what the work returns; waits through outages, and raises what is not an outage."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(passes_by_itself),
+            wait=wait_random_exponential(multiplier=0.05, max=2),
+            before_sleep=self._say_lost,
+        )
+        async for attempt in retrying:
+            with attempt:
+                result = await self._run_once(work)
+                self._say_back()
+                return result
+        raise AssertionError("retrying never ends without a result")
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _run_once(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        try:
+            connection = await self._connected()
+            self._warnings.clear()
+            result = await work(connection)
+            self._doubt_warnings()
+        except BaseException as error:
+            # Whatever state an outage or a cancelled task left the connection in, a new one is clean.
+            if passes_by_itself(error) or not isinstance(error, Exception):
+                await self.close()
+            raise
+        return result
+
+    def _doubt_warnings(self) -> None:
+        if self._warnings:
+            raise CommitInDoubt("; ".join(self._warnings))
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            connection = await connect(self._url, self._name)
+            connection.add_notice_handler(self._listen)
+            self._connection = connection
+            if self._greet is not None:
+                await self._greet(connection)
+        return self._connection
+
+    def _listen(self, diagnostic: errors.Diagnostic) -> None:
+        if diagnostic.severity_nonlocalized == "WARNING":
+            self._warnings.append(diagnostic.message_primary or "a warning without words")
+
+    def _say_lost(self, state: RetryCallState) -> None:
+        if not self._is_down and state.outcome is not None:
+            self._is_down = True
+            _log.warning(
+                "PostgreSQL does not answer; waiting, nothing is lost",
+                line=self._name,
+                error=str(state.outcome.exception()),
+            )
+
+    def _say_back(self) -> None:
+        if self._is_down:
+            self._is_down = False
+            _log.info("PostgreSQL answers again", line=self._name)

@@ -1,0 +1,132 @@
+"""A page of the ledger: everything that one transaction is going to write, in the order in which it happened."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from worker.domain.message import OutgoingMessage
+from worker.ledger.audit import seal
+from worker.ledger.confirmations import Confirmation, ReplyAddress
+from worker.ledger.connection import Connection
+from worker.ledger.encoding import rows_as_json
+from worker.ledger.line import CommitInDoubt
+from worker.ledger.records import outgoing_row
+from worker.ledger.statements import sql
+from worker.ports import Anchor, Clock, ConfirmationDraft, Event
+
+# In the order that foreign keys ask for. Each takes a list of rows.
+_STATEMENTS = (
+    "insert_executions",
+    "update_executions",
+    "upsert_attempts",
+    "insert_deals",
+    "insert_reply_addresses",
+    "insert_refusals",
+    "insert_confirmations",
+    "insert_dead_letters",
+    "insert_replays",
+    "consume_replays",
+    "close_letters",
+    "close_letters_of_executions",
+    "insert_outbox",
+    "delete_outbox",
+    "insert_audit_events",
+)
+_EVERY_ROW_COUNTS = frozenset({"insert_executions", "update_executions"})
+
+
+class Page:
+    """
+    Collects rows and audit events of one account whose row is locked, then writes them all at once.
+
+    `head` is the audit chain's head as it stands after the events so far.
+    """
+
+    def __init__(self, account: str, head: Anchor, clock: Clock) -> None:
+        self.account = account
+        self.head = head
+        self.clock = clock
+        self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+
+    def put(self, statement: str, **row: Any) -> None:
+        """Add one row for a statement."""
+        self._rows[statement].append(row)
+
+    def append(self, event: Event) -> None:
+        """Add an event to the audit trail."""
+        row = seal(self.account, self.head, event, self.clock.now())
+        self.head = row.anchor
+        self.put("insert_audit_events", **asdict(row))
+
+    def queue(self, message: OutgoingMessage, execution_id: UUID | None = None, version: int | None = None) -> None:
+        """Add a message to the outbox."""
+        self.put(
+            "insert_outbox",
+            account=self.account,
+            execution_id=execution_id,
+            version=version,
+            created_at=self.clock.now(),
+            **outgoing_row(message),
+        )
+
+    def confirm(self, draft: ConfirmationDraft, addresses: Iterable[ReplyAddress]) -> None:
+        """Write a confirmation down, anchored in the chain as it stands, and send it to all who wait for it."""
+        body = draft.render(self.head)
+        told = {"version": draft.version, "status": draft.status, "sha256": hashlib.sha256(body).hexdigest()}
+        self.append(Event("confirmed", told, draft.execution_id))
+        confirmation = Confirmation(draft.execution_id, draft.version, draft.routing_key, draft.correlation_id, body)
+        self.put(
+            "insert_confirmations",
+            **asdict(confirmation),
+            account=draft.account,
+            status=draft.status,
+            final=draft.final,
+            symbol=draft.symbol,
+            message_id=confirmation.message_id,
+            created_at=self.clock.now(),
+        )
+        self.send(confirmation, addresses)
+
+    def send(self, confirmation: Confirmation, addresses: Iterable[ReplyAddress]) -> None:
+        """Queue a confirmation for all subscribers, and a copy for each of these addresses."""
+        self.queue(confirmation.message(), confirmation.execution_id, confirmation.version)
+        for address in addresses:
+            self.queue(confirmation.copy_for(address), confirmation.execution_id, confirmation.version)
+
+    def sub_page(self) -> Page:
+        """Return an empty page that continues this one; thrown away, it leaves no trace."""
+        return Page(self.account, self.head, self.clock)
+
+    def adopt(self, sub_page: Page) -> None:
+        """Take over what a sub-page holds."""
+        self.head = sub_page.head
+        for statement, rows in sub_page._rows.items():
+            self._rows[statement].extend(rows)
+
+    @property
+    def has_mail(self) -> bool:
+        """Tell whether there is something new to be published."""
+        return "insert_outbox" in self._rows
+
+    async def write(self, connection: Connection) -> None:
+        """Write it all, in one round trip. The caller holds the account's row and commits."""
+        async with connection.pipeline():
+            cursors = {
+                statement: await connection.execute(sql(statement), {"rows": rows_as_json(self._rows[statement])})
+                for statement in _STATEMENTS
+                if statement in self._rows
+            }
+            head = {"account": self.account, "sequence": self.head.sequence, "hash": self.head.hash}
+            await connection.execute(sql("move_audit_head"), head)
+        for statement in _EVERY_ROW_COUNTS & cursors.keys():
+            self._expect_all_written(statement, cursors[statement].rowcount)
+
+    def _expect_all_written(self, statement: str, written: int) -> None:
+        # Another account's worker wrote the same trade after we looked; looking again will show it.
+        if written != len(self._rows[statement]):
+            raise CommitInDoubt(f"{statement} wrote {written} of {len(self._rows[statement])} rows")

@@ -1,0 +1,67 @@
+"""Recording one step of an execution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from worker.domain.errors import HaltedAtCommit, StaleRevision
+from worker.domain.execution import Execution
+from worker.ledger.page import Page
+from worker.ledger.records import attempt_row, deal_row, execution_row
+from worker.ledger.view import Question, View
+from worker.ports import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The job of one change."""
+
+    change: Change
+
+    @property
+    def steps(self) -> UUID:
+        """Return the execution that moves on."""
+        return self.change.after.execution_id
+
+    def ask(self, question: Question) -> None:
+        """Ask where the execution stands, and who wants a copy of its confirmation."""
+        question.executions.append(self.steps)
+
+    def decide(self, view: View, page: Page) -> Execution:
+        """Write the step; raises StaleRevision or HaltedAtCommit and writes nothing."""
+        self._refuse_the_impossible(view)
+        after = self.change.after
+        page.put("update_executions", **execution_row(after))
+        self._write_parts(page)
+        for event in self.change.events:
+            page.append(event)
+        if self.change.confirmation is not None:
+            page.confirm(self.change.confirmation, view.addresses[after.execution_id])
+        if self.change.dead_letter is not None:
+            page.queue(self.change.dead_letter, after.execution_id)
+        view.note(after)
+        return after
+
+    def _refuse_the_impossible(self, view: View) -> None:
+        after = self.change.after
+        held = view.revisions.get(after.execution_id)
+        if held is None or after.revision != held + 1:
+            raise StaleRevision(f"execution {after.execution_id}: revision {after.revision} cannot follow {held}")
+        if self.change.writes_ahead_a_send and view.account.halted:
+            raise HaltedAtCommit(f"account {after.account} is {view.account.halt}; nothing was sent")
+
+    def _write_parts(self, page: Page) -> None:
+        after = self.change.after
+        if self.change.attempt is not None:
+            page.put("upsert_attempts", **attempt_row(after.execution_id, self.change.attempt))
+        for deal in self.change.deals:
+            page.put("insert_deals", **deal_row(after, deal))
+        if after.is_settled:
+            state = "failed_again" if self.change.dead_letter is not None else "resolved"
+            page.put(
+                "close_letters_of_executions",
+                execution_id=after.execution_id,
+                state=state,
+                state_at=page.clock.now(),
+            )

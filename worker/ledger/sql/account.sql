@@ -1,0 +1,85 @@
+-- name: open_account
+-- The first worker or command that names an account makes its row.
+insert into ledger.accounts (account) values (%(account)s) on conflict do nothing
+
+-- name: lock_account
+-- The first statement of every transaction that writes for an account.
+select account, lease_epoch, lease_holder, lease_counter, halted, halt_reason, halted_by, audit_sequence, audit_hash,
+       backend, server, login, system_identifier, timeline
+from ledger.accounts where account = %(account)s for update
+
+-- name: move_audit_head
+-- The last statement of such a transaction.
+update ledger.accounts set audit_sequence = %(sequence)s, audit_hash = %(hash)s where account = %(account)s
+
+-- name: sign_batch
+-- Tells, after a commit without an answer, whether it happened.
+update ledger.accounts set last_batch = %(batch)s where account = %(account)s
+
+-- name: read_back_batch
+-- An update rather than a select: it waits for whoever still commits, and its own commit proves that everything
+-- before it has reached the synchronous standby too.
+update ledger.accounts set last_batch = last_batch where account = %(account)s returning last_batch, lease_epoch
+
+-- name: take_lease
+-- A new epoch fences every earlier holder out.
+update ledger.accounts
+set lease_epoch = lease_epoch + 1, lease_holder = %(holder)s, lease_counter = lease_counter + 1,
+    lease_renewed_at = now(), worker_report = '{}'
+where account = %(account)s
+returning lease_epoch
+
+-- name: renew_lease
+-- A standby watches the counter, not the time: clocks of two machines are never compared.
+update ledger.accounts
+set lease_counter = lease_counter + 1, lease_renewed_at = now(), worker_report = %(report)s::jsonb
+where account = %(account)s and lease_epoch = %(epoch)s and lease_holder = %(holder)s
+returning halted, halt_reason, halted_by
+
+-- name: release_lease
+-- The next worker need not wait for the lease to run out.
+update ledger.accounts set lease_holder = null, worker_report = '{}' where account = %(account)s
+
+-- name: bind_account
+-- For ever: an account of the ledger is one login at one server.
+update ledger.accounts set backend = %(backend)s, server = %(server)s, login = %(login)s where account = %(account)s
+
+-- name: owner_of_login
+-- Which account of the ledger already stands for this login.
+select account from ledger.accounts where server = %(server)s and login = %(login)s
+
+-- name: set_halt
+-- From its commit on, no send of this account can be written ahead.
+update ledger.accounts
+set halted = true, halt_reason = %(reason)s, halted_by = %(by)s, halted_at = now()
+where account = %(account)s
+
+-- name: lift_halt
+-- Trading goes on.
+update ledger.accounts
+set halted = false, halt_reason = null, halted_by = null, halted_at = null
+where account = %(account)s
+
+-- name: database_identity
+-- Which copy of the database this is: a restored or promoted one has another timeline, a reloaded one another identifier.
+select (pg_control_system()).system_identifier::text as system_identifier,
+       substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as timeline
+
+-- name: remember_database_identity
+-- What the next connection is compared with.
+update ledger.accounts set system_identifier = %(system_identifier)s, timeline = %(timeline)s
+where account = %(account)s
+
+-- name: offer_namespace
+-- A random number of 21 bits; when it is taken, or another account was faster, nothing happens and the caller looks again.
+insert into ledger.namespaces (namespace, system_identifier, timeline)
+values (%(namespace)s, %(system_identifier)s, %(timeline)s)
+on conflict do nothing
+
+-- name: all_namespaces
+-- Every token namespace this ledger has used.
+select namespace, system_identifier, timeline from ledger.namespaces
+
+-- name: all_accounts
+-- For messages that name what there is.
+select account from ledger.accounts order by account

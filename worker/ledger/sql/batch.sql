@@ -1,0 +1,159 @@
+-- name: take_trade_counters
+-- One number for each arrival; those of known trades are skipped for ever, which costs nothing.
+select nextval('ledger.trade_counter') as counter from generate_series(1, %(count)s)
+
+-- name: find_trades
+-- Known executions of arriving trades, by identity or (without an order id) by body, with the latest confirmation.
+with asked as (
+    select * from json_to_recordset(%(rows)s::json)
+        as a (identity_kind text, trade_id text, account text, body_digest text)
+), found as (
+    select e.execution_id from asked a join ledger.executions e using (identity_kind, trade_id)
+    union
+    select e.execution_id from asked a join ledger.executions e using (account, body_digest)
+    where e.rpm_order_id is null
+)
+select e.*, c.routing_key, c.correlation_id, c.body as confirmation_body,
+       coalesce((select jsonb_agg(to_jsonb(d) order by d.time, d.deal_id)
+                 from ledger.deals d where d.execution_id = e.execution_id), '[]') as deals
+from found join ledger.executions e using (execution_id)
+left join ledger.confirmations c on c.execution_id = e.execution_id and c.version = e.version
+
+-- name: find_revisions
+-- Where the executions stand that are to move on.
+select execution_id, revision from ledger.executions where execution_id = any(%(ids)s)
+
+-- name: find_reply_addresses
+-- Who wants copies of their confirmations.
+select execution_id, reply_to, correlation_id from ledger.reply_addresses where execution_id = any(%(ids)s)
+
+-- name: find_replays
+-- Permissions that arriving messages claim; another account's count as unknown.
+select replay_id, letter_id, allow_stale, consumed_at
+from ledger.replays where replay_id = any(%(ids)s) and account = %(account)s
+
+-- name: find_refusals
+-- Redelivered messages that were refused at their first delivery.
+select distinct content_digest from ledger.refusals where account = %(account)s and content_digest = any(%(digests)s)
+
+-- name: find_letters
+-- Whether a dead letter is stored already (a redelivery without an id is known by its content), and whether the ledger
+-- knows the trade of its message: by the execution or trade the letter names, else by the message's own id.
+select a.letter_id,
+       exists (select from ledger.dead_letters d
+               where d.letter_id = a.letter_id
+                  or (d.content_digest = a.content_digest and a.content_digest <> '')) as is_here,
+       coalesce(
+           (select e.execution_id from ledger.executions e where e.execution_id = a.execution_id),
+           (select e.execution_id from ledger.executions e
+            where e.trade_id = a.trade_id and e.identity_kind in ('order_id', 'message_id', 'body') limit 1),
+           (select e.execution_id from ledger.executions e
+            where e.trade_id = a.message_id and e.identity_kind = 'message_id')
+       ) as execution_id
+from json_to_recordset(%(rows)s::json)
+    as a (letter_id uuid, content_digest text, account text, execution_id uuid, trade_id text, message_id text)
+
+-- name: insert_executions
+-- New trades. A row that is missing afterwards was written by another account's worker in the meantime.
+insert into ledger.executions
+select * from json_populate_recordset(null::ledger.executions, %(rows)s::json)
+order by identity_kind, trade_id
+on conflict do nothing
+
+-- name: update_executions
+-- The next revision of known trades; what the trade itself says never changes.
+update ledger.executions e
+set state = n.state, revision = n.revision, version = n.version, attempts = n.attempts, sends = n.sends,
+    round_start = n.round_start, stale_allowed = n.stale_allowed, venue = n.venue, broker_symbol = n.broker_symbol,
+    contract_size = n.contract_size, pip_size = n.pip_size, max_slippage_pips = n.max_slippage_pips,
+    requested_lots = n.requested_lots, executed_lots = n.executed_lots, first_touch = n.first_touch,
+    validated_at = n.validated_at, submitted_at = n.submitted_at, accepted_at = n.accepted_at,
+    cancelled_at = n.cancelled_at, cancel_asked_at = n.cancel_asked_at, filled_at = n.filled_at, settled_at = n.settled_at, order_ticket = n.order_ticket,
+    position_id = n.position_id, reason = n.reason, detail = n.detail
+from json_populate_recordset(null::ledger.executions, %(rows)s::json) n
+where e.execution_id = n.execution_id
+
+-- name: upsert_attempts
+-- Written ahead of the send, completed by its outcome.
+insert into ledger.attempts as a
+select * from json_populate_recordset(null::ledger.attempts, %(rows)s::json)
+on conflict (execution_id, number) do update
+set outcome = excluded.outcome, request = excluded.request, retcode = excluded.retcode,
+    last_error = excluded.last_error, order_ticket = excluded.order_ticket, detail = excluded.detail,
+    sent_at = excluded.sent_at, answered_at = excluded.answered_at, reply = excluded.reply
+
+-- name: insert_deals
+-- A deal that is seen again, by another look or another report, is left alone.
+insert into ledger.deals
+select * from json_populate_recordset(null::ledger.deals, %(rows)s::json)
+on conflict do nothing
+
+-- name: insert_reply_addresses
+-- The same sender asking again is one address.
+insert into ledger.reply_addresses
+select * from json_populate_recordset(null::ledger.reply_addresses, %(rows)s::json)
+on conflict do nothing
+
+-- name: insert_refusals
+-- Messages that never became trades.
+insert into ledger.refusals select * from json_populate_recordset(null::ledger.refusals, %(rows)s::json)
+
+-- name: insert_confirmations
+-- Kept for ever, so that any of them can be published again.
+insert into ledger.confirmations select * from json_populate_recordset(null::ledger.confirmations, %(rows)s::json)
+
+-- name: insert_dead_letters
+-- Taken in once.
+insert into ledger.dead_letters (
+    letter_id, source_queue, account, reason, detail, body, envelope, headers, trade_id, execution_id, failed_at,
+    content_digest, taken_in_at, taken_in_by)
+select letter_id, source_queue, account, reason, detail, body, envelope, headers, trade_id, execution_id, failed_at,
+       content_digest, taken_in_at, taken_in_by
+from json_populate_recordset(null::ledger.dead_letters, %(rows)s::json)
+
+-- name: insert_replays
+-- The permission is committed before the message that points to it leaves.
+insert into ledger.replays select * from json_populate_recordset(null::ledger.replays, %(rows)s::json)
+
+-- name: consume_replays
+-- Each permission is good for one delivery.
+update ledger.replays r
+set consumed_at = n.consumed_at, consumed_as = n.consumed_as, execution_id = n.execution_id
+from json_populate_recordset(null::ledger.replays, %(rows)s::json) n
+where r.replay_id = n.replay_id and r.consumed_at is null
+
+-- name: close_letters
+-- What has become of a letter that is being replayed.
+update ledger.dead_letters d set state = n.state, state_at = n.state_at
+from json_populate_recordset(null::ledger.dead_letters, %(rows)s::json) n
+where d.letter_id = n.letter_id and d.state = 'replaying'
+
+-- name: close_letters_of_executions
+-- The same for letters whose replay became, or reopened, an execution that has settled now.
+update ledger.dead_letters d set state = n.state, state_at = n.state_at
+from json_populate_recordset(null::ledger.dead_letters, %(rows)s::json) n
+join ledger.replays r on r.execution_id = n.execution_id
+where d.letter_id = r.letter_id and d.state = 'replaying'
+
+-- name: insert_outbox
+-- Ids follow the order of the rows; the account's lock makes that the order of commit.
+insert into ledger.outbox (account, kind, exchange, routing_key, properties, body, execution_id, version, created_at)
+select r.account, r.kind, r.exchange, r.routing_key, r.properties, r.body, r.execution_id, r.version, r.created_at
+from json_populate_recordset(null::ledger.outbox, %(rows)s::json) with ordinality as r
+order by r.ordinality
+
+-- name: delete_outbox
+-- RabbitMQ has them now. Refused ones stay, replies excepted.
+with published as (
+    delete from ledger.outbox o
+    using json_to_recordset(%(rows)s::json) as n (id bigint, account text, refused boolean, published_at timestamptz)
+    where o.id = n.id and o.account = n.account and (not n.refused or o.kind = 'reply')
+    returning o.execution_id, o.version, o.kind, n.published_at
+)
+update ledger.confirmations c set published_at = p.published_at
+from published p
+where p.kind = 'confirmation' and c.execution_id = p.execution_id and c.version = p.version and c.published_at is null
+
+-- name: insert_audit_events
+-- The chain goes on.
+insert into ledger.audit_events select * from json_populate_recordset(null::ledger.audit_events, %(rows)s::json)

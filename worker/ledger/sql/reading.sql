@@ -1,0 +1,35 @@
+-- name: pending_outbox
+-- The oldest messages of an account, and no more of them than fit the memory that is meant for them.
+select id, kind, exchange, routing_key, properties, body
+from (
+    select o.*, sum(octet_length(body)) over (order by id) as bytes, row_number() over (order by id) as place
+    from (
+        select * from ledger.outbox where account = %(account)s and id <> all(%(besides)s::bigint[])
+        order by id limit %(limit)s
+    ) o
+) o
+where bytes <= %(bytes)s or place = 1
+order by id
+
+-- name: open_executions
+-- Executions that somebody has to drive, in the order in which they were written down.
+select e.*,
+       coalesce((select jsonb_agg(to_jsonb(d) order by d.time, d.deal_id)
+                 from ledger.deals d where d.execution_id = e.execution_id), '[]') as deals
+from ledger.executions e
+where account = %(account)s
+  and state in ('received', 'submitting', 'accepted', 'working_partial', 'cancelling', 'unknown')
+  and execution_id <> all(%(besides)s::uuid[])
+order by received_at, token
+
+-- name: execution_by_token
+-- Whose order this is.
+select e.*,
+       coalesce((select jsonb_agg(to_jsonb(d) order by d.time, d.deal_id)
+                 from ledger.deals d where d.execution_id = e.execution_id), '[]') as deals
+from ledger.executions e
+where token = %(token)s
+
+-- name: recorded_deals
+-- Which of these broker deals the ledger has.
+select deal_id from ledger.deals where account = %(account)s and deal_id = any(%(ids)s)

@@ -1,0 +1,166 @@
+"""What a batch has to know before it can decide: asked for all of its jobs at once, read under the account's lock."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from worker.domain.execution import Execution
+from worker.domain.trade import Trade, TradeIdentity
+from worker.ledger.confirmations import Confirmation, ReplyAddress, confirmation_from
+from worker.ledger.connection import Connection
+from worker.ledger.encoding import Row, rows_as_json
+from worker.ledger.records import execution_from
+from worker.ledger.statements import sql
+from worker.ports import Anchor
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """The locked row of an account, as far as writers look at it."""
+
+    account: str
+    epoch: int
+    holder: str | None
+    halted: bool
+    halt_reason: str | None
+    halted_by: str | None
+    head: Anchor
+
+    @property
+    def halt(self) -> str | None:
+        """Return the halt in words, None when trading is on."""
+        return f"halted by {self.halted_by}: {self.halt_reason}" if self.halted else None
+
+
+def account_from(row: Row) -> AccountRow:
+    """Return the account of a row."""
+    return AccountRow(
+        account=row["account"],
+        epoch=row["lease_epoch"],
+        holder=row["lease_holder"],
+        halted=row["halted"],
+        halt_reason=row["halt_reason"],
+        halted_by=row["halted_by"],
+        head=Anchor(row["audit_sequence"], row["audit_hash"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRecord:
+    """An operator's permission to try a dead letter again."""
+
+    replay_id: UUID
+    letter_id: UUID
+    allow_stale: bool
+    consumed_at: datetime | None
+
+
+@dataclass(slots=True)
+class Question:
+    """What the jobs of a batch want to know."""
+
+    trades: list[dict[str, Any]] = field(default_factory=list)
+    arrivals: int = 0
+    executions: list[UUID] = field(default_factory=list)
+    replays: list[UUID] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    letters: list[dict[str, Any]] = field(default_factory=list)
+
+    def ask_for_trade(self, account: str, trade: Trade) -> None:
+        """Ask for the execution of a trade, by its identity and by its body."""
+        self.trades.append(
+            {
+                "identity_kind": trade.identity.kind,
+                "trade_id": trade.identity.trade_id,
+                "account": account,
+                "body_digest": None if trade.rpm_order_id else trade.body_digest,
+            }
+        )
+
+
+class View:
+    """The answers. Jobs of one batch see what the jobs before them did, because they note it down here."""
+
+    def __init__(self, account: AccountRow) -> None:
+        self.account = account
+        self.counters: list[int] = []
+        self.revisions: dict[UUID, int] = {}
+        self.addresses: dict[UUID, list[ReplyAddress]] = defaultdict(list)
+        self.confirmations: dict[UUID, Confirmation] = {}
+        self.replays: dict[UUID, ReplayRecord] = {}
+        self.refusals: set[str] = set()
+        self.letters: dict[UUID, Row] = {}
+        self._by_identity: dict[TradeIdentity, Execution] = {}
+        self._by_body: dict[tuple[str, str], Execution] = {}
+
+    def find(self, account: str, trade: Trade) -> Execution | None:
+        """Return the execution of this trade, by its identity, else (without an order id) by its body."""
+        found = self._by_identity.get(trade.identity)
+        if found is None and trade.rpm_order_id is None:
+            found = self._by_body.get((account, trade.body_digest))
+        return found
+
+    def note(self, execution: Execution) -> None:
+        """Remember an execution as it stands now."""
+        self._by_identity[execution.trade.identity] = execution
+        if execution.trade.rpm_order_id is None:
+            self._by_body[execution.account, execution.trade.body_digest] = execution
+        self.revisions[execution.execution_id] = execution.revision
+
+
+async def lock_account(connection: Connection, account: str) -> AccountRow | None:
+    """Lock an account's row until the transaction ends; None when there is no such account."""
+    cursor = await connection.execute(sql("lock_account"), {"account": account})
+    row = await cursor.fetchone()
+    return account_from(row) if row else None
+
+
+async def read_view(connection: Connection, account: AccountRow, question: Question) -> View:
+    """Answer the question in one round trip; the account's row is locked."""
+    view = View(account)
+    executions = {"ids": question.executions}
+    asked: dict[str, tuple[object, dict[str, Any]]] = {
+        "take_trade_counters": (question.arrivals, {"count": question.arrivals}),
+        "find_trades": (question.trades, {"rows": rows_as_json(question.trades)}),
+        "find_revisions": (question.executions, executions),
+        "find_reply_addresses": (question.executions, executions),
+        "find_replays": (question.replays, {"ids": question.replays, "account": account.account}),
+        "find_refusals": (question.refusals, {"digests": question.refusals, "account": account.account}),
+        "find_letters": (question.letters, {"rows": rows_as_json(question.letters)}),
+    }
+    async with connection.pipeline():
+        cursors = {name: await connection.execute(sql(name), values) for name, (some, values) in asked.items() if some}
+    for name, cursor in cursors.items():
+        for row in await cursor.fetchall():
+            _READERS[name](view, row)
+    return view
+
+
+def _read_trade(view: View, row: Row) -> None:
+    view.note(execution_from(row))
+    if row["confirmation_body"] is not None:
+        view.confirmations[row["execution_id"]] = confirmation_from({**row, "body": row["confirmation_body"]})
+
+
+def _read_replay(view: View, row: Row) -> None:
+    view.replays[row["replay_id"]] = ReplayRecord(**row)
+
+
+def _read_address(view: View, row: Row) -> None:
+    view.addresses[row["execution_id"]].append(ReplyAddress(row["reply_to"], row["correlation_id"]))
+
+
+_READERS: dict[str, Callable[[View, Row], None]] = {
+    "take_trade_counters": lambda view, row: view.counters.append(row["counter"]),
+    "find_trades": _read_trade,
+    "find_revisions": lambda view, row: view.revisions.update({row["execution_id"]: row["revision"]}),
+    "find_reply_addresses": _read_address,
+    "find_replays": _read_replay,
+    "find_refusals": lambda view, row: view.refusals.add(row["content_digest"]),
+    "find_letters": lambda view, row: view.letters.update({row["letter_id"]: row}),
+}
