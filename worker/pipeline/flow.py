@@ -11,6 +11,8 @@ An execution enters wherever the ledger says it stands: a new trade at `received
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from worker.domain.checks import Refusal
 from worker.domain.execution import AT_BROKER, Execution, State
@@ -62,5 +64,15 @@ class Flow:
             validated = await self._validator.validate(execution)
             if isinstance(validated.verdict, Refusal):
                 return await self._settler.refused(validated.execution, validated.verdict)
-            execution = await self._submitter.submit(validated.execution, validated.verdict)
+            execution = await _to_its_end(self._submitter.submit(validated.execution, validated.verdict))
         return execution
+
+
+async def _to_its_end(send: Coroutine[Any, Any, Execution]) -> Execution:
+    """Never leave a send in the middle: a shutdown waits until its answer is recorded."""
+    sending = asyncio.ensure_future(send)
+    try:
+        return await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        await asyncio.wait({sending})
+        raise

@@ -1,0 +1,306 @@
+"""The composition root: the only place where the worker's parts are put together, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any
+
+import structlog
+
+from worker import __version__
+from worker.domain.errors import LeaseLost, TerminalUnavailable, WrongSetting
+from worker.domain.message import IncomingMessage
+from worker.ledger.ledger import PostgresLedger
+from worker.messaging.connection import connected
+from worker.messaging.consumer import Consumer
+from worker.messaging.dead_letters import Ingester
+from worker.messaging.declaration import declare
+from worker.messaging.lifeline import Lifeline
+from worker.messaging.relay import Relay
+from worker.messaging.topology import approved_queue, topology
+from worker.mt5.pool import MT5ConnectionPool
+from worker.mt5.terminal import PooledTerminal
+from worker.mt5.wire import VenueFacts
+from worker.observability import configure_logging
+from worker.pipeline.drive import Driver
+from worker.pipeline.flow import Flow
+from worker.pipeline.intake import Intake
+from worker.pipeline.monitor import Monitor
+from worker.pipeline.reconcile import Reconciler
+from worker.pipeline.refusal import Refuser
+from worker.pipeline.settle import Settler
+from worker.pipeline.submit import Submitter
+from worker.pipeline.validate import Validator
+from worker.pipeline.watch import Watch
+from worker.ports import DeadLetter, RefusedMessage
+from worker.settings import Backend, Settings, worker_id
+
+PREFETCH = 300  # enough to fill a group commit while the one before it is written
+RESUME_BELOW = 0.9  # of MAX_IN_FLIGHT: the consumer does not flap at the limit
+PUBLISH_WITHIN_SECONDS = 5.0  # at the end, for what is already in the outbox
+TOLD_BY_BROKER = frozenset({"delivery_limit", "expired", "unknown_account"})  # nobody has told the sender of these yet
+
+_log = structlog.get_logger()
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> datetime:
+        """Return the present time, UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds on the monotonic clock, which processes of this machine share."""
+        return time.monotonic()
+
+
+class Worker:
+    """One worker of one account, from its lease to its end."""
+
+    def __init__(self, settings: Settings, ledger: PostgresLedger, lease_lost: asyncio.Event) -> None:
+        clock, account = SystemClock(), settings.account
+        self._settings, self._ledger, self._lease_lost = settings, ledger, lease_lost
+        self._terminal = PooledTerminal(terminal_pool(settings))
+        self._refuser = Refuser(account, worker_id(), clock)
+        self._settler = Settler(ledger, clock, worker_id())
+        self._watch = Watch(
+            self._terminal, clock, settings.poll_interval_seconds, lambda: ledger.namespaces, self._late
+        )
+        self._validator = Validator(ledger, self._terminal, clock, settings)
+        submitter = Submitter(ledger, self._terminal, clock, settings, self._settler, self._watch.look_now)
+        monitor = Monitor(ledger, self._terminal, clock, settings, self._settler, self._watch)
+        reconciler = Reconciler(ledger, self._settler)
+        flow = Flow(
+            self._validator, submitter, monitor, reconciler, self._settler, self._watch, settings.retry_backoff_seconds
+        )
+        self._in_flight_changed = asyncio.Event()
+        self._driver = Driver(flow, ledger, self._settler, self._in_flight_changed.set)
+        self._intake = Intake(ledger, clock, account, self._refuser, self._driver.start)
+        self._consumer = self._make_consumer()
+        self._relay = Relay(self._lifeline("relay", "confirmations wait in the outbox"), ledger.outbox)
+        self._ingester = Ingester(self._lifeline("dead letters", "dead letters wait in RabbitMQ"), ledger, self._tell)
+        self._running: set[asyncio.Task[None]] = set()
+        self._keeping: asyncio.Task[None]
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Lead the account until `stop` is set or the lease is lost. Raises what ended it otherwise."""
+        self._keeping = self._start(self._ledger.lease.keep(self._report))
+        try:
+            await self._open_terminal(stop)
+            if not stop.is_set():
+                await self._recover()
+                for part in (self._relay.run(), self._ingester.run(), self._consumer.run(), self._throttle()):
+                    self._start(part)
+                _log.info("worker_ready", account=self._settings.account, version=__version__)
+            await self._until_ended(stop)
+        finally:
+            await self._stop()
+
+    async def _open_terminal(self, stop: asyncio.Event) -> None:
+        """Wait for the terminal, however long it takes; no message is taken before it is known whose account it is."""
+        while not stop.is_set() and not self._lease_lost.is_set():
+            try:
+                facts = await self._terminal.start()
+            except TerminalUnavailable as error:
+                _log.warning("terminal_not_ready", detail=str(error), meaning="no trade is taken; trying again")
+                await asyncio.sleep(1)
+                continue
+            insist_on_account_mode(self._settings, facts)
+            await self._ledger.lease.bind(facts.venue.backend, facts.venue.server, facts.venue.login)
+            self._settler.venue = facts.venue
+            return
+
+    async def _recover(self) -> None:
+        """Start every open execution of the ledger; only then does consuming begin."""
+        adopted = await self._driver.adopt()
+        if adopted:
+            _log.warning("recovering", executions=adopted)
+        self._start(self._watch.run())
+        self._start(self._driver.sweep())
+
+    async def _until_ended(self, stop: asyncio.Event) -> None:
+        waits = {asyncio.create_task(stop.wait()), asyncio.create_task(self._lease_lost.wait())}
+        done, _ = await asyncio.wait(waits | self._running, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        for task in done & self._running:
+            task.result()  # a part that ends by itself has failed
+
+    async def _stop(self) -> None:
+        """Stop in this order, so that each part still finds those it needs."""
+        fenced = self._lease_lost.is_set()
+        patience = 0 if fenced else self._settings.drain_timeout_seconds
+        await self._consumer.stop(within=min(patience, 5))  # 1 take nothing more; what is being taken in is committed
+        await self._driver.stop(patience)  # 2 finish what is open; a send under way is always seen to its end
+        await self._relay.stop(within=0 if fenced else PUBLISH_WITHIN_SECONDS)  # 3 confirm what was finished
+        await self._ingester.stop(within=min(patience, 5))  # 4 dead letters of step 2 may just have come back
+        await _cancelled(self._running - {self._keeping})
+        await self._terminal.close()  # 5 no session outlives the lease
+        await _cancelled({self._keeping})
+        await self._ledger.close(drain=not fenced)  # 6 hand over
+
+    async def _throttle(self) -> None:
+        """Pause the consumer while too many executions are open."""
+        limit = self._settings.max_in_flight
+        while True:
+            await self._in_flight_changed.wait()
+            self._in_flight_changed.clear()
+            if self._driver.in_flight >= limit:
+                await self._consumer.pause()
+                await self._room(int(limit * RESUME_BELOW))
+                await self._consumer.resume()
+
+    async def _room(self, at_most: int) -> None:
+        while self._driver.in_flight > at_most:
+            await self._in_flight_changed.wait()
+            self._in_flight_changed.clear()
+
+    async def _late(self, evidence: Any) -> None:
+        await self._driver.late(evidence)
+
+    async def _take(self, message: IncomingMessage) -> None:
+        await self._intake.take(message)
+
+    def _tell(self, letter: DeadLetter) -> RefusedMessage | None:
+        """Word the refusal for the sender of a message that never reached an intake."""
+        if letter.reason not in TOLD_BY_BROKER:
+            return None
+        return self._refuser.tell(letter.message, letter.account, letter.reason, letter.detail)
+
+    def _report(self) -> Mapping[str, Any]:
+        """Return what `status` shows of this worker."""
+        return {
+            "worker_id": worker_id(),
+            "version": __version__,
+            "reported_at": datetime.now(UTC).isoformat(),
+            "in_flight": self._driver.in_flight,
+            "waiting_for_terminal": self._validator.waiting,
+            "terminal": self._terminal.report(),
+            "rabbitmq": {"consumer": self._consumer.connected, "relay": self._relay.connected},
+        }
+
+    def _make_consumer(self) -> Consumer:
+        lifeline = self._lifeline("consumer", "new trades wait in RabbitMQ; trades in flight go on")
+        prefetch = min(PREFETCH, self._settings.max_in_flight)
+        return Consumer(lifeline, {approved_queue(self._settings.account): self._take}, prefetch)
+
+    def _lifeline(self, part: str, meaning: str) -> Lifeline:
+        return Lifeline(self._settings.need_amqp_url(), f"mt5-worker {self._settings.account} {part}", meaning)
+
+    def _start(self, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(part)
+        self._running.add(task)
+        return task
+
+
+async def run(settings: Settings) -> int:
+    """Be a worker, or a standby for one, until SIGTERM or SIGINT; returns the exit code."""
+    configure_logging(settings.log_level, settings.log_format)
+    stop = asyncio.Event()
+    with _stopped_by_signals(stop):
+        await _prepare_rabbitmq(settings)
+        while not stop.is_set():
+            await _lead_once(settings, stop)
+    _log.info("worker_stopped", account=settings.account)
+    return 0
+
+
+async def _lead_once(settings: Settings, stop: asyncio.Event) -> None:
+    """Wait for the lease and work until it is lost or the worker is stopped."""
+    lost = asyncio.Event()
+    ledger = await PostgresLedger.open(
+        settings.need_postgres_url(),
+        account=settings.account,
+        worker_id=worker_id(),
+        clock=SystemClock(),
+        on_lease_lost=lost.set,
+    )
+    if not await _unless(stop, ledger.lead(_standing_by)):
+        await ledger.close(drain=False)
+        return
+    try:
+        await Worker(settings, ledger, lost).work(stop)
+    except LeaseLost as error:
+        _log.error("lease_lost", detail=str(error), meaning="this worker sends nothing more; it stands by")
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work; False when `stop` was set first."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        working.result()
+        return True
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    return False
+
+
+async def _prepare_rabbitmq(settings: Settings) -> None:
+    """Declare the topology where this user may, else see that it is there."""
+    async with connected(settings.need_amqp_url(), f"mt5-worker {settings.account} topology") as connection:
+        problems = await declare(connection, topology([settings.account]))
+    if problems:
+        raise WrongSetting("\n".join(problems))
+
+
+def terminal_pool(settings: Settings) -> MT5ConnectionPool:
+    """Return the account's terminal session, not yet opened."""
+    if settings.mt5_sessions is not None:
+        raise WrongSetting("MT5_SESSIONS: several terminals of one account are not supported yet; use MT5_TERMINAL")
+    session: dict[str, Any] = {
+        "backend": str(settings.mt5_backend),
+        "timeout": settings.terminal_call_timeout_seconds,
+    }
+    if settings.mt5_backend is Backend.SIMULATED:
+        session |= {"book": settings.mt5_simulated_book}
+    else:
+        password = settings.mt5_password
+        session |= {"terminal": settings.mt5_terminal, "login": settings.mt5_login, "server": settings.mt5_server}
+        session |= {"password": password.get_secret_value() if password else None}
+    return MT5ConnectionPool(sessions={"main": session})
+
+
+def insist_on_account_mode(settings: Settings, facts: VenueFacts) -> None:
+    """Stop when ACCOUNT_MODE is not the account's: an opposite trade means another thing in each mode."""
+    if settings.mt5_backend is not Backend.NATIVE:
+        return
+    if settings.account_mode is None or settings.account_mode.value != facts.account_mode:
+        raise WrongSetting(
+            f"ACCOUNT_MODE: is {settings.account_mode or 'not set'}, and account {facts.venue.login} at "
+            f"{facts.venue.server} is {facts.account_mode}; set it to what RPM expects of this account, or use the right account"
+        )
+
+
+async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _standing_by(holder: str) -> None:
+    _log.info("standing_by", holder=holder, meaning="this worker takes over when the other one ends or falls silent")
+
+
+@contextmanager
+def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Set `stop` on SIGTERM and SIGINT. Plain handlers, because loops on Windows know no others."""
+    loop = asyncio.get_running_loop()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
