@@ -276,7 +276,8 @@ def insist_on_account_mode(settings: Settings, facts: VenueFacts) -> None:
     if settings.account_mode is None or settings.account_mode.value != facts.account_mode:
         raise WrongSetting(
             f"ACCOUNT_MODE: is {settings.account_mode or 'not set'}, and account {facts.venue.login} at "
-            f"{facts.venue.server} is {facts.account_mode}; set it to what RPM expects of this account, or use the right account"
+            f"{facts.venue.server} is {facts.account_mode}; set it to what RPM expects of this account, "
+            f"or use the right account"
         )
 
 
