@@ -19,6 +19,7 @@ from ops.services.errors import ServiceFailed
 from ops.services.keeper import wait_until
 from ops.services.places import PREFIX
 from ops.services.private import PrivateService
+from ops.services.service import Services
 from ops.services.start import open_services, say
 from ops.services.ways import Way
 
@@ -76,6 +77,14 @@ def up(folder: Path = FOLDER, *, tell: Callable[[str], None] = say) -> State:
     down(folder)
     engine = Compose()
     services = open_services(without={Way.GIVEN}, engine=engine, say=tell)
+    try:
+        return _leave(services, engine, folder)
+    except BaseException:
+        services.end()
+        raise
+
+
+def _leave(services: Services, engine: Compose, folder: Path) -> State:
     private = [service for service in (services.rabbitmq, services.postgres) if isinstance(service, PrivateService)]
     state = State(
         way=services.way,
@@ -154,5 +163,5 @@ def _read(folder: Path) -> State | None:
         return State(**content | {"keepers": [Keeper(**keeper) for keeper in content["keepers"]]})
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise ServiceFailed(f"{folder / _STATE} cannot be read ({error}): remove it by hand.", "") from error

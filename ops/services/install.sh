@@ -4,12 +4,13 @@
 # What it changes for that is put back when it ends, however it ends.
 set -eu
 
-policy=/usr/sbin/policy-rc.d
-clusters=/etc/postgresql-common/createcluster.d
+root=${DESTDIR:-}
+policy=$root/usr/sbin/policy-rc.d
+clusters=$root/etc/postgresql-common/createcluster.d
 no_cluster=$clusters/mt5-worker-install.conf
 
 # Two installations at the same time would save and restore each other's policy: one waits for the other.
-exec 9</usr/sbin
+exec 9<"$root/usr/sbin"
 flock 9
 
 kept=$(mktemp -d)

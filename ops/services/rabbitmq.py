@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ops.services.answers import amqp_answers
+from ops.services.isolation import management_answers
 from ops.services.places import HOST, free_port
 from ops.services.private import PrivateService
 from ops.services.tree import Command
@@ -84,8 +85,8 @@ class PrivateRabbitMQ(PrivateService):
         return Command([str(self._server)], environment, self.user, str(own))
 
     def answers(self) -> bool:
-        """Tell whether it begins AMQP connections."""
-        return amqp_answers(self.url)
+        """Tell whether it serves clients, and is really ours: nobody else's node knows the password."""
+        return amqp_answers(self.url) and management_answers(self.management_url)
 
     def _file(self, name: str, content: str) -> None:
         file = self.folder / name

@@ -86,8 +86,11 @@ class Tree:
         return keeper.wait_until(lambda: not self.runs(), seconds)
 
     def pause(self) -> None:
-        """Stop all processes in the middle of what they do (SIGSTOP)."""
-        keeper.send(self.pids(), signal.SIGSTOP)
+        """Stop all processes in the middle of what they do (SIGSTOP), also those born while we look."""
+        stopped: set[int] = set()
+        while new := [pid for pid in self.pids() if pid not in stopped]:
+            keeper.send(new, signal.SIGSTOP)
+            stopped.update(new)
 
     def resume(self) -> None:
         """Let stopped processes go on (SIGCONT)."""
