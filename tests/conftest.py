@@ -3,4 +3,5 @@
 pytest_plugins = [
     "tests.fixtures.amqp",
     "tests.fixtures.services",
+    "tests.fixtures.terminal",
 ]

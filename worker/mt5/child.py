@@ -39,11 +39,11 @@ class ChildProcess:
             [sys.executable, "-m", "worker.mt5.session_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            bufsize=0,
             cwd=_CODE,
             process_group=0 if _POSIX else None,
             creationflags=0 if _POSIX else 0x00000200,  # CREATE_NEW_PROCESS_GROUP
         )
+        self._why_killed: str | None = None
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name=f"terminal-answers-{self.pid}", daemon=True)
         self._reader.start()
@@ -57,25 +57,25 @@ class ChildProcess:
         """Send a line and return the answer; a child that takes longer than `timeout` seconds is ended."""
         try:
             self._pipe_in.write(line)
+            self._pipe_in.flush()
         except (OSError, ValueError):
             raise NotDelivered("the terminal session's process has ended") from None
         try:
             answer = self._answers.get(timeout=timeout)
         except queue.Empty:
-            self.kill()
-            raise Unanswered(f"the terminal did not answer within {timeout:g} s; its process was ended") from None
+            self.kill(f"the terminal did not answer within {timeout:g} s; its process was ended")
+            raise Unanswered(self.epitaph()) from None
         if answer is None:
-            self.kill()
-            raise Unanswered(f"the terminal session's process ended (code {self._process.returncode})")
+            self.kill("the terminal session's process closed its pipe")
+            raise Unanswered(self.epitaph())
         return answer
 
-    def wait(self) -> int:
-        """Wait for its end, however that comes, and return its exit code."""
-        code = self._process.wait()
+    def wait(self) -> None:
+        """Wait for its end, however that comes."""
+        self._process.wait()
         self._reader.join(_LAST_WORDS_SECONDS)
         # A terminal that the child started may hold the other end of the pipe open: then no end of file ever comes.
         self._answers.put(None)
-        return code
 
     def end(self, patience: float) -> None:
         """Close its pipe, so that it finishes what it does and ends; kill it after `patience` seconds."""
@@ -84,20 +84,27 @@ class ChildProcess:
         try:
             self._process.wait(patience)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self.kill(f"it had not finished within {patience:g} s and was ended")
 
-    def kill(self) -> None:
-        """End it at once and wait until it has ended: its file lock is free then."""
+    def epitaph(self) -> str:
+        """Tell why it has ended."""
+        return self._why_killed or f"the terminal session's process ended (code {self._process.returncode})"
+
+    def kill(self, why: str) -> None:
+        """End it at once, unless it has ended, and wait until then: its file lock is free after that."""
+        if self._process.poll() is None:
+            self._why_killed = why
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_KILLED_WITHIN_SECONDS)
 
     def release(self) -> None:
         """Close what is left of the pipes after its end."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        with contextlib.suppress(OSError):
+            self._pipe_in.close()
+        # A reader that still waits holds the pipe: closing it would wait with it.
+        if self._process.stdout is not None and not self._reader.is_alive():
+            self._process.stdout.close()
 
     @property
     def _pipe_in(self) -> IO[bytes]:

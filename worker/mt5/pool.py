@@ -63,15 +63,17 @@ class MT5ConnectionPool:
         self._private_folder: str | None = None
         watched = tuple(symbols)
         self.sessions: dict[str, TerminalSession] = {
-            name: TerminalSession(self._opening(name, option, watched), option.timeout)
-            for name, option in options.items()
+            name: TerminalSession(self._opening(name, option, watched)) for name, option in options.items()
         }
         self._changed = threading.Condition()
         self._lent: set[str] = set()
+        self._started = False
 
     def start(self) -> None:
         """Begin to open every terminal; returns at once."""
-        atexit.register(self.close)
+        if not self._started:
+            self._started = True
+            atexit.register(self.close)
         for session in self.sessions.values():
             session.start()
 
@@ -147,6 +149,7 @@ class MT5ConnectionPool:
             server=options.server,
             portable=options.portable,
             symbols=symbols,
+            call_timeout=options.timeout,
         )
 
     def _book(self, options: SessionOptions) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -33,29 +34,28 @@ from worker.domain.market import (
 )
 from worker.mt5 import wire
 from worker.mt5.child import ChildProcess, NotDelivered, Unanswered
-from worker.mt5.wire import CancelRequest, Command, Opening, OrderStory, VenueFacts
+from worker.mt5.wire import OPENING_SECONDS, CancelRequest, Command, Opening, OrderStory, VenueFacts
 
-OPENING_SECONDS = 75.0  # MetaTrader itself gives up after 60 s
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0  # seconds between attempts to open the terminal
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
-_log = structlog.get_logger(__name__)
+# Over the standard library, so that an unconfigured program keeps its standard output to itself.
+_log = structlog.wrap_logger(logging.getLogger(__name__))
 
 
 class TerminalSession:
     """
     Plain synchronous calls to one terminal, from any thread, one at a time.
 
-    `with session.lock:` keeps the terminal for several calls in a row. A call that takes longer than `call_timeout`
-    seconds ends the child process; another one is started in the background, with growing pauses, and until it is
-    ready every call raises TerminalUnavailable at once.
+    `with session.lock:` keeps the terminal for several calls in a row. A call that takes longer than
+    `opening.call_timeout` seconds ends the child process. Another one is started in the background, with growing
+    pauses; until it is ready every call raises TerminalUnavailable at once.
     """
 
-    def __init__(self, opening: Opening, call_timeout: float) -> None:
+    def __init__(self, opening: Opening) -> None:
         self.lock = threading.RLock()
         self._opening = opening
-        self._call_timeout = call_timeout
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._child: ChildProcess | None = None
@@ -134,9 +134,9 @@ class TerminalSession:
             if child is None or self._facts is None:
                 raise self._unavailable()
             try:
-                return command.read_answer(child.call(command.ask(request), self._call_timeout))
+                return command.read_answer(child.call(command.ask(request), self._opening.call_timeout))
             except (NotDelivered, Unanswered) as error:
-                self._lose(child, f"{command.name}: {error}")
+                self._lose(child, str(error))
                 raise
 
     def report(self) -> Mapping[str, Any]:
@@ -180,23 +180,30 @@ class TerminalSession:
                 child = opening(self._open)
             except TerminalUnavailable:
                 return  # closing
-            code = child.wait()
-            self._lose(child, f"its process ended (code {code})")
+            child.wait()
+            self._lose(child, child.epitaph())
             child.release()
 
     def _open(self) -> ChildProcess:
-        child = ChildProcess()
-        with self._changed:
-            self._child = child
+        child = self._spawn()
         try:
             facts = wire.OPEN.read_answer(child.call(wire.OPEN.ask(self._opening), OPENING_SECONDS))
         except (TerminalUnavailable, wire.Defect) as error:
-            child.kill()
+            child.kill(str(error))
             child.release()
             self._lose(child, str(error))
             raise TerminalUnavailable(str(error)) from error
         self._announce(facts)
         return child
+
+    def _spawn(self) -> ChildProcess:
+        with self._changed:
+            try:
+                self._child = ChildProcess()
+            except OSError as error:
+                self._problem = f"its process cannot be started: {error}"
+                raise TerminalUnavailable(self._problem) from error
+            return self._child
 
     def _announce(self, facts: VenueFacts) -> None:
         with self._changed:
@@ -211,8 +218,10 @@ class TerminalSession:
             if self._child is not child:
                 return  # told already: by the call that found out first, or by the supervisor
             self._child = self._facts = None
+            if self._closing.is_set():
+                return
             self._problem = problem
-        if not self._closing.is_set():
+        if self._openings:
             _log.warning("terminal session lost, opening another", session=self.name, problem=problem)
 
     def _tell_of_failure(self, attempt: RetryCallState) -> None:

@@ -7,12 +7,13 @@ Started as `python -m worker.mt5.session_process`; see `session.py` for the pare
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,7 @@ from worker.mt5.server_clock import ServerClock
 from worker.mt5.wire import Command, Opening, VenueFacts
 
 _LOCK_PATIENCE = 3.0  # seconds that a predecessor may need to end
+_PARENT_IS_QUICKER = 2.0  # seconds
 
 _Handler = Callable[[Any], Any]
 
@@ -37,15 +39,14 @@ class Desk:
         self._lock: BinaryIO | None = None
         self._link: Link | None = None
         self._quotes: Quotes | None = None
+        self._limit = wire.OPENING_SECONDS
         self._commands: dict[str, tuple[Command[Any, Any], _Handler]] = {"open": (wire.OPEN, self._open)}
 
     def answer(self, line: bytes) -> bytes:
         """Execute one line's command and return the line to answer; errors are answers too."""
         try:
-            call = json.loads(line)
-            command, handler = self._commands[call["command"]]
-            self._reconnect()
-            return command.reply(handler(command.read_request(call)))
+            with _time_limit(self._limit):
+                return self._execute(json.loads(line))
         except TerminalUnavailable as error:
             return wire.unavailable(str(error))
         except Exception as error:  # noqa: BLE001 - one command's defect must not take the terminal away from the others
@@ -57,6 +58,11 @@ class Desk:
         if self._link is not None:
             self._link.module.shutdown()
 
+    def _execute(self, call: Mapping[str, Any]) -> bytes:
+        command, handler = self._commands[call["command"]]
+        self._reconnect()
+        return command.reply(handler(command.read_request(call)))
+
     def _open(self, opening: Opening) -> VenueFacts:
         self._lock = file_lock.hold(_lock_file(opening), _LOCK_PATIENCE)
         link, clock = Link(_module(opening), opening), ServerClock()
@@ -64,7 +70,7 @@ class Desk:
         quotes = Quotes(link, clock)
         quotes.watch(opening.symbols, OPENING_WATCH_SECONDS)
         sender, news = Sender(link, quotes), News(link, quotes, clock)
-        self._link, self._quotes = link, quotes
+        self._link, self._quotes, self._limit = link, quotes, opening.call_timeout
         self._commands = {
             "quote": (wire.QUOTE, quotes.quote),
             "submit": (wire.SUBMIT, sender.submit),
@@ -87,6 +93,20 @@ def serve(commands: BinaryIO, answers: BinaryIO, desk: Desk) -> None:
         if not line.endswith(b"\n"):
             return
         answers.write(desk.answer(line))
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """
+    End this process when a call hangs and the parent, who is quicker, has not ended it: then the parent is gone.
+
+    The watchdog is a thread of C code: it works although a hanging call of the package holds the interpreter.
+    """
+    faulthandler.dump_traceback_later(seconds + _PARENT_IS_QUICKER, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _module(opening: Opening) -> Any:

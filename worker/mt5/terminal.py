@@ -27,8 +27,8 @@ from worker.domain.market import (
     SendStatus,
 )
 from worker.mt5.pool import MT5ConnectionPool
-from worker.mt5.session import OPENING_SECONDS, TerminalSession
-from worker.mt5.wire import VenueFacts
+from worker.mt5.session import TerminalSession
+from worker.mt5.wire import OPENING_SECONDS, VenueFacts
 
 Answer = TypeVar("Answer")
 

@@ -33,6 +33,8 @@ from worker.domain.market import (
     SendReport,
 )
 
+OPENING_SECONDS = 75.0  # MetaTrader itself gives up connecting after 60 s
+
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
@@ -50,6 +52,7 @@ class Opening:
     server: str | None = None
     portable: bool = False
     symbols: tuple[str, ...] = ()
+    call_timeout: float = 10.0  # seconds; the limit of every call but the opening itself
 
 
 @dataclass(frozen=True, slots=True)
