@@ -171,5 +171,9 @@ def _is_copy(row: OutboxRow) -> bool:
 
 async def _patiently(ask: Callable[[], Awaitable[_T]]) -> _T:
     """Ask the ledger until it answers: what is published and cannot be marked would only be published twice."""
+
+    async def answer() -> _T:
+        return await ask()
+
     pauses = wait_random_exponential(multiplier=0.2, max=5)
-    return await AsyncRetrying(wait=pauses, retry=retry_if_exception_type(LedgerUnavailable), reraise=True)(ask)
+    return await AsyncRetrying(wait=pauses, retry=retry_if_exception_type(LedgerUnavailable), reraise=True)(answer)
