@@ -57,6 +57,7 @@ class TakeIn:
         page.put(
             "insert_dead_letters",
             letter_id=letter.letter_id,
+            desk=page.account,
             source_queue=letter.source_queue,
             account=letter.account,
             reason=letter.reason,

@@ -250,6 +250,7 @@ create index refusals_by_content on ledger.refusals (account, content_digest);
 -- What was taken out of the dead-letter queues, for an operator to look at, replay or discard.
 create table ledger.dead_letters (
     letter_id      uuid primary key,
+    desk           text not null references ledger.accounts, -- whose worker took it in: its chain tells the letter's story
     source_queue   text not null,
     account        text,
     reason         text not null,
@@ -271,6 +272,7 @@ create table ledger.dead_letters (
 );
 create index dead_letters_by_state on ledger.dead_letters (account, state, taken_in_at);
 create index dead_letters_by_execution on ledger.dead_letters (execution_id);
+create index dead_letters_by_trade on ledger.dead_letters (trade_id);
 create index dead_letters_by_content on ledger.dead_letters (content_digest);
 
 -- An operator's permissions to try a dead letter again; each is good for one delivery.

@@ -105,9 +105,9 @@ insert into ledger.confirmations select * from json_populate_recordset(null::led
 -- name: insert_dead_letters
 -- Taken in once.
 insert into ledger.dead_letters (
-    letter_id, source_queue, account, reason, detail, body, envelope, headers, trade_id, execution_id, failed_at,
+    letter_id, desk, source_queue, account, reason, detail, body, envelope, headers, trade_id, execution_id, failed_at,
     content_digest, taken_in_at, taken_in_by)
-select letter_id, source_queue, account, reason, detail, body, envelope, headers, trade_id, execution_id, failed_at,
+select letter_id, desk, source_queue, account, reason, detail, body, envelope, headers, trade_id, execution_id, failed_at,
        content_digest, taken_in_at, taken_in_by
 from json_populate_recordset(null::ledger.dead_letters, %(rows)s::json)
 
