@@ -19,6 +19,26 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.services]
 SECRET = "hunter2-do-not-print"  # noqa: S105 - a marker to search for
 NOBODY_AMQP = f"amqp://worker:{SECRET}@127.0.0.1:9/%2F"
 NOBODY_POSTGRES = f"postgresql://worker:{SECRET}@127.0.0.1:9/ledger"
+MISTAKES = {
+    "MT5_BACKEND": "paper",
+    "MT5_LOGIN": "me",
+    "MAX_RETRIES": "0",
+    "MAX_SLIPPAGE_PIPS": "-1",
+    "ORDER_TIMEOUT_SECONDS": "soon",
+    "MIN_MARGIN_CUSHION": "nan",
+    "SYMBOL_MAP": "{not json",
+    "PIP_SIZES": '{"XAUUSD": "big"}',
+    "MAX_SLIPPAGE_PIPS_BY_SYMBOL": "[1]",
+    "VOLUME_POLICY": "round",
+    "ACCOUNT": "no spaces",
+    "ACCOUNT_MODE": "both",
+    "AMQP_URL": f"http://worker:{SECRET}@127.0.0.1",
+    "POSTGRES_URL": f"mysql://worker:{SECRET}@127.0.0.1",
+    "MAX_IN_FLIGHT": "0",
+    "HTTP_PORT": "70000",
+    "LOG_FORMAT": "xml",
+    "LOG_LEVEL": "LOUD",
+}
 COMMANDS = (
     "run",
     "demo",
@@ -69,52 +89,32 @@ def _fails(done: Finished, code: int, *words: str) -> None:
         assert word.lower() in done.err.lower(), done.err
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("MT5_BACKEND", "paper"),
-        ("MAX_RETRIES", "0"),
-        ("MAX_RETRIES", "many"),
-        ("MAX_SLIPPAGE_PIPS", "-1"),
-        ("ORDER_TIMEOUT_SECONDS", "soon"),
-        ("MIN_MARGIN_CUSHION", "nan"),
-        ("SYMBOL_MAP", "{not json"),
-        ("PIP_SIZES", '{"XAUUSD": "big"}'),
-        ("MAX_SLIPPAGE_PIPS_BY_SYMBOL", "[1]"),
-        ("VOLUME_POLICY", "round"),
-        ("ACCOUNT", "no spaces"),
-        ("ACCOUNT_MODE", "both"),
-        ("AMQP_URL", f"http://worker:{SECRET}@127.0.0.1"),
-        ("POSTGRES_URL", f"mysql://worker:{SECRET}@127.0.0.1"),
-        ("UNKNOWN_HORIZON_SECONDS", "61"),
-        ("MAX_IN_FLIGHT", "0"),
-        ("HTTP_PORT", "70000"),
-        ("LOG_FORMAT", "xml"),
-        ("LOG_LEVEL", "LOUD"),
-    ],
-)
-def test_a_wrong_setting_stops_the_program_and_is_named(folder: Path, name: str, value: str) -> None:
+@pytest.fixture(scope="module")
+def told_mistakes(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Start a worker that has every one of its settings wrong."""
+    return run_command("run", settings=MISTAKES, folder=tmp_path_factory.mktemp("mistakes"))
+
+
+def test_wrong_settings_stop_the_program(told_mistakes: Finished) -> None:
+    _fails(told_mistakes, 2)
+
+
+@pytest.mark.parametrize("name", sorted(MISTAKES))
+def test_every_mistake_is_named_on_a_line_of_its_own(told_mistakes: Finished, name: str) -> None:
+    lines = [line for line in told_mistakes.err.splitlines() if re.search(rf"\b{name}\b", line)]
+
+    assert len(lines) == 1, told_mistakes.err
+    assert len(lines[0]) > len(name) + 10, "it says what is wrong, not only where"
+
+
+@pytest.mark.parametrize(("name", "value"), [("MAX_RETRIES", "many"), ("UNKNOWN_HORIZON_SECONDS", "61")])
+def test_one_mistake_is_one_line(folder: Path, name: str, value: str) -> None:
     settings = {"MT5_BACKEND": "simulated", "AMQP_URL": NOBODY_AMQP, "POSTGRES_URL": NOBODY_POSTGRES, name: value}
-
-    _fails(run_command("run", settings=settings, folder=folder), 2, name)
-
-
-def test_every_mistake_has_a_line_of_its_own(folder: Path) -> None:
-    settings = {
-        "MT5_BACKEND": "paper",
-        "AMQP_URL": f"nonsense:{SECRET}",
-        "POSTGRES_URL": NOBODY_POSTGRES,
-        "MAX_RETRIES": "0",
-        "ORDER_TIMEOUT_SECONDS": "-3",
-        "MT5_PASSWORD": SECRET,
-        "MT5_LOGIN": "me",
-    }
 
     done = run_command("run", settings=settings, folder=folder)
 
-    _fails(done, 2)
-    for name in ("MT5_BACKEND", "AMQP_URL", "MAX_RETRIES", "ORDER_TIMEOUT_SECONDS", "MT5_LOGIN"):
-        assert len([line for line in done.err.splitlines() if name in line]) == 1, done.err
+    _fails(done, 2, name)
+    assert len(done.err.splitlines()) == 1, done.err
 
 
 @pytest.mark.parametrize("name", ["MT5_BACKEND", "AMQP_URL", "POSTGRES_URL"])
@@ -226,18 +226,18 @@ def test_the_topology_is_exported_as_rabbitmqs_definitions(folder: Path) -> None
     assert queues["trades.approved.main"]["arguments"]["x-single-active-consumer"] is True
     assert queues["trades.approved.main"]["arguments"]["x-dead-letter-exchange"] == "trades.dlx"
     assert all(one["durable"] for one in [*definitions["exchanges"], *queues.values()])
-    assert {one["configure"] for one in definitions["permissions"]} == {"^$"}
+    rights = {one["user"]: one for one in definitions["permissions"]}
+    assert rights["mt5-worker"]["configure"] == rights["rpm"]["configure"] == rights["rpm"]["read"] == "^$"
+    assert not any(re.fullmatch(right, "executions") for right in (rights["rpm"]["write"], rights["rpm"]["read"]))
 
 
 def test_the_schemas_are_exported_as_files_of_json(folder: Path) -> None:
-    done = run_command("schema", "export", settings={}, folder=folder)
+    done = run_command("schema", "export", "documents", settings={}, folder=folder)
 
     assert done.code == 0, done.said
-    files = list(folder.rglob("*.json"))
-    exported = [json.loads(file.read_text()) for file in files] or [done.json]
-    text = json.dumps(exported)
-    assert "RPMOutput" in text
-    assert "ExecutionConfirmation" in text
+    exported = json.dumps([json.loads(file.read_text()) for file in folder.rglob("*.json")])
+    assert "RPMOutput" in exported
+    assert "ExecutionConfirmation" in exported
 
 
 def test_the_version_is_told(folder: Path) -> None:
