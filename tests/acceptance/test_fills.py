@@ -295,9 +295,9 @@ class TestTheSameTradeAgain:
         body = json.dumps(message, default=str, indent=3, sort_keys=True).replace('"15"', "0.15e1")
         orders = len(desk.book.traded())
 
-        sent = desk.rpm.to_queue(body.encode(), message_id=f"m-{uuid.uuid4()}")
+        desk.rpm.to_queue(body.encode(), message_id=f"m-{uuid.uuid4()}")
 
-        again = desk.confirmation(sent)
+        again = desk.confirmation(first, times=2)
         assert again.body == desk.downstream.all_of(first.correlation)[0].body
         assert again["trade_id"] == first.order_id
         assert len(desk.book.traded()) == orders
@@ -308,9 +308,9 @@ class TestTheSameTradeAgain:
         original = desk.confirmation(first)
         orders = len(desk.book.traded())
 
-        second = desk.publish(message, message_id=f"m-{uuid.uuid4()}")
+        desk.publish(message, message_id=f"m-{uuid.uuid4()}")
 
-        again = desk.confirmation(second)
+        again = desk.confirmation(first, times=2)
         assert again.body == original.body
         assert again["trade_id"] == first.message_id
         assert len(desk.book.traded()) == orders
