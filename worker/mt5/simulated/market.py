@@ -51,12 +51,12 @@ class MarketCalls(Calls):
     @call
     def symbol_info(self, *args: object) -> Struct:
         """Return a symbol's specification and prices."""
-        return self._info(self.pipe.desk(), _known(args))
+        return self._info(*self.pipe.asked_about(*arguments.exactly(1, args)))
 
     @call
     def symbol_info_tick(self, *args: object) -> Struct:
         """Return the last tick of a symbol that is in the Market Watch."""
-        symbol, desk = _known(args), self.pipe.desk()
+        desk, symbol = self.pipe.asked_about(*arguments.exactly(1, args))
         now = self._quote(desk, symbol)
         if now is None:
             raise not_found()
@@ -70,8 +70,7 @@ class MarketCalls(Calls):
     def symbol_select(self, *args: object) -> bool:
         """Put a symbol into the Market Watch, or take it out; only there it has prices."""
         name, enable = arguments.exactly(2, (*args, True) if len(args) == 1 else args)
-        symbol = _known((name,))
-        self.pipe.desk()
+        _, symbol = self.pipe.asked_about(name)
         (self.pipe.selected.add if enable else self.pipe.selected.discard)(symbol.name)
         return True
 
@@ -101,14 +100,6 @@ class MissingCalls(Calls):
 
     copy_ticks_range = copy_rates_from = copy_rates_from_pos = copy_rates_range = copy_ticks_from
     market_book_add = market_book_release = market_book_get = copy_ticks_from
-
-
-def _known(args: tuple[object, ...]) -> Symbol:
-    (name,) = arguments.exactly(1, args)
-    symbol = SYMBOLS.get(arguments.symbol_name(name))
-    if symbol is None:
-        raise not_found()
-    return symbol
 
 
 @cache

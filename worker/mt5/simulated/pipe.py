@@ -15,10 +15,11 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from worker.mt5.simulated import schedule
+from worker.mt5.simulated import arguments, schedule
 from worker.mt5.simulated.book import Book, utc_msc
 from worker.mt5.simulated.desk import Desk
-from worker.mt5.simulated.failures import SUCCESS, Failure, book_unusable, no_pipe
+from worker.mt5.simulated.failures import SUCCESS, Failure, book_unusable, no_pipe, not_found
+from worker.mt5.simulated.symbols import SYMBOLS, Symbol
 
 
 class Pipe:
@@ -63,6 +64,14 @@ class Pipe:
         with desk.book.transaction():
             schedule.apply_due(desk)
         return self._now()
+
+    def asked_about(self, name: object) -> tuple[Desk, Symbol]:
+        """Read a symbol argument and find the symbol: refused first, then unconnected, then unknown."""
+        text = arguments.symbol_name(name)
+        desk = self.desk()
+        if text not in SYMBOLS:
+            raise not_found()
+        return desk, SYMBOLS[text]
 
     @contextmanager
     def writing_desk(self) -> Iterator[Desk]:

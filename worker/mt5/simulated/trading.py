@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
 
 from worker.mt5.simulated import arguments
 from worker.mt5.simulated import constants as mt5
@@ -13,7 +12,7 @@ from worker.mt5.simulated.behaviours import Reply
 from worker.mt5.simulated.checks import ACCEPTABLE, refusal
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.execution import Answer, handle
-from worker.mt5.simulated.failures import api_disabled, broken_pipe, invalid_arguments, not_found
+from worker.mt5.simulated.failures import api_disabled, broken_pipe, invalid_arguments
 from worker.mt5.simulated.pipe import Calls, Pipe, call
 from worker.mt5.simulated.structs import OrderCheckResult, OrderSendResult, Struct, named
 from worker.mt5.simulated.symbols import SYMBOLS, Symbol
@@ -55,18 +54,19 @@ class TradingCalls(Calls):
     def order_calc_margin(self, *args: object) -> float:
         """Return the margin in the account's currency: `order_calc_margin(type, symbol, volume, price)`."""
         action, name, volume, price = arguments.exactly(4, args)
-        symbol = _calculable(action, name)
+        _check_side(action)
         lots, at = arguments.number(volume), arguments.number(price)
-        return order_margin(self.pipe.desk(), symbol, lots, at)
+        desk, symbol = self.pipe.asked_about(name)
+        return order_margin(desk, symbol, lots, at)
 
     @call
     def order_calc_profit(self, *args: object) -> float:
         """Return the profit: `order_calc_profit(type, symbol, volume, price_open, price_close)`."""
         action, name, volume, price_open, price_close = arguments.exactly(5, args)
-        symbol = _calculable(action, name)
+        _check_side(action)
         lots, opened, closed = (arguments.number(value) for value in (volume, price_open, price_close))
-        holding = Holding(action, lots, lots * opened)
-        return profit_of(symbol.instrument, holding, closed, self.pipe.desk().utc_msc)
+        desk, symbol = self.pipe.asked_about(name)
+        return profit_of(symbol.instrument, Holding(action, lots, lots * opened), closed, desk.utc_msc)
 
     @call
     def order_check(self, *args: object, **fields: object) -> Struct:
@@ -149,10 +149,6 @@ def _result(answer: Answer, request: Struct, number: int) -> Struct:
     )
 
 
-def _calculable(action: Any, name: object) -> Symbol:
+def _check_side(action: object) -> None:
     if action not in _SIDES:
         raise invalid_arguments("Terminal: Invalid params")
-    symbol = SYMBOLS.get(arguments.symbol_name(name))
-    if symbol is None:
-        raise not_found()
-    return symbol

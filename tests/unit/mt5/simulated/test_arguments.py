@@ -1,0 +1,143 @@
+"""What the package takes as arguments: refused is refused in this process, and nothing reaches the broker."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.mt5.simulated import arguments
+from worker.mt5.simulated.failures import Failure
+
+if TYPE_CHECKING:
+    from tests.unit.mt5.simulated.conftest import Customer
+
+TEXTS = ("symbol", "comment")
+FLOATS = ("volume", "price", "stoplimit", "sl", "tp")
+WHOLES = [
+    "action",
+    "magic",
+    "order",
+    "deviation",
+    "type",
+    "type_filling",
+    "type_time",
+    "expiration",
+    "position",
+    "position_by",
+]
+
+
+class TestARequest:
+    @pytest.mark.parametrize("field", FLOATS)
+    @pytest.mark.parametrize("value", [1, Decimal(1), None, "1.0"])
+    def test_numbers_must_be_floats(self, customer: Customer, field: str, value: object) -> None:
+        request = customer.order("EURUSD") | {field: value}
+
+        assert customer.mt5.order_send(request) is None
+        assert customer.mt5.last_error() == (-2, f'Invalid "{field}" argument')
+        assert customer.book("SELECT * FROM orders") == []
+
+    @pytest.mark.parametrize("field", WHOLES)
+    @pytest.mark.parametrize("value", [1.0, Decimal(1), None, "1", -1, 1 << 64])
+    def test_whole_numbers_must_be_unsigned_ints(self, customer: Customer, field: str, value: object) -> None:
+        assert customer.mt5.order_check(customer.order("EURUSD") | {field: value}) is None
+        assert customer.mt5.last_error() == (-2, f'Invalid "{field}" argument')
+
+    @pytest.mark.parametrize("text", ["c" * 29, "", "é" * 29, "\U0001f600" * 14])
+    def test_a_comment_of_29_utf16_units_is_kept_whole(self, customer: Customer, text: str) -> None:
+        reply = customer.send("EURUSD", comment=text)
+
+        assert customer.history(reply.order).comment == text
+
+    @pytest.mark.parametrize("text", ["c" * 30, "\U0001f600" * 15, b"bytes", None])
+    def test_a_longer_one_is_refused_and_not_cut(self, customer: Customer, text: object) -> None:
+        assert customer.send("EURUSD", comment=text) is None
+        assert customer.mt5.last_error() == (-2, 'Invalid "comment" argument')
+
+    def test_fields_may_be_keywords_but_not_both(self, customer: Customer) -> None:
+        request = customer.order("EURUSD")
+
+        assert customer.mt5.order_send(**request).retcode == 10009
+        assert customer.mt5.order_send(request, symbol="EURUSD") is None
+        assert customer.mt5.last_error() == (-2, "Unnamed arguments not allowed")
+
+    def test_unknown_keys_are_ignored_and_missing_ones_are_zero(self, customer: Customer) -> None:
+        reply = customer.mt5.order_send({"action": 1, "symbol": "EURUSD", "volume": 0.1, "stop_loss": 1.0})
+
+        assert reply.retcode == 10009
+        assert reply.request.type_filling == customer.mt5.ORDER_FILLING_FOK
+        assert reply.request._asdict() == dict.fromkeys(WHOLES, 0) | dict.fromkeys(FLOATS, 0.0) | {
+            "action": 1,
+            "symbol": "EURUSD",
+            "volume": 0.1,
+            "comment": "",
+        }
+
+    @pytest.mark.parametrize("given", [(), ([],), ({}, {})])
+    def test_it_is_one_dictionary(self, customer: Customer, given: tuple[object, ...]) -> None:
+        assert customer.mt5.order_send(*given) is None
+        assert customer.mt5.last_error()[0] == -2
+
+    def test_a_magic_uses_all_64_bits(self, customer: Customer) -> None:
+        for magic in (1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 1):
+            reply = customer.send("EURUSD", magic=magic)
+
+            assert customer.history(reply.order).magic == magic
+            assert [deal.magic for deal in customer.deals(reply.order)] == [magic]
+
+
+@given(st.text())
+def test_the_limit_counts_utf16_units(text: str) -> None:
+    units = sum(2 if ord(character) > 0xFFFF else 1 for character in text)
+    if units <= 29:
+        assert arguments.text("comment", text) == text
+    else:
+        with pytest.raises(Failure):
+            arguments.text("comment", text)
+
+
+class TestOtherFunctions:
+    def test_counts_and_types_are_checked_before_the_connection(self, mt5: Any) -> None:
+        mt5.shutdown()
+        for refused in (
+            mt5.symbol_info,
+            lambda: mt5.symbol_info(5),
+            lambda: mt5.symbol_info("E" * 30),
+            lambda: mt5.order_calc_margin(0, "EURUSD", 0.1),
+            lambda: mt5.order_calc_margin(0, "EURUSD", "0.1", 1.0),
+            lambda: mt5.order_calc_margin(7, "EURUSD", 0.1, 1.0),
+            lambda: mt5.order_calc_profit(0, "EURUSD", 0.1, 1.0),
+            lambda: mt5.history_deals_get(0),
+            lambda: mt5.history_deals_get("yesterday", "today"),
+            lambda: mt5.history_orders_get(0, 1, ticket=5),
+            lambda: mt5.history_orders_get(ticket=-5),
+            lambda: mt5.orders_get("EURUSD"),
+            lambda: mt5.orders_get("EURUSD", ticket=1),
+            lambda: mt5.orders_get(group=5),
+            lambda: mt5.positions_get(symbol=5),
+            lambda: mt5.symbols_get(5),
+        ):
+            assert refused() is None
+            assert mt5.last_error()[0] == -2
+
+    def test_dates_may_be_numbers_or_datetimes(self, customer: Customer) -> None:
+        customer.send("EURUSD")
+        begin, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1, tzinfo=UTC)
+        naive = datetime(2090, 1, 1)  # noqa: DTZ001 - the package reads it in the local zone
+
+        assert customer.mt5.history_orders_total(begin, end) == 1
+        assert customer.mt5.history_orders_total(begin, naive) == 1
+        assert customer.mt5.history_orders_total(begin.timestamp(), int(end.timestamp())) == 1
+        assert customer.mt5.history_orders_total(0, begin) == 0
+
+    def test_an_unknown_symbol_is_not_found(self, mt5: Any) -> None:
+        for name in ("NOPE", "EURUSD.nope", "eurusd", "EURUSD.", ".slip"):
+            assert mt5.symbol_info(name) is None
+            assert mt5.last_error() == (-4, "Terminal: Not found")
+            assert mt5.symbol_select(name, True) is False  # noqa: FBT003 - the package takes it by position only
+            assert mt5.orders_get(symbol=name) == ()

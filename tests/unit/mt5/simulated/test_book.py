@@ -1,0 +1,154 @@
+"""The book outlives processes: several use it at once, any of them may be killed, and time goes on without them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from worker.domain.token import attempt_token, base_token
+
+if TYPE_CHECKING:
+    from tests.unit.mt5.simulated.conftest import Customer
+
+TRADE = base_token(9, 1)
+PROGRAM = """
+import sys
+from pathlib import Path
+from worker.mt5 import simulated
+mt5 = simulated.module(Path(sys.argv[1]))
+assert mt5.initialize(), mt5.last_error()
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(int(sys.argv[4])):
+    mt5.order_send({"action": 1, "symbol": sys.argv[2], "volume": 0.1, "magic": int(sys.argv[3]), "type_filling": 1})
+"""
+
+
+@contextmanager
+def another_process(path: Path, symbol: str, magic: int, orders: int = 1) -> Iterator[subprocess.Popen[str]]:
+    """Start a process with a terminal of its own; it sends its orders once a line is written to it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(path), symbol, str(magic), str(orders)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def go(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout.readline() == "ready\n"
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+
+
+def test_a_killed_hang_was_executed_once_and_the_book_goes_on(customer: Customer, path: Path) -> None:
+    with another_process(path, "EURUSD.hang", attempt_token(TRADE, 1)) as process:
+        go(process)
+        until(lambda: customer.executed("EURUSD.hang") > 0)
+        assert customer.send("GBPUSD").retcode == 10009  # nothing is locked while it hangs
+        assert process.poll() is None
+        process.kill()
+        assert process.wait(10) != 0
+
+    (deal,) = customer.mt5.history_deals_get(0, 4_000_000_000, group="EURUSD.hang")
+    assert (deal.magic, deal.volume) == (attempt_token(TRADE, 1), 0.1)
+    assert customer.send("EURUSD").retcode == 10009
+
+
+def test_a_killed_hangnot_was_not_executed_and_the_next_attempt_is(customer: Customer, path: Path) -> None:
+    with another_process(path, "EURUSD.hangnot", attempt_token(TRADE, 1)) as process:
+        go(process)
+        until(lambda: bool(customer.book("SELECT * FROM sends")))
+        assert process.poll() is None
+        process.kill()
+        process.wait(10)
+
+    assert customer.executed("EURUSD.hangnot") == 0
+    assert customer.send("EURUSD.hangnot", magic=attempt_token(TRADE, 2)).retcode == 10009
+    assert customer.executed("EURUSD.hangnot") == 0.1
+
+
+def test_what_is_due_happens_although_its_process_is_gone(customer: Customer, path: Path) -> None:
+    with another_process(path, "EURUSD.slow", attempt_token(TRADE, 1)) as process:
+        go(process)
+        assert process.wait(30) == 0
+    (accepted,) = customer.book("SELECT * FROM orders")
+    customer.time_passes(2)
+
+    assert customer.mt5.orders_total() == 0
+
+    (order,) = customer.book("SELECT * FROM orders")
+    assert (accepted["state"], order["state"], customer.executed("EURUSD.slow")) == (1, 4, 0.1)
+
+
+def test_several_processes_share_one_book_from_its_first_moment(path: Path, customer: Customer) -> None:
+    fresh = path.with_name("fresh.sqlite")
+    with (
+        another_process(fresh, "EURUSD", TRADE, 100) as one,
+        another_process(fresh, "USDJPY", TRADE, 100) as two,
+        another_process(fresh, "XAUUSD.multi", TRADE, 100) as three,
+    ):
+        for process in (one, two, three):
+            go(process)
+        assert [process.wait(60) for process in (one, two, three)] == [0, 0, 0]
+
+    customer.path = fresh
+    orders = customer.book("SELECT symbol, count(*) AS many FROM orders GROUP BY symbol ORDER BY symbol")
+    assert [(row["symbol"], row["many"]) for row in orders] == [("EURUSD", 100), ("USDJPY", 100), ("XAUUSD.multi", 100)]
+    assert len(customer.book("SELECT * FROM deals")) == 1 + 100 + 100 + 300
+    assert customer.book("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+
+
+def test_a_process_killed_anywhere_leaves_whole_orders_only(path: Path, customer: Customer) -> None:
+    with another_process(path, "EURUSD.multi", TRADE, 100_000) as process:
+        go(process)
+        until(lambda: customer.executed("EURUSD.multi") > 2)
+        process.kill()
+        process.wait(10)
+
+    rows = customer.book(
+        "SELECT count(*) AS deals, sum(deals.volume) AS lots FROM orders "
+        'LEFT JOIN deals ON deals."order" = orders.ticket GROUP BY orders.ticket'
+    )
+    assert {(row["deals"], round(row["lots"], 8)) for row in rows} == {(3, 0.1)}
+    assert customer.mt5.positions_total() == len(rows)
+    assert customer.book("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+
+
+@pytest.mark.parametrize(
+    ("question", "parameters"),
+    [
+        ("SELECT * FROM deals WHERE time_msc BETWEEN ? AND ? ORDER BY time_msc, ticket", (0, 1)),
+        ("SELECT * FROM orders WHERE time_done_msc BETWEEN ? AND ? ORDER BY time_done_msc, ticket", (0, 1)),
+        ("SELECT * FROM orders WHERE time_done_msc = 0", ()),
+        ('SELECT * FROM deals WHERE "order" = ?', (1,)),
+        ("SELECT * FROM orders WHERE magic = ?", (1,)),
+        ("SELECT 1 FROM schedule WHERE due_utc_msc <= ? LIMIT 1", (1,)),
+    ],
+)
+def test_no_question_reads_a_whole_table(customer: Customer, question: str, parameters: tuple[int, ...]) -> None:
+    plan = customer.book("EXPLAIN QUERY PLAN " + question, *parameters)
+
+    assert all("SEARCH" in row["detail"] and "USING" in row["detail"] for row in plan)

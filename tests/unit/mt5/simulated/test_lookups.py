@@ -1,0 +1,97 @@
+"""Looking things up: windows in server time, filters, and what one look-up says about another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.unit.mt5.simulated.conftest import Customer
+
+EVER = (0, 4_000_000_000)
+
+
+@pytest.fixture
+def tickets(customer: Customer) -> dict[str, int]:
+    """Three filled orders and two open ones."""
+    symbols = ("EURUSD", "USDJPY", "EURUSD.partial", "EURUSD.pending", "USDJPY.late")
+    return {symbol: customer.send(symbol, 0.5).order for symbol in symbols}
+
+
+def test_nothing_found_is_an_empty_tuple_and_a_success(mt5: Any) -> None:
+    empty = [
+        mt5.orders_get(),
+        mt5.orders_get(ticket=1),
+        mt5.orders_get(symbol="EURUSD"),
+        mt5.positions_get(group="*JPY"),
+        mt5.history_orders_get(*EVER),
+        mt5.history_deals_get(ticket=1),
+        mt5.history_deals_get(1, 2),
+    ]
+
+    assert empty == [()] * 7
+    assert mt5.last_error() == (1, "Success")
+
+
+def test_a_window_that_ends_at_utc_now_misses_what_was_just_done(customer: Customer) -> None:
+    deal = customer.deals(customer.send("EURUSD").order)[0]
+    utc_now = deal.time - 7200
+
+    assert customer.mt5.history_deals_get(0, utc_now) == ()
+    assert customer.mt5.history_deals_get(deal.time, deal.time)[-1] == deal
+
+
+def test_open_orders_are_no_history_and_history_is_not_open(customer: Customer, tickets: dict[str, int]) -> None:
+    mt5 = customer.mt5
+
+    assert {row.symbol for row in mt5.orders_get()} == {"EURUSD.pending", "USDJPY.late"}
+    assert {row.symbol for row in mt5.history_orders_get(*EVER)} == {"EURUSD", "USDJPY", "EURUSD.partial"}
+    assert mt5.history_orders_get(ticket=tickets["EURUSD.pending"]) == ()
+    assert mt5.orders_get(ticket=tickets["EURUSD"]) == ()
+    assert (mt5.orders_total(), mt5.history_orders_total(*EVER)) == (2, 3)
+    assert (mt5.positions_total(), mt5.history_deals_total(*EVER)) == (3, 4)
+
+
+def test_filters_choose_by_symbol_group_ticket_and_position(customer: Customer, tickets: dict[str, int]) -> None:
+    mt5, ticket = customer.mt5, tickets["EURUSD.partial"]
+
+    assert [row.symbol for row in mt5.orders_get(symbol="USDJPY.late")] == ["USDJPY.late"]
+    assert [row.symbol for row in mt5.orders_get(group="EUR*")] == ["EURUSD.pending"]
+    assert [row.symbol for row in mt5.history_orders_get(*EVER, group="*,!EURUSD*")] == ["USDJPY"]
+    assert [row.ticket for row in mt5.history_orders_get(position=ticket)] == [ticket]
+    assert [row.order for row in mt5.history_deals_get(ticket=ticket)] == [ticket]
+    assert [row.order for row in mt5.history_deals_get(position=ticket)] == [ticket]
+    assert [row.ticket for row in mt5.positions_get(ticket=ticket)] == [ticket]
+
+
+def test_history_comes_in_the_order_of_time(customer: Customer, tickets: dict[str, int]) -> None:
+    customer.cancel(tickets["EURUSD.pending"])
+
+    orders, deals = customer.mt5.history_orders_get(*EVER), customer.mt5.history_deals_get(*EVER)
+
+    assert [row.time_done_msc for row in orders] == sorted(row.time_done_msc for row in orders)
+    assert orders[-1].ticket == tickets["EURUSD.pending"]
+    assert [row.ticket for row in deals] == sorted(row.ticket for row in deals)
+
+
+def test_a_position_is_shown_at_the_price_of_the_moment(customer: Customer) -> None:
+    reply = customer.send("EURUSD", 1.0)
+    tick = customer.mt5.symbol_info_tick("EURUSD")
+
+    (position,) = customer.mt5.positions_get(ticket=reply.order)
+
+    assert position.price_current == pytest.approx(tick.bid, abs=0.0002)
+    gain = (position.price_current - position.price_open) * 100_000
+    assert position.profit == pytest.approx(gain, abs=0.01)
+
+
+def test_the_server_s_clock_may_change_while_an_order_waits(customer: Customer) -> None:
+    reply = customer.send("EURUSD.slow")
+    customer.book("UPDATE meta SET server_offset_seconds = 10800")
+
+    assert customer.mt5.orders_total() == 1
+    customer.time_passes(2)
+
+    (deal,) = customer.deals(reply.order)
+    assert deal.time - customer.history(reply.order).time_setup == pytest.approx(3600, abs=2)

@@ -1,0 +1,141 @@
+"""Symbols and prices: specifications as brokers have them, and a market that moves without surprises."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.mt5.simulated.prices import TICK_MS, mid, quote
+from worker.mt5.simulated.symbols import BASE, SYMBOLS, in_group
+
+if TYPE_CHECKING:
+    from tests.unit.mt5.simulated.conftest import Customer
+
+moments = st.integers(min_value=1_577_836_800_000, max_value=4_102_444_800_000)  # 2020 to 2100, UTC milliseconds
+instruments = st.sampled_from(sorted(BASE.values(), key=lambda one: one.name))
+
+
+class TestPrices:
+    @given(instruments, moments)
+    def test_bid_and_ask_are_on_the_tick_and_close_together(self, instrument: Any, moment: int) -> None:
+        now = quote(SYMBOLS[instrument.name], moment, 0)
+
+        assert now is not None
+        assert now.bid < now.ask
+        assert now.ask - now.bid < 6 * instrument.pip
+        for price in (now.bid, now.ask):
+            assert Decimal(str(price)) % Decimal(str(instrument.tick_size)) == 0
+
+    @given(instruments, moments)
+    def test_the_price_stays_within_two_pips_of_its_level(self, instrument: Any, moment: int) -> None:
+        assert abs(mid(instrument, moment) - instrument.price) <= 2 * instrument.pip
+
+    @given(instruments, moments)
+    def test_from_tick_to_tick_it_moves_by_less_than_a_pip(self, instrument: Any, moment: int) -> None:
+        assert abs(mid(instrument, moment + TICK_MS) - mid(instrument, moment)) < instrument.pip
+
+    @given(instruments, moments, st.integers(min_value=0, max_value=TICK_MS - 1))
+    def test_within_a_tick_it_is_the_same_for_everybody(self, instrument: Any, moment: int, later: int) -> None:
+        begin = moment - moment % TICK_MS
+
+        assert quote(SYMBOLS[instrument.name], begin, 0) == quote(SYMBOLS[instrument.name], begin + later, 0)
+
+
+class TestTicks:
+    def test_time_is_the_server_s_wall_clock_two_hours_ahead(self, mt5: Any) -> None:
+        tick = mt5.symbol_info_tick("EURUSD")
+
+        assert tick.time_msc / 1000 - time.time() == pytest.approx(7200, abs=5)
+        assert tick.time == tick.time_msc // 1000
+
+    def test_the_offset_is_a_number_in_the_book(self, customer: Customer) -> None:
+        customer.book("UPDATE meta SET server_offset_seconds = -18000")
+
+        tick, reply = customer.mt5.symbol_info_tick("EURUSD"), customer.send("EURUSD")
+
+        assert tick.time - time.time() == pytest.approx(-18000, abs=5)
+        assert customer.history(reply.order).time_setup - time.time() == pytest.approx(-18000, abs=5)
+
+    def test_a_live_feed_ticks_and_a_frozen_one_does_not(self, mt5: Any) -> None:
+        mt5.symbol_select("EURUSD.stale", True)  # noqa: FBT003 - the package takes it by position only
+        live, frozen = mt5.symbol_info_tick("EURUSD"), mt5.symbol_info_tick("EURUSD.stale")
+        give_up = time.monotonic() + 10
+
+        while mt5.symbol_info_tick("EURUSD").time_msc == live.time_msc:
+            assert time.monotonic() < give_up
+
+        assert mt5.symbol_info_tick("EURUSD.stale") == frozen
+
+    def test_only_the_market_watch_has_prices(self, mt5: Any) -> None:
+        assert mt5.symbol_info_tick("EURUSD.slip") is None
+        assert not mt5.symbol_info("EURUSD.slip").select
+
+        assert mt5.symbol_select("EURUSD.slip", True)  # noqa: FBT003 - the package takes it by position only
+        assert mt5.symbol_info_tick("EURUSD.slip").bid == mt5.symbol_info("EURUSD.slip").bid > 0
+
+        assert mt5.symbol_select("EURUSD.slip", False)  # noqa: FBT003 - the package takes it by position only
+        assert mt5.symbol_info_tick("EURUSD.slip") is None
+
+
+class TestSpecifications:
+    @pytest.mark.parametrize(
+        ("symbol", "digits", "contract", "step"),
+        [
+            ("EURUSD", 5, 100000, 0.01),
+            ("USDJPY", 3, 100000, 0.01),
+            ("XAUUSD", 2, 100, 0.01),
+            ("US500", 2, 1, 0.1),
+            ("BTCUSD", 2, 1, 0.01),
+            ("ETHUSD", 2, 1, 0.1),
+        ],
+    )
+    def test_they_are_what_brokers_have(self, mt5: Any, symbol: str, digits: int, contract: int, step: float) -> None:
+        info = mt5.symbol_info(symbol)
+
+        assert (info.name, info.digits, info.trade_contract_size, info.volume_step) == (symbol, digits, contract, step)
+        assert info.point == pytest.approx(10**-digits)
+        assert info.trade_mode == mt5.SYMBOL_TRADE_MODE_FULL
+        assert info.trade_exemode == mt5.SYMBOL_TRADE_EXECUTION_MARKET
+        assert info.filling_mode == 3  # fill-or-kill and immediate-or-cancel
+        assert info.spread == round((info.ask - info.bid) / info.point)
+
+    def test_an_index_may_tick_in_more_than_its_last_digit(self, mt5: Any) -> None:
+        info = mt5.symbol_info("US500")
+
+        assert (info.point, info.trade_tick_size, info.trade_tick_value) == (0.01, 0.1, pytest.approx(0.1))
+
+    def test_a_suffix_changes_behaviour_and_not_the_instrument(self, mt5: Any) -> None:
+        plain, suffixed = (mt5.symbol_info(name)._asdict() for name in ("XAUUSD", "XAUUSD.partial"))
+
+        assert suffixed["name"] == "XAUUSD.partial"
+        assert {key for key in plain if plain[key] != suffixed[key]} <= {
+            *("name", "path", "select", "visible", "bid", "ask", "spread", "time"),
+        }
+
+
+class TestGroups:
+    @pytest.mark.parametrize(
+        ("group", "within", "without"),
+        [
+            ("*", "EURUSD", ""),
+            ("EURUSD", "EURUSD", "EURUSD.slip"),
+            ("*USD*", "EURUSD.slip", "EURJPY"),
+            ("*,!*JPY*", "EURUSD", "USDJPY"),
+            ("!*,EURUSD", "EURUSD", "GBPUSD"),
+            ("US500*", "US500.late", "EURUSD"),
+        ],
+    )
+    def test_masks_apply_in_order(self, mt5: Any, group: str, within: str, without: str) -> None:
+        names = {info.name for info in mt5.symbols_get(group=group)}
+
+        assert within in names
+        assert without not in names
+        assert names == {info.name for info in mt5.symbols_get(group)} == in_group(group)
+
+    def test_all_of_them_can_be_counted(self, mt5: Any) -> None:
+        assert mt5.symbols_total() == len(mt5.symbols_get()) == len(SYMBOLS)

@@ -1,0 +1,169 @@
+"""The simulated module is shaped like the `MetaTrader5` package: names, structures, and how its functions behave."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from worker.mt5 import simulated
+from worker.mt5.simulated import structs
+
+if TYPE_CHECKING:
+    from tests.unit.mt5.simulated.conftest import Customer
+
+FUNCTIONS = [
+    "initialize",
+    "login",
+    "shutdown",
+    "version",
+    "last_error",
+    "terminal_info",
+    "account_info",
+    "symbols_total",
+    "symbols_get",
+    "symbol_info",
+    "symbol_info_tick",
+    "symbol_select",
+    "market_book_add",
+    "market_book_get",
+    "market_book_release",
+    "copy_rates_from",
+    "copy_rates_from_pos",
+    "copy_rates_range",
+    "copy_ticks_from",
+    "copy_ticks_range",
+    "order_calc_margin",
+    "order_calc_profit",
+    "order_check",
+    "order_send",
+    "orders_total",
+    "orders_get",
+    "positions_total",
+    "positions_get",
+    "history_orders_total",
+    "history_orders_get",
+    "history_deals_total",
+    "history_deals_get",
+]
+FIELDS = {"Tick": 8, "AccountInfo": 28, "TerminalInfo": 22, "SymbolInfo": 96, "TradeRequest": 17, "BookInfo": 4} | {
+    "OrderCheckResult": 9,
+    "OrderSendResult": 11,
+    "TradeOrder": 24,
+    "TradeDeal": 18,
+    "TradePosition": 19,
+}
+
+
+class TestNames:
+    def test_all_functions_constants_and_structures_are_there_and_nothing_else(self, mt5: Any) -> None:
+        public = {name for name in vars(mt5) if not name.startswith("_")}
+        constants = {name for name in public if name.isupper()}
+
+        assert len(constants) == 223
+        assert len([name for name in constants if name.startswith("TRADE_RETCODE_")]) == 40
+        assert public - constants == set(FUNCTIONS) | set(FIELDS)
+
+    def test_there_is_no_10005_and_no_10037(self, mt5: Any) -> None:
+        codes = {value for name, value in vars(mt5).items() if name.startswith("TRADE_RETCODE_")}
+
+        assert {10004, 10008, 10009, 10010, 10045} <= codes
+        assert not {10005, 10037} & codes
+
+
+class TestStructures:
+    @pytest.mark.parametrize(("name", "fields"), FIELDS.items())
+    def test_each_has_its_fields_in_order(self, mt5: Any, name: str, fields: int) -> None:
+        assert len(getattr(mt5, name).__match_args__) == fields
+
+    @pytest.mark.parametrize(
+        ("table", "struct"),
+        [("orders", structs.TradeOrder), ("deals", structs.TradeDeal), ("positions", structs.TradePosition)],
+    )
+    def test_the_book_s_columns_are_the_field_names(
+        self, customer: Customer, table: str, struct: type[structs.Struct]
+    ) -> None:
+        columns = customer.book("SELECT name FROM pragma_table_info(?)", table)
+
+        assert tuple(column["name"] for column in columns) == struct.__match_args__
+
+    def test_they_are_tuples_with_names_and_a_dictionary(self, mt5: Any) -> None:
+        account = mt5.account_info()
+
+        assert issubclass(mt5.AccountInfo, tuple)
+        assert type(account) is mt5.AccountInfo
+        assert account[0] == account.login == account._asdict()["login"] == 50_000_001
+        assert list(account._asdict()) == list(account.__match_args__)
+        assert repr(account).startswith("AccountInfo(login=50000001, trade_mode=0, ")
+
+    def test_they_can_be_matched_by_position_and_by_name(self, mt5: Any) -> None:
+        match mt5.symbol_info_tick("EURUSD"):
+            case mt5.Tick(_, bid, ask, flags=flags):
+                assert 0 < bid < ask
+                assert flags == mt5.TICK_FLAG_BID | mt5.TICK_FLAG_ASK
+            case other:
+                pytest.fail(f"not a tick: {other!r}")
+
+    def test_they_cannot_be_pickled(self, mt5: Any) -> None:
+        with pytest.raises(pickle.PicklingError):
+            pickle.dumps(mt5.account_info())
+
+
+class TestFunctions:
+    def test_stored_on_a_class_they_do_not_become_its_methods(self, mt5: Any) -> None:
+        class Holder:
+            send = mt5.symbol_info
+
+        assert Holder().send("EURUSD").name == "EURUSD"
+
+    @pytest.mark.parametrize("name", ["symbol_info", "symbol_info_tick", "symbol_select"])
+    def test_those_with_positional_arguments_only_take_no_keywords(self, mt5: Any, name: str) -> None:
+        with pytest.raises(TypeError):
+            getattr(mt5, name)(symbol="EURUSD")
+
+    @pytest.mark.parametrize("name", ["shutdown", "version", "account_info", "orders_total", "last_error"])
+    def test_those_without_arguments_take_none(self, mt5: Any, name: str) -> None:
+        with pytest.raises(TypeError):
+            getattr(mt5, name)(1)
+
+    def test_what_is_not_simulated_says_so(self, mt5: Any) -> None:
+        assert mt5.copy_rates_from_pos("EURUSD", mt5.TIMEFRAME_M1, 0, 10) is None
+        assert mt5.last_error() == (-7, "Terminal: Unsupported function")
+
+
+class TestInstall:
+    def test_installed_it_is_what_import_gives(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delitem(sys.modules, "MetaTrader5", raising=False)
+
+        installed = simulated.install(path)
+
+        assert isinstance(installed, ModuleType)
+        assert sys.modules["MetaTrader5"] is installed
+        monkeypatch.delitem(sys.modules, "MetaTrader5")
+
+    def test_the_environment_names_the_book(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MT5_SIMULATED_BOOK", str(path))
+
+        simulated.module().initialize()
+
+        assert path.exists()
+
+    def test_a_private_book_goes_with_its_process(self, tmp_path: Path) -> None:
+        program = (
+            "from worker.mt5 import simulated; simulated.install()\n"
+            "import MetaTrader5 as mt5; assert mt5.initialize(), mt5.last_error()\n"
+            "order = dict(action=mt5.TRADE_ACTION_DEAL, symbol='EURUSD', volume=0.1, type=mt5.ORDER_TYPE_BUY)\n"
+            "assert mt5.order_send(order).retcode == mt5.TRADE_RETCODE_DONE"
+        )
+        environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path.cwd())}
+        environment.pop("MT5_SIMULATED_BOOK", None)
+
+        subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+
+        assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,200 @@
+"""What the server checks before it executes, and what executions do to positions and money."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.mt5.simulated.behaviours import Fill
+from worker.mt5.simulated.fills import _sizes
+
+if TYPE_CHECKING:
+    from tests.unit.mt5.simulated.conftest import Customer
+
+BUY, SELL = 0, 1
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("symbol", "volume"),
+        [
+            ("EURUSD", 0.0),
+            ("EURUSD", 0.001),
+            ("EURUSD", 0.015),
+            ("EURUSD", 100.01),
+            ("EURUSD", -0.1),
+            ("EURUSD", float("nan")),
+            ("EURUSD", float("inf")),
+            ("US500", 0.15),
+            ("US500", 0.05),
+            ("BTCUSD", 10.01),
+        ],
+    )
+    def test_a_volume_must_be_on_the_step_and_within_the_limits(
+        self, customer: Customer, symbol: str, volume: float
+    ) -> None:
+        assert customer.send(symbol, volume).retcode == 10014
+
+    def test_a_symbol_may_be_limited_in_all(self, customer: Customer) -> None:
+        codes = [customer.send("BTCUSD", 10.0).retcode for _ in range(51)]
+
+        assert codes == [10009] * 50 + [10034]
+        assert customer.send("BTCUSD", 10.0, SELL).retcode == 10009
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"action": 5}, {"action": 6}, {"action": 0}, {"type": 2}, {"sl": 1.0}, {"tp": 2.0}, {"symbol": "NOPE"}],
+    )
+    def test_what_is_not_simulated_is_refused_and_not_ignored(self, customer: Customer, change: dict[str, Any]) -> None:
+        request = customer.order("EURUSD") | change
+
+        assert customer.mt5.order_send(request).retcode == customer.mt5.order_check(request).retcode == 10013
+        assert customer.book("SELECT * FROM orders") == []
+
+    @pytest.mark.parametrize(("filling", "code"), [(0, 10009), (1, 10009), (2, 10030), (3, 10030)])
+    def test_filling_is_one_that_the_symbol_offers(self, customer: Customer, filling: int, code: int) -> None:
+        assert customer.send("EURUSD", type_filling=filling).retcode == code
+
+    @pytest.mark.parametrize("side", [BUY, SELL])
+    def test_a_price_further_away_than_the_deviation_is_requoted(self, customer: Customer, side: int) -> None:
+        tick = customer.mt5.symbol_info_tick("EURUSD")
+        better, touch = (-1, tick.ask) if side == BUY else (1, tick.bid)
+
+        def code(points: int, deviation: int) -> int:
+            price = touch + better * points * 0.00001
+            return int(customer.send("EURUSD", side=side, price=price, deviation=deviation).retcode)
+
+        assert code(points=200, deviation=100) == 10004
+        assert code(points=200, deviation=300) == 10009
+        assert code(points=-200, deviation=0) == 10009  # the market is better than what was asked
+
+    def test_an_account_without_money_is_refused(self, customer: Customer) -> None:
+        customer.book("UPDATE meta SET balance = 100")
+
+        assert customer.send("EURUSD", 0.1).retcode == 10019
+        assert customer.send("EURUSD", 0.01).retcode == 10009
+
+    def test_an_order_that_is_not_open_cannot_be_cancelled(self, customer: Customer) -> None:
+        filled = customer.send("EURUSD").order
+
+        assert [customer.cancel(ticket).retcode for ticket in (filled, 1)] == [10013, 10013]
+
+
+class TestMoney:
+    def test_the_account_begins_with_a_balance_deal(self, customer: Customer) -> None:
+        (deal,) = customer.mt5.history_deals_get(0, 4_000_000_000)
+
+        assert (deal.type, deal.profit, deal.order, deal.symbol) == (customer.mt5.DEAL_TYPE_BALANCE, 1e9, 0, "")
+        assert customer.mt5.account_info().balance == 1e9
+
+    @pytest.mark.parametrize(
+        ("symbol", "margin"),
+        [("EURUSD", 1085), ("USDJPY", 1000), ("EURJPY", 1085), ("XAUUSD", 2400), ("US500", 260), ("BTCUSD", 32_500)],
+    )
+    def test_margin_follows_the_calculation_mode(self, mt5: Any, symbol: str, margin: float) -> None:
+        tick = mt5.symbol_info_tick(symbol)
+
+        assert mt5.order_calc_margin(BUY, symbol, 1.0, tick.ask) == pytest.approx(margin, rel=0.01)
+
+    @pytest.mark.parametrize(
+        ("symbol", "opened", "closed", "profit"),
+        [("EURUSD", 1.08, 1.09, 1000), ("USDJPY", 151.0, 152.0, 661), ("XAUUSD", 2400.0, 2401.0, 100)],
+    )
+    def test_profit_is_in_the_account_s_currency(
+        self, mt5: Any, symbol: str, opened: float, closed: float, profit: float
+    ) -> None:
+        gain = mt5.order_calc_profit(BUY, symbol, 1.0, opened, closed)
+
+        assert gain == pytest.approx(profit, rel=0.01)
+        assert mt5.order_calc_profit(SELL, symbol, 1.0, opened, closed) == -gain
+
+    def test_everything_adds_up(self, customer: Customer) -> None:
+        for symbol in ("EURUSD", "USDJPY", "XAUUSD.multi", "BTCUSD.partial"):
+            for side in (BUY, SELL):
+                customer.send(symbol, 0.5, side)
+
+        account, positions = customer.mt5.account_info(), customer.mt5.positions_get()
+        (sums,) = customer.book("SELECT sum(profit + commission + swap + fee) AS balance FROM deals")
+        margins = [
+            customer.mt5.order_calc_margin(row.type, row.symbol, row.volume, row.price_open) for row in positions
+        ]
+
+        assert len(positions) == 8
+        assert account.balance == pytest.approx(sums["balance"], abs=0.01)
+        assert account.margin == pytest.approx(sum(margins), rel=1e-4)
+        assert account.profit == pytest.approx(sum(row.profit for row in positions), abs=20)
+        assert account.equity == pytest.approx(account.balance + account.profit, abs=0.01)
+        assert account.margin_free == pytest.approx(account.equity - account.margin, abs=0.01)
+
+    def test_a_deal_costs_its_commission(self, customer: Customer) -> None:
+        (deal,) = customer.deals(customer.send("EURUSD", 2.0).order)
+
+        assert deal.commission == -7.0
+        assert customer.mt5.account_info().balance == 1e9 - 7
+
+    def test_the_check_tells_what_the_margin_would_be(self, customer: Customer) -> None:
+        before = customer.mt5.account_info()
+
+        checked = customer.mt5.order_check(customer.order("EURUSD", 1.0))
+
+        assert (checked.retcode, checked.comment) == (0, "Done")
+        assert checked.margin == pytest.approx(before.margin + 1085, rel=0.01)
+        assert checked.margin_free == pytest.approx(before.margin_free - checked.margin)
+
+
+class TestPositions:
+    def test_on_a_hedging_account_an_opposite_order_opens_a_second_one(self, customer: Customer) -> None:
+        customer.send("EURUSD", 0.2, BUY)
+        customer.send("EURUSD", 0.2, SELL)
+
+        assert sorted(row.type for row in customer.mt5.positions_get()) == [BUY, SELL]
+
+    def test_a_position_is_closed_by_its_ticket(self, customer: Customer) -> None:
+        ticket = customer.send("EURUSD", 0.3, BUY).order
+
+        wrong = customer.send("EURUSD", 0.1, BUY, position=ticket), customer.send("EURUSD", 0.4, SELL, position=ticket)
+        half = customer.send("EURUSD", 0.1, SELL, position=ticket)
+        (left,) = customer.mt5.positions_get(ticket=ticket)
+        rest = customer.send("EURUSD", 0.2, SELL, position=ticket)
+
+        assert [reply.retcode for reply in (*wrong, half, rest)] == [10013, 10038, 10009, 10009]
+        assert left.volume == 0.2
+        assert customer.mt5.positions_get() == ()
+        (deal,) = customer.deals(rest.order)
+        assert (deal.entry, deal.position_id) == (customer.mt5.DEAL_ENTRY_OUT, ticket)
+        assert deal.profit < 0  # the spread
+        assert customer.send("EURUSD", 0.1, SELL, position=ticket).retcode == 10036
+        assert len(customer.mt5.history_deals_get(position=ticket)) == 3
+        assert len(customer.mt5.history_orders_get(position=ticket)) == 3
+
+    def test_on_a_netting_account_a_symbol_has_one_position(self, customer: Customer) -> None:
+        customer.book("UPDATE meta SET margin_mode = 0")
+        first = customer.send("EURUSD", 0.2, BUY)
+        customer.send("EURUSD", 0.2, BUY)
+        (grown,) = customer.mt5.positions_get()
+        reversing = customer.send("EURUSD", 0.5, SELL)
+        (reversed_,) = customer.mt5.positions_get()
+        closing = customer.send("EURUSD", 0.1, BUY)
+
+        assert (grown.volume, grown.identifier) == (0.4, first.order)
+        assert (reversed_.type, reversed_.volume) == (SELL, 0.1)
+        assert [customer.deals(reply.order)[0].entry for reply in (reversing, closing)] == [2, 1]
+        assert customer.mt5.positions_get() == ()
+        account = customer.mt5.account_info()
+        assert account.margin == pytest.approx(0, abs=0.01)
+        assert account.profit == pytest.approx(0, abs=0.01)
+
+
+@given(st.sampled_from(Fill), st.integers(min_value=1, max_value=100_000))
+def test_however_it_is_split_no_more_is_filled_than_was_asked_for(behaviour: Fill, steps: int) -> None:
+    sizes = _sizes(behaviour, steps)
+
+    assert all(size > 0 for size in sizes)
+    assert sum(sizes) <= steps
+    if behaviour is Fill.PARTIAL and steps > 1:
+        assert sum(sizes) < steps
+    if behaviour is not Fill.PARTIAL:
+        assert sum(sizes) == steps
