@@ -46,10 +46,9 @@ def profit_of(instrument: Instrument, holding: Holding, price: float, utc_msc: i
     return round(-profit if holding.type == mt5.POSITION_TYPE_SELL else profit, 2)
 
 
-def closing_price(desk: Desk, symbol: Symbol, position_type: int) -> float | None:
-    """Return the price at which a position of this type would be closed now; None without a quote."""
-    now = desk.quote(symbol)
-    return now and now.touch(1 - position_type)
+def closing_price(desk: Desk, symbol: Symbol, position_type: int) -> float:
+    """Return the price at which a position of this type would be closed now."""
+    return desk.touch(symbol, 1 - position_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +82,7 @@ def standing(desk: Desk) -> Standing:
         symbol, holding = SYMBOLS[name], Holding(*sums)
         margin += margin_of(symbol.instrument, holding, desk.meta.leverage, desk.utc_msc)
         price = closing_price(desk, symbol, holding.type)
-        if price is not None:
-            profit += profit_of(symbol.instrument, holding, price, desk.utc_msc)
+        profit += profit_of(symbol.instrument, holding, price, desk.utc_msc)
     return Standing(round(desk.meta.balance, 2), round(profit, 2), round(margin, 2))
 
 

@@ -127,11 +127,19 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
     )
+    try:
+        _prepare(connection)
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
     _use_write_ahead_log(connection)
     connection.execute("PRAGMA synchronous = OFF")
     if _version(connection) == 0:
         _create(connection)
-    return connection
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

@@ -9,7 +9,6 @@ from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.account import order_margin, standing
 from worker.mt5.simulated.behaviours import Feed
 from worker.mt5.simulated.desk import Desk
-from worker.mt5.simulated.prices import Quote
 from worker.mt5.simulated.structs import Struct, TradePosition
 from worker.mt5.simulated.symbols import FILLING_FOK, FILLING_IOC, SYMBOLS, Symbol
 
@@ -22,12 +21,16 @@ _STEP_NOISE = 1e-6  # in steps: a float that is a whole number of steps but for 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A market order as it is asked for, with the quote of the moment."""
+    """A market order as it is asked for, at the desk of the moment."""
 
     desk: Desk
     request: Struct
     symbol: Symbol
-    quote: Quote | None
+
+    @property
+    def touch(self) -> float:
+        """Return the price at which it would be filled; there is one once the feed has been checked."""
+        return self.desk.touch(self.symbol, self.request.type)
 
 
 def environment(desk: Desk) -> int:
@@ -48,7 +51,7 @@ def refusal(desk: Desk, request: Struct) -> int:
     unsupported = request.action != mt5.TRADE_ACTION_DEAL or request.type not in _SIDES or request.sl or request.tp
     if symbol is None or unsupported:
         return environment(desk) or mt5.TRADE_RETCODE_INVALID
-    asked = Asked(desk, request, symbol, desk.quote(symbol))
+    asked = Asked(desk, request, symbol)
     return environment(desk) or next(filter(None, (check(asked) for check in _CHECKS)), ACCEPTABLE)
 
 
@@ -111,19 +114,18 @@ def _quotes(asked: Asked) -> int:
 def _price(asked: Asked) -> int:
     """Compare with the touch; a request without a price takes whatever the market gives."""
     request = asked.request
-    if not request.price or asked.quote is None:
+    if not request.price:
         return ACCEPTABLE
-    difference = asked.quote.touch(request.type) - request.price
+    difference = asked.touch - request.price
     worse = (-difference if request.type else difference) / asked.symbol.instrument.point
     return mt5.TRADE_RETCODE_REQUOTE if round(worse, 3) > request.deviation else ACCEPTABLE
 
 
 def _margin(asked: Asked) -> int:
     desk, request = asked.desk, asked.request
-    if request.position or asked.quote is None:
+    if request.position:
         return ACCEPTABLE
-    price = asked.quote.touch(request.type)
-    needed = order_margin(desk, asked.symbol, request.volume, price)
+    needed = order_margin(desk, asked.symbol, request.volume, asked.touch)
     free = standing(desk).free_margin
     return ACCEPTABLE if needed <= free else mt5.TRADE_RETCODE_NO_MONEY
 

@@ -60,6 +60,11 @@ def broken_pipe() -> Failure:
     return Failure(mt5.RES_E_INTERNAL_FAIL_RECEIVE, "IPC recv failed")
 
 
+def no_terminal(why: str) -> Failure:
+    """Return why the terminal could not be started."""
+    return Failure(mt5.RES_E_INTERNAL_FAIL_INIT, f"IPC initialize failed, {why}")
+
+
 def book_unusable() -> Failure:
     """Return the internal failure of a terminal that could not read or write its book."""
     return Failure(mt5.RES_E_INTERNAL_FAIL, "IPC call failed")

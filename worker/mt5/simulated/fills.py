@@ -32,7 +32,7 @@ class Filled(NamedTuple):
 
 
 def fill(desk: Desk, order: Struct) -> Filled:
-    """Execute an open order as its symbol's behaviour says, and close it."""
+    """Execute an open order as its symbol's behaviour says, whatever filling it asked for, and close it."""
     symbol = SYMBOLS[order.symbol]
     parts = _parts(symbol, order, desk.touch(symbol, order.type))
     deals = [deal(desk, order, part) for part in parts]

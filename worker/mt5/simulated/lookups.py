@@ -148,8 +148,6 @@ def _valued(desk: Desk, position: Struct) -> Struct:
     """Return a position at the price of the moment."""
     symbol = SYMBOLS[position.symbol]
     price = closing_price(desk, symbol, position.type)
-    if price is None:
-        return position
     holding = Holding(position.type, position.volume, position.volume * position.price_open)
     profit = profit_of(symbol.instrument, holding, price, desk.utc_msc)
     return TradePosition((position._asdict() | {"price_current": price, "profit": profit}).values())

@@ -37,6 +37,7 @@ def module(book: Path | None = None) -> ModuleType:
     terminal = ModuleType(NAME, "A simulated MetaTrader 5 terminal.")
     terminal.__dict__.update({"__version__": PACKAGE_VERSION} | _constants() | _structures())
     pipe = Pipe(book or simulated_book_from_environment() or _private_book())
+    atexit.register(pipe.disconnect)  # runs before a private book is removed
     for group in _GROUPS:
         terminal.__dict__.update(_functions(group(pipe)))
     return terminal

@@ -18,7 +18,7 @@ from typing import Any
 from worker.mt5.simulated import arguments, schedule
 from worker.mt5.simulated.book import Book, utc_msc
 from worker.mt5.simulated.desk import Desk
-from worker.mt5.simulated.failures import SUCCESS, Failure, book_unusable, no_pipe, not_found
+from worker.mt5.simulated.failures import SUCCESS, Failure, book_unusable, no_pipe, no_terminal, not_found
 from worker.mt5.simulated.symbols import SYMBOLS, Symbol
 
 
@@ -36,7 +36,10 @@ class Pipe:
     def connect(self) -> None:
         """Start the terminal, or come back to it."""
         if self._book is None:
-            self._book = Book(self._path)
+            try:
+                self._book = Book(self._path)
+            except sqlite3.DatabaseError as error:
+                raise no_terminal(f"{self._path}: {error}") from error
 
     def disconnect(self) -> None:
         """Hang up, or lose the connection."""

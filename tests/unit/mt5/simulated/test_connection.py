@@ -103,6 +103,16 @@ class TestTheTerminalItself:
 
         assert time.monotonic() - begin >= 0.03
 
+    @pytest.mark.parametrize("broken", ["no-such-folder/book.sqlite", "text"])
+    def test_without_a_usable_book_it_cannot_be_started(self, tmp_path: Path, broken: str) -> None:
+        (tmp_path / "text").write_text("this is no book, and long enough to be sure of it" * 100)
+        mt5: Any = simulated.module(tmp_path / broken)
+
+        assert mt5.initialize() is False
+        code, why = mt5.last_error()
+        assert code == mt5.RES_E_INTERNAL_FAIL_INIT
+        assert broken in why
+
     def test_a_book_that_cannot_be_written_is_an_internal_failure(self, customer: Customer) -> None:
         customer.book("ALTER TABLE deals RENAME TO lost")
 
