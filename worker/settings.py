@@ -20,7 +20,7 @@ from worker.domain.instrument import VolumePolicy
 
 LEASE_SECONDS = 5.0  # a standby takes over when the renewal counter has stood still this long
 SEND_DEADLINE_SECONDS = 2.0  # a send starts within this time of its write-ahead commit; well below the lease
-KNOWN_PIP_SIZES = {"XAUUSD": Decimal("0.1"), "US500": Decimal("0.1"), "BTCUSD": Decimal(1), "ETHUSD": Decimal(1)}
+KNOWN_PIP_SIZES = {"XAUUSD": Decimal("0.1"), "US500": Decimal("0.1"), "BTCUSD": Decimal(1), "ETHUSD": Decimal("0.1")}
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9_-]+")
 _Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
@@ -187,6 +187,12 @@ def simulated_book_from_environment() -> Path | None:
     """Return MT5_SIMULATED_BOOK for programs that use the simulated terminal without the worker."""
     value = os.environ.get("MT5_SIMULATED_BOOK")
     return Path(value) if value else None
+
+
+def bare_environment() -> dict[str, str]:
+    """Return what starting another Python takes of the environment, and none of the user's settings."""
+    names = ("PATH", "HOME", "TMPDIR", "TEMP", "TMP", "LANG", "SYSTEMROOT")
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def worker_id() -> str:
