@@ -56,8 +56,8 @@ _INSERT = {
 
 
 def utc_msc() -> int:
-    """Return the present time in UTC milliseconds."""
-    return time.time_ns() // 1_000_000
+    """Return the present time in UTC milliseconds, rounded up: no deal is dated before the request that caused it."""
+    return -(-time.time_ns() // 1_000_000)
 
 
 class Book:
