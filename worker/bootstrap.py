@@ -44,6 +44,7 @@ from worker.settings import Backend, Settings, worker_id
 PREFETCH = 300  # enough to fill a group commit while the one before it is written
 RESUME_BELOW = 0.9  # of MAX_IN_FLIGHT: the consumer does not flap at the limit
 PUBLISH_WITHIN_SECONDS = 5.0  # at the end, for what is already in the outbox
+HAND_OVER_WITHIN_SECONDS = 5.0  # at the end, for the last commits and the lease
 TOLD_BY_BROKER = frozenset({"delivery_limit", "expired", "unknown_account"})  # nobody has told the sender of these yet
 
 _log = structlog.get_logger()
@@ -138,13 +139,24 @@ class Worker:
         fenced = self._lease_lost.is_set()
         patience = 0 if fenced else self._settings.drain_timeout_seconds
         await self._consumer.stop(within=min(patience, 5))  # 1 take nothing more; what is being taken in is committed
-        await self._driver.stop(patience)  # 2 finish what is open; a send under way is always seen to its end
+        sends_within = self._settings.terminal_call_timeout_seconds + HAND_OVER_WITHIN_SECONDS
+        await self._driver.stop(
+            patience, sends_within
+        )  # 2 finish what is open; a send under way is always seen to its end
         await self._relay.stop(within=0 if fenced else PUBLISH_WITHIN_SECONDS)  # 3 confirm what was finished
         await self._ingester.stop(within=min(patience, 5))  # 4 dead letters of step 2 may just have come back
         await _cancelled(self._running - {self._keeping})
         await self._terminal.close()  # 5 no session outlives the lease
         await _cancelled({self._keeping})
-        await self._ledger.close(drain=not fenced)  # 6 hand over
+        await self._hand_over(fenced=fenced)  # 6 the next worker need not wait
+
+    async def _hand_over(self, *, fenced: bool) -> None:
+        try:
+            async with asyncio.timeout(HAND_OVER_WITHIN_SECONDS):
+                await self._ledger.close(drain=not fenced)
+        except TimeoutError:
+            _log.warning("lease_left", meaning="PostgreSQL does not answer; the lease runs out by itself")
+            await self._ledger.close(drain=False)
 
     async def _throttle(self) -> None:
         """Pause the consumer while too many executions are open."""
@@ -252,8 +264,8 @@ async def _prepare_rabbitmq(settings: Settings) -> None:
         raise WrongSetting("\n".join(problems))
 
 
-def terminal_pool(settings: Settings) -> MT5ConnectionPool:
-    """Return the account's terminal session, not yet opened."""
+def terminal_pool(settings: Settings, name: str = "main") -> MT5ConnectionPool:
+    """Return the account's terminal session under a name, not yet opened."""
     if settings.mt5_sessions is not None:
         raise WrongSetting("MT5_SESSIONS: several terminals of one account are not supported yet; use MT5_TERMINAL")
     session: dict[str, Any] = {
@@ -266,7 +278,7 @@ def terminal_pool(settings: Settings) -> MT5ConnectionPool:
         password = settings.mt5_password
         session |= {"terminal": settings.mt5_terminal, "login": settings.mt5_login, "server": settings.mt5_server}
         session |= {"password": password.get_secret_value() if password else None}
-    return MT5ConnectionPool(sessions={"main": session})
+    return MT5ConnectionPool(sessions={name: session})
 
 
 def insist_on_account_mode(settings: Settings, facts: VenueFacts) -> None:

@@ -70,14 +70,19 @@ class Driver:
             if execution is not None and execution.is_settled and execution.state is not State.UNRESOLVED:
                 await self._correct(execution, seen)
 
-    async def stop(self, within: float) -> None:
-        """Let the open executions go on for at most `within` seconds, then leave them to the ledger."""
+    async def stop(self, within: float, sends_within: float) -> None:
+        """
+        Let the open executions go on for `within` seconds, then leave them to the ledger.
+
+        A send that is under way then may still be answered and recorded, for `sends_within` seconds more.
+        """
         tasks = set(self._driven.values())
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=within)
             for task in pending:
                 task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            if pending:
+                await asyncio.wait(pending, timeout=sends_within)
 
     async def _correct(self, execution: Execution, seen: Evidence) -> None:
         deals = seen.new_deals(execution)
