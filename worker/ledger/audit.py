@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from worker.ledger.encoding import clean, json_default
+from worker.ledger.encoding import as_row, clean, json_default
 from worker.ports import Anchor, Event
 
 GENESIS = Anchor(0, "0" * 64)
@@ -70,7 +70,7 @@ def hash_of(row: AuditRow) -> str:
     Each value is preceded by its length in bytes, and a missing one differs from an empty one, so that no two rows have
     the same encoding.
     """
-    return hashlib.sha256(b"".join(_encoded(value) for value in astuple(row)[:-1])).hexdigest()
+    return hashlib.sha256(b"".join(_encoded(value) for value in list(as_row(row).values())[:-1])).hexdigest()
 
 
 def first_fault(rows: Iterable[AuditRow], after: Anchor = GENESIS) -> Fault | None:

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import structlog
+from psycopg import errors
 
 from worker.domain.errors import IllegalTransition, LeaseLost, LedgerUnavailable, StaleRevision, WorkerError
 from worker.ledger.connection import Connection
@@ -24,7 +25,7 @@ from worker.ledger.line import Line
 from worker.ledger.page import Page
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
-from worker.ledger.view import Question, View, lock_account, read_view
+from worker.ledger.view import Question, View, read_view
 from worker.ports import Clock
 
 T = TypeVar("T")
@@ -68,18 +69,19 @@ class _Batch:
         """Run once, unless an earlier run whose answer was lost turns out to be committed."""
         if self.may_be_committed and await self._is_committed(connection):
             return
-        async with connection.transaction():
-            account = self.tenure.see(await lock_account(connection, self.tenure.account))
-            question = Question()
-            for wish in self.wishes:
-                wish.job.ask(question)
-            view = await read_view(connection, account, question)
+        question = Question()
+        for wish in self.wishes:
+            wish.job.ask(question)
+        async with connection.pipeline(), connection.transaction():
+            view = await read_view(connection, self.tenure.account, question)
+            if view is None:
+                raise self.tenure.lost()
+            account = self.tenure.see(view.account)
             page = Page(account.account, account.head, self.clock)
             self.results = [_decide(wish.job, view, page) for wish in self.wishes]
             self.has_mail = page.has_mail
-            await page.write(connection)
-            await connection.execute(sql("sign_batch"), {"account": account.account, "batch": self.id})
             self.may_be_committed = True
+            await page.write(connection, self.id)
 
     async def _is_committed(self, connection: Connection) -> bool:
         cursor = await connection.execute(sql("read_back_batch"), {"account": self.tenure.account})
@@ -144,7 +146,7 @@ class Committer:
             taken.append(self._waiting.popleft())
         return taken
 
-    async def _answer(self, wishes: Sequence[_Wish]) -> None:
+    async def _answer(self, wishes: Sequence[_Wish], *, again: bool = False) -> None:
         batch = _Batch(wishes, self._tenure, self._clock)
         try:
             await self._line.run(batch.commit)
@@ -154,17 +156,21 @@ class Committer:
         except LeaseLost as lost:
             _grant_all(wishes, lost)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one job must not stop the others
-            await self._blame(wishes, error)
+            await self._blame(wishes, error, again=again)
         else:
             if batch.has_mail:
                 self._on_mail()
             for wish, result in zip(wishes, batch.results, strict=True):
                 wish.grant(result)
 
-    async def _blame(self, wishes: Sequence[_Wish], error: Exception) -> None:
+    async def _blame(self, wishes: Sequence[_Wish], error: Exception, *, again: bool) -> None:
         if len(wishes) > 1:
             for wish in wishes:
                 await self._answer([wish])
+            return
+        if isinstance(error, errors.UniqueViolation) and not again:
+            # Another account's worker wrote the same trade after we had looked: look again, now it is known.
+            await self._answer(wishes, again=True)
             return
         _log.error("the ledger refused a write", job=type(wishes[0].job).__name__, error=str(error))
         _grant_all(wishes, _explained(error))

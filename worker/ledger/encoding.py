@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Row = Mapping[str, Any]
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _SUSPICIOUS = ("\\u0000", "\\ud")
+
+
+def as_row(value: DataclassInstance) -> dict[str, Any]:
+    """Return a dataclass's fields by name, without copying what they hold."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def rows_as_json(rows: Sequence[Row]) -> str:

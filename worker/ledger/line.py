@@ -10,6 +10,7 @@ import structlog
 from psycopg import errors
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
+from worker.domain.errors import WorkerError
 from worker.ledger.connection import Connection, connect
 
 T = TypeVar("T")
@@ -76,8 +77,8 @@ class Line:
             result = await work(connection)
             self._doubt_warnings()
         except BaseException as error:
-            # Whatever state an outage or a cancelled task left the connection in, a new one is clean.
-            if passes_by_itself(error) or not isinstance(error, Exception):
+            # Whatever state this left the connection in, a new one is clean.
+            if not isinstance(error, WorkerError):
                 await self.close()
             raise
         return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +12,7 @@ from worker.domain.message import OutgoingMessage
 from worker.ledger.audit import seal
 from worker.ledger.confirmations import Confirmation, ReplyAddress
 from worker.ledger.connection import Connection
-from worker.ledger.encoding import rows_as_json
-from worker.ledger.line import CommitInDoubt
+from worker.ledger.encoding import as_row, rows_as_json
 from worker.ledger.records import outgoing_row
 from worker.ledger.statements import sql
 from worker.ports import Anchor, Clock, ConfirmationDraft, Event
@@ -37,7 +35,6 @@ _STATEMENTS = (
     "delete_outbox",
     "insert_audit_events",
 )
-_EVERY_ROW_COUNTS = frozenset({"insert_executions", "update_executions"})
 
 
 class Page:
@@ -61,7 +58,7 @@ class Page:
         """Add an event to the audit trail."""
         row = seal(self.account, self.head, event, self.clock.now())
         self.head = row.anchor
-        self.put("insert_audit_events", **asdict(row))
+        self.put("insert_audit_events", **as_row(row))
 
     def queue(self, message: OutgoingMessage, execution_id: UUID | None = None, version: int | None = None) -> None:
         """Add a message to the outbox."""
@@ -82,7 +79,7 @@ class Page:
         confirmation = Confirmation(draft.execution_id, draft.version, draft.routing_key, draft.correlation_id, body)
         self.put(
             "insert_confirmations",
-            **asdict(confirmation),
+            **as_row(confirmation),
             account=draft.account,
             status=draft.status,
             final=draft.final,
@@ -113,20 +110,11 @@ class Page:
         """Tell whether there is something new to be published."""
         return "insert_outbox" in self._rows
 
-    async def write(self, connection: Connection) -> None:
-        """Write it all, in one round trip. The caller holds the account's row and commits."""
+    async def write(self, connection: Connection, batch: UUID | None = None) -> None:
+        """Write it all, in one round trip. The caller holds the account's row and commits; `batch` signs the page."""
         async with connection.pipeline():
-            cursors = {
-                statement: await connection.execute(sql(statement), {"rows": rows_as_json(self._rows[statement])})
-                for statement in _STATEMENTS
-                if statement in self._rows
-            }
-            head = {"account": self.account, "sequence": self.head.sequence, "hash": self.head.hash}
+            for statement in _STATEMENTS:
+                if statement in self._rows:
+                    await connection.execute(sql(statement), {"rows": rows_as_json(self._rows[statement])})
+            head = {"account": self.account, "sequence": self.head.sequence, "hash": self.head.hash, "batch": batch}
             await connection.execute(sql("move_audit_head"), head)
-        for statement in _EVERY_ROW_COUNTS & cursors.keys():
-            self._expect_all_written(statement, cursors[statement].rowcount)
-
-    def _expect_all_written(self, statement: str, written: int) -> None:
-        # Another account's worker wrote the same trade after we looked; looking again will show it.
-        if written != len(self._rows[statement]):
-            raise CommitInDoubt(f"{statement} wrote {written} of {len(self._rows[statement])} rows")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,7 @@ from uuid import UUID
 from worker.domain.execution import Attempt, Deal, Execution, State, Venue
 from worker.domain.message import IncomingMessage, MessageKind, OutgoingMessage
 from worker.domain.trade import Decision, Direction, IdentityKind, Trade, TradeIdentity
-from worker.ledger.encoding import Row
+from worker.ledger.encoding import Row, as_row
 
 # Columns of an execution that are named and typed like the field they hold.
 _PLAIN = (
@@ -53,7 +52,7 @@ def execution_row(execution: Execution) -> dict[str, Any]:
         "body": execution.message.body,
         "envelope": envelope(execution.message),
         "state": execution.state,
-        "venue": asdict(execution.venue) if execution.venue else None,
+        "venue": as_row(execution.venue) if execution.venue else None,
         "executed_lots": execution.executed_lots,
     }
 
@@ -72,7 +71,7 @@ def execution_from(row: Row) -> Execution:
 
 def attempt_row(execution_id: UUID, attempt: Attempt) -> dict[str, Any]:
     """Return the row of an attempt."""
-    return {"execution_id": execution_id, **asdict(attempt)}
+    return {"execution_id": execution_id, **as_row(attempt)}
 
 
 def attempt_from(row: Row) -> Attempt:
@@ -82,7 +81,7 @@ def attempt_from(row: Row) -> Attempt:
 
 def deal_row(execution: Execution, deal: Deal) -> dict[str, Any]:
     """Return the row of a deal."""
-    return {"account": execution.account, "execution_id": execution.execution_id, **asdict(deal)}
+    return {"account": execution.account, "execution_id": execution.execution_id, **as_row(deal)}
 
 
 def deal_from(row: Row) -> Deal:

@@ -20,7 +20,7 @@ _TRADES = "trades"
 _OURS = ("x-", "failure-", "replay-id", "worker-id", "worker-version", "original-")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOrder:
     """
     An operator's wish to try a dead letter again.
@@ -32,8 +32,8 @@ class ReplayOrder:
     letter_id: UUID
     by: str
     reason: str
-    allow_stale: bool
     max_trade_age: timedelta
+    allow_stale: bool = False
     approved_at: datetime | None = None
 
 

@@ -82,6 +82,19 @@ class Question:
             }
         )
 
+    def statements(self, account: str) -> dict[str, dict[str, Any]]:
+        """Return the statements that answer, with their values; nothing is asked that nobody wants to know."""
+        asked: dict[str, tuple[object, dict[str, Any]]] = {
+            "take_trade_counters": (self.arrivals, {"count": self.arrivals}),
+            "find_trades": (self.trades, {"rows": rows_as_json(self.trades)}),
+            "find_revisions": (self.executions, {"ids": self.executions}),
+            "find_reply_addresses": (self.executions, {"ids": self.executions}),
+            "find_replays": (self.replays, {"ids": self.replays, "account": account}),
+            "find_refusals": (self.refusals, {"digests": self.refusals, "account": account}),
+            "find_letters": (self.letters, {"rows": rows_as_json(self.letters)}),
+        }
+        return {name: values for name, (wanted, values) in asked.items() if wanted}
+
 
 class View:
     """The answers. Jobs of one batch see what the jobs before them did, because they note it down here."""
@@ -120,24 +133,20 @@ async def lock_account(connection: Connection, account: str) -> AccountRow | Non
     return account_from(row) if row else None
 
 
-async def read_view(connection: Connection, account: AccountRow, question: Question) -> View:
-    """Answer the question in one round trip; the account's row is locked."""
-    view = View(account)
-    executions = {"ids": question.executions}
-    asked: dict[str, tuple[object, dict[str, Any]]] = {
-        "take_trade_counters": (question.arrivals, {"count": question.arrivals}),
-        "find_trades": (question.trades, {"rows": rows_as_json(question.trades)}),
-        "find_revisions": (question.executions, executions),
-        "find_reply_addresses": (question.executions, executions),
-        "find_replays": (question.replays, {"ids": question.replays, "account": account.account}),
-        "find_refusals": (question.refusals, {"digests": question.refusals, "account": account.account}),
-        "find_letters": (question.letters, {"rows": rows_as_json(question.letters)}),
-    }
+async def read_view(connection: Connection, account: str, question: Question) -> View | None:
+    """Lock the account and answer the question in one round trip; None when there is no such account."""
     async with connection.pipeline():
-        cursors = {name: await connection.execute(sql(name), values) for name, (some, values) in asked.items() if some}
-    for name, cursor in cursors.items():
-        for row in await cursor.fetchall():
-            _READERS[name](view, row)
+        locking = await connection.execute(sql("lock_account"), {"account": account})
+        cursors = {
+            name: await connection.execute(sql(name), values) for name, values in question.statements(account).items()
+        }
+        locked = await locking.fetchone()
+        if locked is None:
+            return None
+        view = View(account_from(locked))
+        for name, cursor in cursors.items():
+            for row in await cursor.fetchall():
+                _READERS[name](view, row)
     return view
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -168,33 +169,33 @@ async def test_the_schema_holds_the_domain_s_table_of_transitions(database: Conn
     assert in_the_schema == {(source.value, to.value) for source, goals in TRANSITIONS.items() for to in goals}
 
 
-@pytest.mark.parametrize("state", list(State))
-async def test_the_schema_knows_every_state_of_the_domain(
-    ledger: PostgresLedger, database: Connection, state: State
-) -> None:
-    execution = await _new(ledger)
-    legal = state in TRANSITIONS[State.RECEIVED]
-    forced = Change(replace(execution, revision=2, state=state, version=1, attempts=1, reason="why"))
+async def test_the_schema_allows_from_a_state_what_the_domain_allows_and_no_more(ledger: PostgresLedger) -> None:
+    for state in sorted(set(State) - {State.RECEIVED}):
+        execution = await _new(ledger, f"RPM-{state}")
+        forced = Change(replace(execution, revision=2, state=state, version=1, attempts=1, reason="why"))
 
-    if legal or state is State.RECEIVED:
-        await ledger.record(forced)
-    else:
-        with pytest.raises(IllegalTransition, match=f"received -> {state} is not a legal transition"):
+        if state in TRANSITIONS[State.RECEIVED]:
             await ledger.record(forced)
+        else:
+            with pytest.raises(IllegalTransition, match=f"received -> {state} is not a legal transition"):
+                await ledger.record(forced)
 
+
+async def test_the_schema_names_every_state_of_the_domain(database: Connection) -> None:
     cursor = await database.execute(
-        "select pg_get_constraintdef(oid) as text from pg_constraint where conname = %s", ["state_is_known"]
+        "select pg_get_constraintdef(oid) as text from pg_constraint where conname = 'state_is_known'"
     )
     row = await cursor.fetchone()
+
     assert row is not None
-    assert f"'{state}'" in row["text"]
+    assert set(re.findall(r"'(\w+)'", row["text"])) == {state.value for state in State}
 
 
 async def test_a_constraint_of_the_schema_speaks_in_a_sentence(ledger: PostgresLedger) -> None:
     execution = await _new(ledger)
 
     with pytest.raises(
-        WorkerError, match="the ledger refused a write, nothing of it is stored: .*refused_means_a_reason"
+        WorkerError, match=r"the ledger refused a write, nothing of it is stored: .*refused_means_a_reason"
     ):
         await ledger.record(Change(execution.advance(State.REJECTED, version=1)))
 

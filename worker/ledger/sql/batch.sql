@@ -54,11 +54,10 @@ from json_to_recordset(%(rows)s::json)
     as a (letter_id uuid, content_digest text, account text, execution_id uuid, trade_id text, message_id text)
 
 -- name: insert_executions
--- New trades. A row that is missing afterwards was written by another account's worker in the meantime.
+-- New trades, in an order that two workers cannot lock each other out with.
 insert into ledger.executions
 select * from json_populate_recordset(null::ledger.executions, %(rows)s::json)
 order by identity_kind, trade_id
-on conflict do nothing
 
 -- name: update_executions
 -- The next revision of known trades; what the trade itself says never changes.

@@ -1,0 +1,119 @@
+"""One account, one worker at a time; one login, one account."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.integration.ledger.conftest import OpenLedger
+from tests.integration.ledger.stories import RealClock, a_trade, an_arrival
+from worker.domain.errors import LeaseLost, WrongSetting
+from worker.ledger.connection import Connection
+from worker.ledger.ledger import PostgresLedger
+from worker.ledger.operators import operator
+from worker.ledger.status import status
+
+pytestmark = pytest.mark.services
+
+
+class FastClock(RealClock):
+    """A clock that runs twenty times as fast, so that a lease runs out soon."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() * 20
+
+
+async def test_a_standby_waits_while_the_holder_renews_and_takes_over_when_it_releases(
+    ledger_url: str, open_ledger: OpenLedger
+) -> None:
+    leader = await open_ledger(worker_id="host:1")
+    holders: list[str] = []
+    standby = await PostgresLedger.open(ledger_url, account="main", worker_id="host:2", clock=RealClock())
+    taking = asyncio.create_task(standby.lead(holders.append))
+    renewing = asyncio.create_task(leader.lease.keep(dict))
+
+    await asyncio.sleep(1.2)  # time itself is the subject: a live holder is not replaced
+    assert holders == ["host:1"]
+    assert not taking.done()
+
+    renewing.cancel()
+    await leader.close()
+    await taking
+    assert (await standby.admit(an_arrival())).execution.account == "main"
+    await standby.close()
+
+
+async def test_a_standby_takes_over_from_a_holder_that_has_gone_silent_and_fences_it_out(
+    ledger_url: str, open_ledger: OpenLedger
+) -> None:
+    lost = asyncio.Event()
+    silent = await open_ledger(worker_id="host:1", on_lease_lost=lost.set)
+
+    standby = await PostgresLedger.open(ledger_url, account="main", worker_id="host:2", clock=FastClock())
+    await standby.lead()
+
+    with pytest.raises(LeaseLost, match=r"another worker has taken over account main: this one \(host:1, epoch 1\)"):
+        await silent.admit(an_arrival())
+    assert lost.is_set()
+    await standby.admit(an_arrival())
+    await standby.close()
+
+
+async def test_what_the_worker_reports_is_what_status_shows(ledger: PostgresLedger, ledger_url: str) -> None:
+    await ledger.lease.bind("simulated", "Simulated-1", 1001)
+    await ledger.admit(an_arrival(a_trade("A")))
+    await ledger.lease.renew({"terminal": "connected", "waiting": 2})
+
+    async with operator(ledger_url, RealClock()) as desk:
+        seen = await status(desk, "main")
+
+    assert seen.worker_report == {"terminal": "connected", "waiting": 2}
+    assert (seen.lease_holder, seen.lease_epoch, seen.login, seen.halt) == ("host:1", 1, 1001, None)
+    assert seen.lease_age_seconds is not None
+    assert 0 <= seen.lease_age_seconds < 60
+    assert (seen.executions_by_state, seen.outbox_size, seen.outbox_age_seconds) == ({"received": 1}, 0, None)
+
+
+async def test_an_account_is_bound_to_its_login_for_ever(open_ledger: OpenLedger) -> None:
+    first = await open_ledger()
+    await first.lease.bind("simulated", "Simulated-1", 1001)
+    await first.lease.bind("simulated", "Simulated-1", 1001)
+
+    with pytest.raises(WrongSetting, match=r"is login 1001 at Simulated-1 \(simulated\), but the terminal is login 7"):
+        await first.lease.bind("native", "Broker-Live", 7)
+
+
+async def test_a_login_belongs_to_one_account_of_the_ledger(open_ledger: OpenLedger) -> None:
+    await (await open_ledger("main")).lease.bind("simulated", "Simulated-1", 1001)
+    other = await open_ledger("other", "host:2")
+
+    with pytest.raises(WrongSetting, match="login 1001 at Simulated-1 is account main of this ledger, not other"):
+        await other.lease.bind("simulated", "Simulated-1", 1001)
+
+
+async def test_another_copy_of_the_database_halts_the_account_and_takes_tokens_from_a_new_namespace(
+    open_ledger: OpenLedger, database: Connection
+) -> None:
+    first = await open_ledger()
+    old_tokens = first.namespaces
+    await first.close()
+    # Given a database that was restored: it is on another timeline than the one the account was written in
+    await database.execute("update ledger.accounts set timeline = '000000FF'")
+    await database.execute("update ledger.namespaces set timeline = '000000FF'")
+
+    second = await open_ledger()
+
+    assert second.halt is not None
+    assert "the database is another copy than before (timeline 000000FF -> 00000001" in second.halt
+    assert old_tokens < second.namespaces
+    cursor = await database.execute("select kind, actor from ledger.audit_events order by sequence desc limit 3")
+    kinds = [row["kind"] for row in await cursor.fetchall()]
+    assert kinds == ["halted", "alert", "database_recognised"]
+
+
+async def test_accounts_of_one_database_share_its_namespace(open_ledger: OpenLedger) -> None:
+    main, other = await open_ledger("main"), await open_ledger("other", "host:2")
+
+    assert main.namespaces == other.namespaces
+    assert len(main.namespaces) == 1
