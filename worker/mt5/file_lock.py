@@ -44,14 +44,21 @@ def lock_file_of_terminal(program: str | None) -> Path:
     return folder / f"{hashlib.sha256(known_as.encode()).hexdigest()[:16]}.lock"
 
 
+def _opened(path: Path) -> BinaryIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab")
+    except OSError as error:
+        raise TerminalUnavailable(f"the terminal's lock file cannot be written: {error}") from None
+
+
 def hold(path: Path, patience: float) -> BinaryIO:
     """
     Lock the file for as long as the returned object lives, waiting at most `patience` seconds.
 
-    Raises TerminalUnavailable when another process keeps it.
+    Raises TerminalUnavailable when another process keeps it, or when the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("ab")
+    file = _opened(path)
     give_up_at = time.monotonic() + patience
     while True:
         try:

@@ -106,13 +106,13 @@ class MT5ConnectionPool:
         return ready
 
     def close(self, patience: float = 5.0) -> None:
-        """End every session's process, side by side; each may finish what it does within `patience` seconds."""
+        """End every session's process; all may finish what they are doing within `patience` seconds."""
         atexit.unregister(self.close)
-        closers = [threading.Thread(target=s.close, args=(patience,)) for s in self.sessions.values()]
-        for closer in closers:
-            closer.start()
-        for closer in closers:
-            closer.join()
+        for session in self.sessions.values():
+            session.retire()
+        give_up_at = time.monotonic() + patience
+        for session in self.sessions.values():
+            session.close(max(0.0, give_up_at - time.monotonic()))
         if self._private_folder is not None:
             shutil.rmtree(self._private_folder, ignore_errors=True)
 

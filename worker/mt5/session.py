@@ -151,14 +151,20 @@ class TerminalSession:
                 "restarts": max(0, self._openings - 1),
             }
 
+    def retire(self) -> None:
+        """Take no more calls; the one under way goes on."""
+        with self._changed:
+            self._closing.set()
+            self._facts, self._problem = None, "it has been closed"
+            self._changed.notify_all()
+
     def close(self, patience: float = 5.0) -> None:
         """End the child process: it may finish what it is doing within `patience` seconds, then it is killed."""
-        self._closing.set()
+        self.retire()
         give_up_at = time.monotonic() + patience
         idle = self.lock.acquire(timeout=patience)
         with self._changed:
-            child, self._facts, self._problem = self._child, None, "it has been closed"
-            self._changed.notify_all()
+            child = self._child
         if child is not None:
             child.end(max(0.0, give_up_at - time.monotonic()))
         if idle:
@@ -198,6 +204,8 @@ class TerminalSession:
 
     def _spawn(self) -> ChildProcess:
         with self._changed:
+            if self._closing.is_set():
+                raise self._unavailable()
             try:
                 self._child = ChildProcess()
             except OSError as error:

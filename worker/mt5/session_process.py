@@ -54,9 +54,11 @@ class Desk:
             return wire.defect(f"{type(error).__name__}: {error}")
 
     def close(self) -> None:
-        """Leave the terminal."""
+        """Leave the terminal and let the next process have it."""
         if self._link is not None:
             self._link.module.shutdown()
+        if self._lock is not None:
+            self._lock.close()
 
     def _execute(self, call: Mapping[str, Any]) -> bytes:
         command, handler = self._commands[call["command"]]

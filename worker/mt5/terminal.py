@@ -73,11 +73,14 @@ class _Lane:
                 self._tasks.put(_Task(urgency, next(self._numbers), work, future))
         return future
 
-    def close(self, patience: float) -> None:
+    def close(self) -> None:
         """Take nothing more, fail what is queued, and end after the task at hand."""
         with self._gate:
             self._closed = True
             self._tasks.put(_Task(_Urgency.END, next(self._numbers), lambda: None, Future()))
+
+    def join(self, patience: float) -> None:
+        """Wait at most `patience` seconds for the end of its thread."""
         self._thread.join(patience)
 
     def _run(self) -> None:
@@ -154,12 +157,11 @@ class PooledTerminal:
         await asyncio.to_thread(self._close, patience)
 
     def _close(self, patience: float) -> None:
-        closers = [threading.Thread(target=lane.close, args=(patience,)) for lane in self._lanes]
-        for closer in closers:
-            closer.start()
+        for lane in self._lanes:
+            lane.close()
         self._pool.close(patience)
-        for closer in closers:
-            closer.join()
+        for lane in self._lanes:
+            lane.join(patience)
 
     async def _do(self, lane: _Lane, urgency: _Urgency, work: Callable[[], Answer]) -> Answer:
         return await asyncio.wrap_future(lane.put(urgency, work))

@@ -1,0 +1,54 @@
+"""One process per terminal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from worker.domain.errors import TerminalUnavailable
+from worker.mt5 import file_lock
+
+_HOLDER = """
+import sys
+from pathlib import Path
+from worker.mt5 import file_lock
+held = file_lock.hold(Path(sys.argv[1]), 0)
+print("held", flush=True)
+sys.stdin.read()
+"""
+_ROOT = Path(__file__).parents[3]
+
+
+def test_a_lock_that_another_process_holds_is_refused_until_that_has_ended(tmp_path: Path) -> None:
+    path, pipe = tmp_path / "folder" / "terminal.lock", subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", _HOLDER, path], cwd=_ROOT, stdin=pipe, stdout=pipe) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(TerminalUnavailable, match=r"another process .*terminal\.lock"):
+            file_lock.hold(path, patience=0.05)
+        holder.kill()
+        file_lock.hold(path, patience=5).close()
+
+
+def test_a_lock_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "terminal.lock"
+    first = file_lock.hold(path, patience=0)
+    threading.Timer(0.1, first.close).start()
+    file_lock.hold(path, patience=5).close()
+
+
+def test_one_terminal_has_one_lock_however_its_path_is_written(tmp_path: Path) -> None:
+    program = tmp_path / "terminal64.exe"
+    same = file_lock.lock_file_of_terminal(str(tmp_path / "x" / ".." / "terminal64.exe"))
+    assert file_lock.lock_file_of_terminal(str(program)) == same
+    assert file_lock.lock_file_of_terminal(None) != same
+
+
+def test_sessions_of_one_book_have_a_lock_each(tmp_path: Path) -> None:
+    book = tmp_path / "book.sqlite"
+    assert file_lock.lock_file_of_book(book, "a") != file_lock.lock_file_of_book(book, "b")
+    assert file_lock.lock_file_of_book(book, "a").parent == tmp_path

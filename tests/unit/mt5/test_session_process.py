@@ -1,0 +1,58 @@
+"""The child's loop: one line in, one line out, until the parent has gone."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from worker.mt5 import wire
+from worker.mt5.session_process import Desk, serve
+from worker.mt5.wire import Opening
+
+
+def _served(desk: Desk, *lines: bytes) -> list[dict[str, object]]:
+    answers = io.BytesIO()
+    serve(io.BytesIO(b"".join(lines)), answers, desk)
+    return [json.loads(line) for line in answers.getvalue().splitlines()]
+
+
+def _opening(tmp_path: Path) -> bytes:
+    return wire.OPEN.ask(Opening("main", "simulated", book=tmp_path / "book.sqlite", symbols=("EURUSD",)))
+
+
+def test_it_opens_answers_and_ends_with_its_input(tmp_path: Path) -> None:
+    desk = Desk()
+    opened, health = _served(desk, _opening(tmp_path), wire.HEALTH.ask(None))
+    desk.close()
+    assert opened["answer"]
+    assert health["answer"]
+
+
+def test_a_command_that_was_cut_off_is_not_executed(tmp_path: Path) -> None:
+    desk = Desk()
+    answers = _served(desk, _opening(tmp_path), wire.HEALTH.ask(None)[:-1])
+    desk.close()
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize("line", [b"no json\n", b'{"command":"unheard"}\n', b'{"command":"open","request":{}}\n'])
+def test_a_line_that_makes_no_sense_is_a_defect_and_no_end(line: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ["defect" in answer for answer in _served(Desk(), line, line)] == [True, True]
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_nothing_works_before_the_terminal_is_open(capsys: pytest.CaptureFixture[str]) -> None:
+    (answer,) = _served(Desk(), wire.HEALTH.ask(None))
+    assert "defect" in answer
+    capsys.readouterr()
+
+
+def test_what_the_terminal_cannot_do_is_told(tmp_path: Path) -> None:
+    opening = Opening("main", "simulated", book=tmp_path / "book.sqlite", login=1)
+    desk = Desk()
+    (answer,) = _served(desk, wire.OPEN.ask(opening))
+    desk.close()
+    assert "Authorization failed" in str(answer["unavailable"])
