@@ -10,7 +10,7 @@ from worker.domain.checks import Measures, Refusal
 from worker.domain.errors import HaltedAtCommit
 from worker.domain.evidence import Conclusion
 from worker.domain.execution import Attempt, Execution, State
-from worker.domain.market import OrderRequest, SendReport
+from worker.domain.market import OrderRequest, SendReport, SendStatus
 from worker.domain.outcomes import Judgement, Proof, judge
 from worker.domain.token import MAX_ATTEMPTS, attempt_token, comment_of
 from worker.pipeline.settle import Settler
@@ -44,6 +44,10 @@ class Submitter:
         except HaltedAtCommit as halted:
             return await self._settler.refused(validated, Refusal("rejected", "trading_halted", str(halted)))
         report = await self._terminal.submit(self._order(written, attempt, measures))
+        if report.status is SendStatus.NO_ANSWER and report.sent_at is None:
+            report = replace(
+                report, sent_at=attempt.written_at
+            )  # its process was ended: this is the earliest it can be
         self._look_now()
         return await self._judged(written, answered(attempt, report), report, judge(report))
 
@@ -84,7 +88,7 @@ class Submitter:
     ) -> Execution:
         attempt = replace(attempt, detail=judgement.detail, outcome=judgement.proof.value)
         event = answered_event(written, attempt, report)
-        sends = written.sends if judgement.proof is Proof.WAIT else written.sends + 1
+        sends = written.sends if report.status is SendStatus.NOT_SENT else written.sends + 1
         tried = replace(written, sends=sends, submitted_at=report.sent_at or written.submitted_at)
         match judgement.proof:
             case Proof.ACCEPTED:
