@@ -157,6 +157,16 @@ class Settings(BaseSettings):
         """Return POSTGRES_URL or say that it is missing."""
         return self._need("POSTGRES_URL", self.postgres_url)
 
+    def need_backend(self) -> Backend:
+        """Return MT5_BACKEND or say that it is missing, and why it has no default."""
+        if self.mt5_backend is None:
+            choices = " or ".join(Backend)
+            raise WrongSetting(
+                f"MT5_BACKEND: is not set; say {choices}. There is no default, so that simulated fills are never taken "
+                f"for real ones"
+            )
+        return self.mt5_backend
+
     @staticmethod
     def _need(name: str, value: SecretStr | None) -> str:
         if value is None:

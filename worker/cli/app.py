@@ -9,11 +9,41 @@ from typing import Annotated
 import typer
 
 from worker import __version__
-from worker.cli import confirmations, database, publish, run, schema, services, topology
+from worker.cli import (
+    confirmations,
+    database,
+    dead_letters,
+    demo,
+    doctor,
+    executions,
+    halt,
+    instruments,
+    publish,
+    run,
+    schema,
+    services,
+    status,
+    topology,
+)
 from worker.cli.choices import examples
 from worker.cli.exits import Commands
 
-_GROUPS = (run, publish, confirmations, topology, schema, database, services)
+_GROUPS = (
+    run,
+    demo,
+    publish,
+    confirmations,
+    status,
+    halt,
+    executions,
+    dead_letters,
+    instruments,
+    topology,
+    schema,
+    database,
+    doctor,
+    services,
+)
 
 app = typer.Typer(
     name="mt5-worker",

@@ -41,5 +41,7 @@ By = Annotated[
     typer.Option("--by", default_factory=whoami, show_default="user@host", help="Who does it, for the audit trail."),
 ]
 Reason = Annotated[str, typer.Option("--reason", callback=_said, help="Why, for the audit trail.")]
+# Scripts may pass --yes to every change, also to those that do not ask.
+AlreadyAsked = Annotated[bool, typer.Option("--yes", hidden=True)]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, the newest first.")]

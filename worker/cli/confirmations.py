@@ -7,16 +7,19 @@ import json
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
-from worker.cli._parts import settings
-from worker.cli.choices import AsJson, examples
+from worker.cli.choices import AsJson, By, Yes, examples, read_moment
 from worker.cli.exits import ExitCode, complain, finish
-from worker.cli.show import cell, console
+from worker.cli.parts import ledger, settings
+from worker.cli.show import cell, console, words
 from worker.domain.message import IncomingMessage
+from worker.ledger import operators
 from worker.messaging.inspection import listen
+from worker.settings import Settings
 
 app = typer.Typer(name="confirmations", invoke_without_command=True)
 
@@ -42,6 +45,40 @@ def follow(
     if timeout is not None and count is not None and seen < count:
         complain(f"{seen} of {count} confirmations came within {timeout:g} s")
         raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command(epilog=examples("mt5-worker confirmations republish --from 2026-03-02T09:00 --to 2026-03-02T10:00"))
+def republish(
+    by: By,
+    since: Annotated[
+        datetime,
+        typer.Option("--from", parser=read_moment, metavar="TIME", help="ISO 8601; UTC unless it says otherwise."),
+    ],
+    until: Annotated[
+        datetime, typer.Option("--to", parser=read_moment, metavar="TIME", help="The first moment that is too late.")
+    ],
+    yes: Yes = False,
+) -> None:
+    """Publish every confirmation of the account that was made in a time window again, byte for byte."""
+    found = settings()
+    count = finish(_count(found, since, until))
+    said = f"{count} confirmations of account {found.account} made from {words(since)} to {words(until)} UTC"
+    if count and not yes:
+        typer.confirm(f"{said} will be published again. Go on?", abort=True, err=True)
+    queued = finish(_republish(found, since, until, by)) if count else 0
+    sys.stdout.write(
+        f"{queued} confirmations are queued; the worker publishes them\n" if queued else f"{said}: nothing to do\n"
+    )
+
+
+async def _count(found: Settings, since: datetime, until: datetime) -> int:
+    async with ledger(found) as desk:
+        return await operators.confirmations_made(desk, found.account, since, until)
+
+
+async def _republish(found: Settings, since: datetime, until: datetime, by: str) -> int:
+    async with ledger(found) as desk:
+        return await operators.republish(desk, found.account, since, until, by=by)
 
 
 async def _follow(

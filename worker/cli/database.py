@@ -6,9 +6,9 @@ import sys
 
 import typer
 
-from worker.cli._parts import settings
 from worker.cli.choices import examples
 from worker.cli.exits import finish
+from worker.cli.parts import settings
 from worker.ledger import schema
 
 app = typer.Typer(name="db", help="The ledger's schema in PostgreSQL.", no_args_is_help=True)

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli._parts import settings
 from worker.cli.choices import examples
 from worker.cli.exits import finish
+from worker.cli.parts import settings
 from worker.domain.errors import Refused
 from worker.domain.message import MessageKind, OutgoingMessage, PublishResult
 from worker.messaging.inspection import publish_all

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from worker.domain.instrument import plain as decimal_words
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
@@ -35,11 +37,13 @@ def print_json_line(value: object) -> None:
     sys.stdout.flush()
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, none: str) -> None:
-    """Print rows under their columns, or the sentence `none` when there are none."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, none: str, whole: Collection[str] = ()
+) -> None:
+    """Print rows under their columns, or the sentence `none` without any; columns in `whole` are never folded."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*map(cell, row))
     console().print(table if table.row_count else Text(none))
@@ -71,7 +75,7 @@ def words(value: object) -> str:
         case datetime():
             return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}"
         case Decimal():
-            return format(value, "f")
+            return decimal_words(value)
     return str(value)
 
 

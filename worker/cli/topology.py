@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from worker.cli._parts import rabbitmq, settings
 from worker.cli.choices import examples
 from worker.cli.exits import ExitCode, complain, finish
+from worker.cli.parts import rabbitmq, settings
 from worker.cli.show import print_json
 from worker.messaging.connection import AmqpConnection
 from worker.messaging.declaration import check as find_missing

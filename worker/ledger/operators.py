@@ -68,6 +68,14 @@ async def resume(desk: Operator, account: str, *, reason: str, by: str) -> bool:
     return True
 
 
+async def confirmations_made(desk: Operator, account: str, since: datetime, until: datetime) -> int:
+    """Return how many confirmations were made in since <= time < until: what `republish` would queue."""
+    values = {"account": account, "since": since, "until": until}
+    cursor = await desk.connection.execute(sql("count_confirmations"), values)
+    row = await cursor.fetchone()
+    return int(row["count"]) if row else 0
+
+
 async def republish(desk: Operator, account: str, since: datetime, until: datetime, *, by: str) -> int:
     """Queue every confirmation made in since <= time < until again, byte for byte; returns how many."""
     total = 0

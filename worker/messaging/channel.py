@@ -140,6 +140,16 @@ class Channel:
         except (exceptions.AMQPConnectionError, exceptions.AMQPChannelError) as error:
             raise self._reason(error) from None
 
+    async def may_publish(self, exchange: str) -> None:
+        """
+        Publish an empty message in a transaction and take it back: nothing leaves.
+
+        ChannelClosed when this user may not, or there is no such exchange.
+        """
+        await self._call("tx_select")
+        self._raw.basic_publish(exchange, "", b"")
+        await self._call("tx_rollback")
+
     async def _call(self, method: str, **arguments: Any) -> Any:
         return await self._answer(partial(getattr(self._raw, method), **arguments))
 

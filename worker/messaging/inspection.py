@@ -41,6 +41,21 @@ async def _depth(connection: AmqpConnection, name: str) -> QueueDepth | str:
     return QueueDepth(name, messages, consumers)
 
 
+async def forbidden_exchanges(connection: AmqpConnection, names: Iterable[str]) -> list[str]:
+    """Return those of these exchanges that this user may not publish to, or that do not exist."""
+    return [name for name in names if not await _may_publish(connection, name)]
+
+
+async def _may_publish(connection: AmqpConnection, name: str) -> bool:
+    channel = await connection.channel()
+    try:
+        await channel.may_publish(name)
+    except ChannelClosed:
+        return False
+    await channel.close()
+    return True
+
+
 async def publish_all(url: str, messages: Iterable[OutgoingMessage]) -> list[PublishResult]:
     """Publish messages over a connection of their own and wait for what RabbitMQ says. Raises MessagingUnavailable."""
     async with connected(url, "mt5-worker publish") as connection:

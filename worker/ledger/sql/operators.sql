@@ -20,6 +20,11 @@ with chunk as (
 select created_at, execution_id, version, (select count(*) from chunk) as count
 from chunk order by created_at desc, execution_id desc, version desc limit 1
 
+-- name: count_confirmations
+-- How many a republication of this window would queue.
+select count(*) as count from ledger.confirmations
+where account = %(account)s and created_at >= %(since)s and created_at < %(until)s
+
 -- name: letter_to_decide
 -- A dead letter, and the trade it belongs to as far as the ledger knows it.
 select d.letter_id, d.desk, d.account, d.state, d.state_by, d.body, d.envelope, d.execution_id,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from worker.bootstrap import SystemClock
+from worker.ledger.operators import Operator, operator
 from worker.messaging.connection import AmqpConnection, connected
 from worker.observability import configure_logging
 from worker.settings import Settings, read_settings
@@ -15,6 +17,13 @@ def settings() -> Settings:
     found = read_settings()
     configure_logging("WARNING", found.log_format)
     return found
+
+
+@asynccontextmanager
+async def ledger(found: Settings) -> AsyncIterator[Operator]:
+    """Hold an operator's connection to the ledger."""
+    async with operator(found.need_postgres_url(), SystemClock()) as desk:
+        yield desk
 
 
 @asynccontextmanager

@@ -1,0 +1,69 @@
+"""`demo`: the whole of it, on services of its own."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import typer
+from rich.console import Console
+
+from worker.cli.choices import examples
+from worker.cli.demo import stage
+from worker.cli.demo.conversation import Story, Subscriber, converse
+from worker.cli.demo.report import Bar, Stopwatch, shortcomings, show_outcomes, show_times
+from worker.cli.demo.trades import samples
+from worker.cli.exits import ExitCode, complain, finish
+from worker.cli.show import cell, console
+from worker.observability import configure_logging
+from worker.settings import LogFormat
+
+app = typer.Typer()
+
+
+@app.command(epilog=examples("mt5-worker demo"))
+def demo() -> None:
+    """
+    Trade on the simulated terminal over a real RabbitMQ and PostgreSQL, and show the confirmations that come back.
+
+    Everything is its own and is stopped at the end; AMQP_URL, POSTGRES_URL and `.env` are ignored. Exit code 1 when a
+    confirmation is missing or wrong.
+    """
+    configure_logging("ERROR", LogFormat.CONSOLE)
+    signal.signal(signal.SIGTERM, _end_in_order)
+    screen = console()
+    watch = Stopwatch(screen)
+    with stage.services(lambda sentence: screen.print(cell(sentence))) as services, stage.corner(services) as place:
+        screen.print(cell(f"RabbitMQ and PostgreSQL: {services.way}"))
+        with watch.step("ledger and topology"):
+            finish(stage.furnish(place))
+        with stage.worker(place) as worker:
+            stories = finish(_play(screen, watch, place, worker))
+    show_outcomes(stories)
+    show_times(stories)
+    _judge(stories)
+
+
+async def _play(screen: Console, watch: Stopwatch, place: stage.Place, worker: stage.WorkerProcess) -> list[Story]:
+    with watch.step("worker"):
+        await worker.ready()
+    subscriber, trades = Subscriber(place.account), samples()
+    async with subscriber.listening(place.amqp_url):
+        with watch.step("trades"), Bar(screen, len(trades)) as bar:
+            return await converse(place, trades, subscriber, bar.tell)
+
+
+def _judge(stories: Sequence[Story]) -> None:
+    wrong = shortcomings(stories)
+    for sentence in wrong:
+        complain(sentence)
+    if wrong:
+        raise typer.Exit(ExitCode.FAILED)
+    sys.stdout.write(f"All {len(stories)} trades were confirmed as they should be.\n")
+
+
+def _end_in_order(_number: int, _frame: FrameType | None) -> None:
+    """Leave through every `finally`, so that nothing stays behind."""
+    sys.exit(128 + signal.SIGTERM)
