@@ -1,0 +1,132 @@
+"""PostgreSQL stops, dies, falls silent, comes back while trades are written: everyone waits, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from ops.services import Services
+from tests.integration.ledger.stories import RealClock, a_trade, accepted, an_arrival, filled, written_ahead
+from worker.domain.errors import LedgerUnavailable
+from worker.ledger.audit import AuditRow, first_fault
+from worker.ledger.connection import connect
+from worker.ledger.ledger import PostgresLedger
+from worker.ledger.schema import check, migrate
+
+pytestmark = [pytest.mark.services, pytest.mark.timeout(180)]
+
+TRADES = 60
+
+
+@pytest.fixture
+async def own_url(own_services: Services) -> AsyncIterator[str]:
+    name = f"outage_{secrets.token_hex(4)}"
+    url = await asyncio.to_thread(own_services.new_database, name)
+    await migrate(url)
+    yield url
+    await asyncio.to_thread(own_services.drop_database, name)
+
+
+@pytest.fixture
+async def ledger(own_url: str) -> AsyncIterator[PostgresLedger]:
+    ledger = await PostgresLedger.open(own_url, account="main", worker_id="host:1", clock=RealClock())
+    await ledger.lead()
+    yield ledger
+    await ledger.close()
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+async def test_trades_go_on_after_postgresql_went_away_under_them(
+    ledger: PostgresLedger, own_url: str, own_services: Services, how: str
+) -> None:
+    # Given trades that are being written, and the worker's lease being renewed
+    half_way = asyncio.Event()
+    trades = [asyncio.create_task(_carry_out(ledger, number, half_way)) for number in range(TRADES)]
+    renewing = asyncio.create_task(ledger.lease.keep(dict))
+    await half_way.wait()
+
+    # When PostgreSQL goes away in the middle and comes back
+    with capture_logs() as logs:
+        if how == "kill":
+            await asyncio.to_thread(own_services.postgres.kill)
+        await asyncio.to_thread(own_services.postgres.restart)
+        await asyncio.gather(*trades)
+
+    # Then every trade has all of its steps, once, and the log has one word for each line at each end
+    renewing.cancel()
+    await _everything_once(own_url)
+    lost = [entry["line"] for entry in logs if "does not answer" in entry["event"]]
+    assert len(lost) == len(set(lost))
+    assert "mt5-worker writing main" in lost
+
+
+async def test_a_commit_in_doubt_of_the_synchronous_standby_is_not_answered_before_it_stands(
+    ledger: PostgresLedger, own_url: str
+) -> None:
+    async with await connect(own_url, "test") as owner:
+        # Given a server that waits for a standby which does not answer
+        await owner.execute("alter system set synchronous_standby_names = 'nobody'")
+        await owner.execute("select pg_reload_conf()")
+        admitting = asyncio.create_task(ledger.admit(an_arrival()))
+        waiting = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'"
+
+        # When the wait is cancelled: PostgreSQL answers the commit, with a warning
+        while not (await (await owner.execute(waiting)).fetchall()):  # noqa: ASYNC110 - the server tells only if asked
+            await asyncio.sleep(0.02)
+        done, _ = await asyncio.wait([admitting], timeout=0.5)
+
+        # Then nobody is told, until the standby is not needed any more
+        assert not done
+        await owner.execute("alter system reset synchronous_standby_names")
+        await owner.execute("select pg_reload_conf()")
+        admission = await admitting
+    assert await ledger.open_executions() == [admission.execution]
+
+
+async def test_a_server_that_hangs_only_makes_everyone_wait(
+    ledger: PostgresLedger, own_url: str, own_services: Services
+) -> None:
+    half_way = asyncio.Event()
+    trades = [asyncio.create_task(_carry_out(ledger, number, half_way)) for number in range(TRADES)]
+    await half_way.wait()
+
+    await asyncio.to_thread(own_services.postgres.pause)
+    await asyncio.sleep(1)  # the silence itself
+    await asyncio.to_thread(own_services.postgres.resume)
+    await asyncio.gather(*trades)
+
+    await _everything_once(own_url)
+
+
+async def test_commands_say_that_postgresql_is_away(own_url: str, own_services: Services) -> None:
+    await asyncio.to_thread(own_services.postgres.stop)
+    try:
+        with pytest.raises(LedgerUnavailable, match=r"PostgreSQL does not answer .* Is it running") as refusal:
+            await check(own_url)
+        assert "postgresql://" not in str(refusal.value)
+    finally:
+        await asyncio.to_thread(own_services.postgres.restart)
+
+
+async def _carry_out(ledger: PostgresLedger, number: int, half_way: asyncio.Event) -> None:
+    execution = (await ledger.admit(an_arrival(a_trade(f"RPM-{number}")))).execution
+    for step in (written_ahead, accepted):
+        execution = await ledger.record(step(execution))
+        if number == TRADES // 2:
+            half_way.set()
+    await ledger.record(filled(execution, 9000 + number))
+
+
+async def _everything_once(url: str) -> None:
+    async with await connect(url, "test") as owner:
+        cursor = await owner.execute("select state, revision, count(*) as n from ledger.executions group by 1, 2")
+        assert await cursor.fetchall() == [{"state": "filled", "revision": 4, "n": TRADES}]
+        for table in ("attempts", "deals", "confirmations", "outbox"):
+            cursor = await owner.execute(f"select count(*) as n from ledger.{table}")  # noqa: S608 - tables of ours
+            assert await cursor.fetchone() == {"n": TRADES}
+        cursor = await owner.execute("select * from ledger.audit_events order by sequence")
+        assert first_fault(AuditRow(**row) for row in await cursor.fetchall()) is None
