@@ -23,6 +23,7 @@ CLOSE_SECONDS = 3.0
 
 _log = structlog.get_logger()
 
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """What answered: RabbitMQ, or something that speaks like it."""

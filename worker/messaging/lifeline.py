@@ -12,11 +12,13 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 
 from worker.domain.errors import MessagingUnavailable
 from worker.messaging.connection import AmqpConnection, connected
+from worker.messaging.declaration import declare
 from worker.messaging.errors import AccessRefused
+from worker.messaging.topology import Topology
 from worker.messaging.waiting import settle
 
 FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 5.0
 
 _log = structlog.get_logger()
 
@@ -28,15 +30,17 @@ class Lifeline:
     """
     Runs one piece of work on RabbitMQ, on a new connection whenever the last one was lost.
 
-    Nothing survives a connection: the work makes its channels and consumers anew each time. An outage is logged when it
-    begins, with `meaning` (what it means for trades), and when it ends; wrong credentials once in between. The pauses
-    between tries grow to 15 s and are random, so that many workers do not come back in the same moment.
+    Nothing survives a connection: the work makes its channels and consumers anew each time, and after an outage
+    `wanted` is declared again, should RabbitMQ have come back empty. An outage is logged when it begins, with `meaning`
+    (what it means for trades), and when it ends; wrong credentials once in between. The pauses between tries are random
+    and grow to 5 s: many workers do not come back in the same moment, and no trade grows old meanwhile.
     """
 
-    def __init__(self, url: str, name: str, meaning: str) -> None:
+    def __init__(self, url: str, name: str, meaning: str, wanted: Topology | None = None) -> None:
         self._url = url
         self._name = name
         self._meaning = meaning
+        self._wanted = wanted
         self._outage_since: float | None = None
         self._refusal_told = False
         self._working = False
@@ -100,7 +104,12 @@ class Lifeline:
 
     async def _work(self, use: Use, at_work: asyncio.Future[None]) -> None:
         async with connected(self._url, self._name) as connection:
+            await self._declare(connection)
             await use(connection, partial(settle, at_work, None))
+
+    async def _declare(self, connection: AmqpConnection) -> None:
+        if self._wanted and self._outage_since is not None:
+            await declare(connection, self._wanted)  # what is wrong with it shows where it is needed
 
     def _lost(self, error: MessagingUnavailable) -> None:
         if self._outage_since is None:
