@@ -102,6 +102,7 @@ class ChildProcess:
         """Close what is left of the pipes after its end."""
         with contextlib.suppress(OSError):
             self._pipe_in.close()
+        self._reader.join(_LAST_WORDS_SECONDS)
         # A reader that still waits holds the pipe: closing it would wait with it.
         if self._process.stdout is not None and not self._reader.is_alive():
             self._process.stdout.close()

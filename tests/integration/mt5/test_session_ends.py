@@ -90,19 +90,19 @@ async def test_while_it_restarts_questions_fail_at_once_and_sends_are_known_not_
     assert (await hanging).status is SendStatus.NO_ANSWER
 
 
-async def test_a_killed_child_is_replaced(mt5_terminal: OpenTerminal) -> None:
-    os.kill(mt5_terminal.pid, signal.SIGKILL)
-    await _is_back(mt5_terminal)
-    assert (await mt5_terminal.terminal.submit(an_order())).status is SendStatus.ANSWERED
+async def test_a_killed_child_is_replaced(own_terminal: OpenTerminal) -> None:
+    os.kill(own_terminal.pid, signal.SIGKILL)
+    await _is_back(own_terminal)
+    assert (await own_terminal.terminal.submit(an_order())).status is SendStatus.ANSWERED
 
 
-async def test_a_child_killed_during_a_send_leaves_the_outcome_open(mt5_terminal: OpenTerminal) -> None:
-    set_broker(mt5_terminal.book, latency_ms=2000)
+async def test_a_child_killed_during_a_send_leaves_the_outcome_open(own_terminal: OpenTerminal) -> None:
+    set_broker(own_terminal.book, latency_ms=2000)
     order = an_order()
-    sending = asyncio.create_task(mt5_terminal.terminal.submit(order))
+    sending = asyncio.create_task(own_terminal.terminal.submit(order))
     await asyncio.sleep(0.3)
 
-    os.kill(mt5_terminal.pid, signal.SIGKILL)
+    os.kill(own_terminal.pid, signal.SIGKILL)
 
     assert (await sending).status is SendStatus.NO_ANSWER
 
@@ -115,21 +115,21 @@ async def test_a_stopped_child_is_ended_at_the_time_limit(impatient_terminal: Op
     await _is_back(impatient_terminal)
 
 
-async def test_polite_signals_do_not_end_a_child(mt5_terminal: OpenTerminal) -> None:
-    pid = mt5_terminal.pid
+async def test_polite_signals_do_not_end_a_child(own_terminal: OpenTerminal) -> None:
+    pid = own_terminal.pid
     for polite in (signal.SIGINT, signal.SIGTERM):
         os.kill(pid, polite)
-    await mt5_terminal.terminal.quote(a_question())
-    assert mt5_terminal.pid == pid
+    await own_terminal.terminal.quote(a_question())
+    assert own_terminal.pid == pid
 
 
-async def test_a_new_child_tells_all_news_again(mt5_terminal: OpenTerminal) -> None:
+async def test_a_new_child_tells_all_news_again(own_terminal: OpenTerminal) -> None:
     order = an_order()
-    await mt5_terminal.terminal.submit(order)
-    first = await mt5_terminal.news_of(order).until(is_over)
-    os.kill(mt5_terminal.pid, signal.SIGKILL)
-    await _is_back(mt5_terminal)
-    second = await mt5_terminal.news_of(order).until(is_over)
+    await own_terminal.terminal.submit(order)
+    first = await own_terminal.news_of(order).until(is_over)
+    os.kill(own_terminal.pid, signal.SIGKILL)
+    await _is_back(own_terminal)
+    second = await own_terminal.news_of(order).until(is_over)
     assert second.deals == first.deals
 
 
@@ -142,49 +142,49 @@ async def test_a_new_child_tells_all_news_again(mt5_terminal: OpenTerminal) -> N
     ],
 )
 async def test_a_terminal_that_may_not_trade_says_why(
-    mt5_terminal: OpenTerminal, switch: dict[str, float], word: str
+    own_terminal: OpenTerminal, switch: dict[str, float], word: str
 ) -> None:
-    set_broker(mt5_terminal.book, **switch)
-    health = (await mt5_terminal.terminal.quote(a_question())).health
+    set_broker(own_terminal.book, **switch)
+    health = (await own_terminal.terminal.quote(a_question())).health
     assert word in str(health.problem)
     assert not (health.trade_allowed and health.connected)
-    report = await mt5_terminal.terminal.submit(an_order())
+    report = await own_terminal.terminal.submit(an_order())
     assert (report.status, report.reason) == (SendStatus.NOT_SENT, NotSentReason.TERMINAL)
-    assert (await mt5_terminal.terminal.poll(a_look())).readable is ("connected" not in switch)
+    assert (await own_terminal.terminal.poll(a_look())).readable is ("connected" not in switch)
     with pytest.raises(TerminalUnavailable, match=word):
-        await mt5_terminal.terminal.cancel(1, "EURUSD")
+        await own_terminal.terminal.cancel(1, "EURUSD")
 
 
-async def test_a_closed_terminal_sends_nothing(mt5_terminal: OpenTerminal) -> None:
-    pid = mt5_terminal.pid
-    await mt5_terminal.terminal.close()
+async def test_a_closed_terminal_sends_nothing(own_terminal: OpenTerminal) -> None:
+    pid = own_terminal.pid
+    await own_terminal.terminal.close()
     assert not _is_alive(pid)
-    assert (await mt5_terminal.terminal.submit(an_order())).reason is NotSentReason.TERMINAL
+    assert (await own_terminal.terminal.submit(an_order())).reason is NotSentReason.TERMINAL
     with pytest.raises(TerminalUnavailable, match="closed"):
-        await mt5_terminal.terminal.quote(a_question())
+        await own_terminal.terminal.quote(a_question())
 
 
-async def test_closing_waits_for_a_send_but_not_for_ever(mt5_terminal: OpenTerminal) -> None:
-    set_broker(mt5_terminal.book, latency_ms=400)
-    in_time = asyncio.create_task(mt5_terminal.terminal.submit(an_order()))
+async def test_closing_waits_for_a_send_but_not_for_ever(own_terminal: OpenTerminal) -> None:
+    set_broker(own_terminal.book, latency_ms=400)
+    in_time = asyncio.create_task(own_terminal.terminal.submit(an_order()))
     await asyncio.sleep(0.1)
-    await mt5_terminal.terminal.close(patience=5)
+    await own_terminal.terminal.close(patience=5)
     assert (await in_time).status is SendStatus.ANSWERED
 
 
-async def test_closing_ends_a_hanging_send_after_its_patience(mt5_terminal: OpenTerminal) -> None:
-    hanging = asyncio.create_task(mt5_terminal.terminal.submit(an_order("EURUSD.hang")))
+async def test_closing_ends_a_hanging_send_after_its_patience(own_terminal: OpenTerminal) -> None:
+    hanging = asyncio.create_task(own_terminal.terminal.submit(an_order("EURUSD.hang")))
     await asyncio.sleep(0.1)
     began = time.monotonic()
-    await mt5_terminal.terminal.close(patience=0.5)
+    await own_terminal.terminal.close(patience=0.5)
     assert time.monotonic() - began < 5
     assert (await hanging).status is SendStatus.NO_ANSWER
 
 
-async def test_the_more_urgent_goes_first(mt5_terminal: OpenTerminal) -> None:
+async def test_the_more_urgent_goes_first(own_terminal: OpenTerminal) -> None:
     """A poll that was asked for before an order is made after it."""
-    set_broker(mt5_terminal.book, latency_ms=200)
-    terminal, order = mt5_terminal.terminal, an_order()
+    set_broker(own_terminal.book, latency_ms=200)
+    terminal, order = own_terminal.terminal, an_order()
     first = asyncio.create_task(terminal.submit(an_order()))
     await asyncio.sleep(0.05)
     poll = asyncio.create_task(terminal.poll(a_look()))
@@ -194,16 +194,16 @@ async def test_the_more_urgent_goes_first(mt5_terminal: OpenTerminal) -> None:
     assert report.order_ticket in {seen.ticket for seen in (await poll).orders}
 
 
-async def test_a_cancelled_task_does_not_send(mt5_terminal: OpenTerminal) -> None:
-    set_broker(mt5_terminal.book, latency_ms=300)
-    first = asyncio.create_task(mt5_terminal.terminal.submit(an_order()))
+async def test_a_cancelled_task_does_not_send(own_terminal: OpenTerminal) -> None:
+    set_broker(own_terminal.book, latency_ms=300)
+    first = asyncio.create_task(own_terminal.terminal.submit(an_order()))
     await asyncio.sleep(0.05)
-    never = asyncio.create_task(mt5_terminal.terminal.submit(an_order()))
+    never = asyncio.create_task(own_terminal.terminal.submit(an_order()))
     await asyncio.sleep(0.05)
     never.cancel()
     await first
-    await mt5_terminal.terminal.quote(a_question())
-    assert _orders_in(mt5_terminal.book) == 1
+    await own_terminal.terminal.quote(a_question())
+    assert _orders_in(own_terminal.book) == 1
 
 
 async def test_a_terminal_in_use_is_not_opened_twice(book_file: Path) -> None:
@@ -211,7 +211,7 @@ async def test_a_terminal_in_use_is_not_opened_twice(book_file: Path) -> None:
         second = MT5ConnectionPool({"main": {"backend": "simulated", "book": book_file}})
         try:
             with pytest.raises(TerminalUnavailable, match="another process is using this terminal"):
-                await asyncio.to_thread(second.get_connection, 6)
+                await asyncio.to_thread(second.get_connection, 5)
         finally:
             second.close()
 
