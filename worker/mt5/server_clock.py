@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 _STEP = timedelta(minutes=15)  # every time zone in use is a multiple of it
 _ZONES = (timedelta(hours=-12), timedelta(hours=14))
 _WATCHED_WITHIN = timedelta(seconds=60)  # a change between two looks further apart may be old
-_MEMORY = timedelta(hours=1)
+_MEMORY = timedelta(minutes=10)  # after that another symbol may say that the clocks have been put back
 _MARGIN = timedelta(minutes=1)
 _MARGIN_WHILE_UNKNOWN = timedelta(days=1)
 _AHEAD = timedelta(days=1)

@@ -194,7 +194,7 @@ class TerminalSession:
         child = self._spawn()
         try:
             facts = wire.OPEN.read_answer(child.call(wire.OPEN.ask(self._opening), OPENING_SECONDS))
-        except (TerminalUnavailable, wire.Defect) as error:
+        except TerminalUnavailable as error:
             child.kill(str(error))
             child.release()
             self._lose(child, str(error))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import queue
 import threading
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, TypeVar
+
+import structlog
 
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.instrument import Instrument
@@ -31,6 +35,8 @@ from worker.mt5.session import TerminalSession
 from worker.mt5.wire import OPENING_SECONDS, VenueFacts
 
 Answer = TypeVar("Answer")
+# Over the standard library, so that an unconfigured program keeps its standard output to itself.
+_log = structlog.wrap_logger(logging.getLogger(__name__))
 
 
 class _Urgency(IntEnum):
@@ -164,7 +170,11 @@ class PooledTerminal:
             lane.join(patience)
 
     async def _do(self, lane: _Lane, urgency: _Urgency, work: Callable[[], Answer]) -> Answer:
-        return await asyncio.wrap_future(lane.put(urgency, work))
+        began = time.monotonic()
+        try:
+            return await asyncio.wrap_future(lane.put(urgency, work))
+        finally:
+            _log.debug("terminal_called", call=urgency.name.lower(), ms=round((time.monotonic() - began) * 1000, 2))
 
     def _lane_of(self, symbol: str) -> _Lane:
         return self._lanes[zlib.crc32(symbol.encode()) % len(self._lanes)]

@@ -83,8 +83,8 @@ class OrderStory:
     placed_at: datetime | None
 
 
-class Defect(Exception):
-    """The child met an error that it has no answer for; a traceback stands in its log."""
+class Defect(TerminalUnavailable):
+    """One of the two sides met an error of its own: what was asked for may or may not have been done."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,15 @@ class Command(Generic[Request, Answer]):
 
     def read_answer(self, text: bytes) -> Answer:
         """Read the answer; raises TerminalUnavailable or Defect when the line tells of one."""
-        line = json.loads(text)
+        try:
+            line = json.loads(text)
+            if "answer" in line:
+                return self.answer.validate_python(line["answer"])
+        except ValueError as error:
+            raise Defect(f"the terminal session's answer to {self.name} cannot be read: {error}") from None
         if "unavailable" in line:
             raise TerminalUnavailable(line["unavailable"])
-        if "defect" in line:
-            raise Defect(line["defect"])
-        return self.answer.validate_python(line["answer"])
+        raise Defect(f"the terminal session failed in {self.name}: {line['defect']}")
 
 
 def unavailable(why: str) -> bytes:

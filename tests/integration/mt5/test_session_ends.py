@@ -21,7 +21,7 @@ from worker.domain.outcomes import Proof, judge
 from worker.mt5 import file_lock
 from worker.mt5.pool import MT5ConnectionPool
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="speaks in POSIX signals")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="speaks in POSIX signals and reads /proc")
 
 _ROOT = Path(__file__).parents[3]
 

@@ -92,6 +92,13 @@ def test_a_change_of_daylight_saving_is_adopted(shift: timedelta) -> None:
     assert clock.offset == timedelta(hours=2) + shift
 
 
+def test_clocks_put_back_are_believed_of_one_symbol_when_the_others_have_been_silent() -> None:
+    clock = ServerClock()
+    show_changes(clock, timedelta(hours=3), symbol="EURUSD")
+    show_changes(clock, timedelta(hours=2), symbol="BTCUSD", at=NOW + timedelta(minutes=20))
+    assert clock.offset == timedelta(hours=2)
+
+
 @given(st.integers(1, 20).map(lambda quarters: quarters * timedelta(minutes=15)))
 def test_a_delayed_feed_does_not_move_the_clock(delay: timedelta) -> None:
     clock = ServerClock()

@@ -94,5 +94,11 @@ def test_troubles_are_answers_too() -> None:
         wire.HEALTH.read_answer(wire.defect("KeyError: 'x'"))
 
 
+@pytest.mark.parametrize("line", [b"no json", b'{"answer": {"connected": "perhaps"}}'])
+def test_an_answer_that_cannot_be_read_is_a_defect(line: bytes) -> None:
+    with pytest.raises(wire.Defect, match="answer to health cannot be read"):
+        wire.HEALTH.read_answer(line)
+
+
 def test_a_password_does_not_show() -> None:
     assert "hunter2" not in repr(Opening("main", "native", password="hunter2"))  # noqa: S106 - made up
