@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -38,12 +38,22 @@ def print_json_line(value: object) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, none: str, whole: Collection[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    none: str,
+    whole: Collection[str] = (),
+    numbers: Collection[str] = (),
 ) -> None:
-    """Print rows under their columns, or the sentence `none` without any; columns in `whole` are never folded."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    """
+    Print rows under their columns, or the sentence `none` without any.
+
+    Columns in `whole` are never folded, those in `numbers` stand to the right.
+    """
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in whole)
+        justify: JustifyMethod = "right" if column in numbers else "left"
+        table.add_column(column, overflow="fold", no_wrap=column in whole, justify=justify)
     for row in rows:
         table.add_row(*map(cell, row))
     console().print(table if table.row_count else Text(none))

@@ -14,6 +14,8 @@ from worker.domain.execution import Execution
 from worker.ledger.audit import AuditRow
 from worker.ledger.history import ExecutionStory
 
+_SHORT_CHARACTERS = 60
+_TICKETS = ("deal_id", "order_id", "position_id", "magic", "order_ticket")
 _TIMES = ("received_at", "validated_at", "submitted_at", "accepted_at", "filled_at", "settled_at")
 
 
@@ -22,8 +24,8 @@ def story_as_json(story: ExecutionStory) -> dict[str, Any]:
     return {
         **_fields(story.execution),
         "message": asdict(story.execution.message),
-        "deals": [asdict(deal) for deal in story.execution.deals],
-        "attempts": [asdict(attempt) for attempt in story.attempts],
+        "deals": [_with_texts(asdict(deal)) for deal in story.execution.deals],
+        "attempts": [_with_texts(asdict(attempt)) for attempt in story.attempts],
         "events": [asdict(event) | {"payload": json.loads(event.payload)} for event in story.events],
         "confirmations": [asdict(told) | {"body": json.loads(told.body)} for told in story.confirmations],
         "dead_letters": [asdict(letter) for letter in story.dead_letters],
@@ -80,6 +82,11 @@ def _fields(execution: Execution) -> dict[str, Any]:
     }
 
 
+def _with_texts(row: dict[str, Any]) -> dict[str, Any]:
+    """Write tickets and magic numbers as text: many readers of JSON round integers of 63 bits."""
+    return {name: str(value) if name in _TICKETS and value is not None else value for name, value in row.items()}
+
+
 def _timeline(events: Sequence[AuditRow]) -> list[list[object]]:
     moments = [datetime.fromisoformat(event.at) for event in events]
     steps = [None, *(_milliseconds(earlier, later) for earlier, later in pairwise(moments))]
@@ -120,13 +127,14 @@ def _confirmations(story: ExecutionStory) -> list[list[object]]:
 
 def _section(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     if rows:
-        console().print(cell(f"\n{title}"), style="bold", end="")
+        console().print(cell(f"\n{title}"), style="bold")
         print_table(columns, rows, none="")
 
 
 def _in_short(payload: Mapping[str, Any]) -> str:
-    """Return what fits a line; the broker's raw requests and replies are for --json."""
-    return " ".join(f"{name}={value}" for name, value in payload.items() if isinstance(value, str | int | float))
+    """Return what fits a few lines; bodies, hashes, the broker's raw requests and replies are for --json."""
+    short = (f"{name}={value}" for name, value in payload.items() if isinstance(value, str | int | float))
+    return " ".join(part for part in short if len(part) <= _SHORT_CHARACTERS)
 
 
 def _milliseconds(earlier: datetime | None, later: datetime | None) -> str | None:

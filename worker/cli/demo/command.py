@@ -12,11 +12,13 @@ from rich.console import Console
 
 from worker.cli.choices import examples
 from worker.cli.demo import stage
-from worker.cli.demo.conversation import Story, Subscriber, converse
-from worker.cli.demo.report import Bar, Stopwatch, shortcomings, show_outcomes, show_times
+from worker.cli.demo.conversation import Story, Subscriber, converse, dead_letters
+from worker.cli.demo.report import Bar, Stopwatch, shortcomings, show_letters, show_outcomes, show_times
+from worker.cli.demo.terminal_calls import TerminalCalls
 from worker.cli.demo.trades import samples
 from worker.cli.exits import ExitCode, complain, finish
 from worker.cli.show import cell, console
+from worker.ledger.desk import LetterLine
 from worker.observability import configure_logging
 from worker.settings import LogFormat
 
@@ -40,23 +42,28 @@ def demo() -> None:
         with watch.step("ledger and topology"):
             finish(stage.furnish(place))
         with stage.worker(place) as worker:
-            stories = finish(_play(screen, watch, place, worker))
-    show_outcomes(stories)
-    show_times(stories)
-    _judge(stories)
+            stories, letters = finish(_play(screen, watch, place, worker))
+            calls = TerminalCalls(worker.log)
+    show_outcomes(screen, stories)
+    show_times(screen, stories, calls)
+    show_letters(screen, letters)
+    _judge(stories, letters)
 
 
-async def _play(screen: Console, watch: Stopwatch, place: stage.Place, worker: stage.WorkerProcess) -> list[Story]:
+async def _play(
+    screen: Console, watch: Stopwatch, place: stage.Place, worker: stage.WorkerProcess
+) -> tuple[Sequence[Story], Sequence[LetterLine]]:
     with watch.step("worker"):
         await worker.ready()
     subscriber, trades = Subscriber(place.account), samples()
     async with subscriber.listening(place.amqp_url):
         with watch.step("trades"), Bar(screen, len(trades)) as bar:
-            return await converse(place, trades, subscriber, bar.tell)
+            stories = await converse(place, trades, subscriber, bar.tell)
+    return stories, await dead_letters(place, sum(trade.for_a_person for trade in trades))
 
 
-def _judge(stories: Sequence[Story]) -> None:
-    wrong = shortcomings(stories)
+def _judge(stories: Sequence[Story], letters: Sequence[LetterLine]) -> None:
+    wrong = shortcomings(stories, letters)
     for sentence in wrong:
         complain(sentence)
     if wrong:

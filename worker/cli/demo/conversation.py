@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from worker.bootstrap import SystemClock
 from worker.cli.demo.stage import Place
 from worker.cli.demo.trades import Sample
 from worker.domain.errors import Refused
 from worker.domain.message import MessageKind, OutgoingMessage, PublishResult
+from worker.ledger.desk import LetterFilter, LetterLine
+from worker.ledger.desk import dead_letters as list_dead_letters
+from worker.ledger.operators import operator
 from worker.messaging.connection import connected
 from worker.messaging.inspection import listen
 from worker.messaging.publisher import Publisher
@@ -22,6 +26,7 @@ from worker.messaging.topology import TRADES
 
 _EACH_SECONDS = 15.0
 _ALL_SECONDS = 30.0
+_GLANCE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,19 @@ async def converse(
         if sample.patient:
             await subscriber.wait_for(sample, sample.copies, _ALL_SECONDS)
             tell(sample, subscriber.of(sample))
-    return [Story(sample, published[sample.correlation_id], subscriber.of(sample)) for sample in samples]
+    in_turn = sorted(samples, key=lambda sample: sample.patient)
+    return [Story(sample, published[sample.correlation_id], subscriber.of(sample)) for sample in in_turn]
+
+
+async def dead_letters(place: Place, wanted: int) -> Sequence[LetterLine]:
+    """Return the dead letters that lie on the operator's desk, once there are as many as wanted or time is over."""
+    deadline = asyncio.get_running_loop().time() + _EACH_SECONDS
+    async with operator(place.postgres_url, SystemClock()) as desk:
+        while True:
+            found = await list_dead_letters(desk, LetterFilter(account=place.account), 100)
+            if len(found) >= wanted or asyncio.get_running_loop().time() > deadline:
+                return found
+            await asyncio.sleep(_GLANCE_SECONDS)
 
 
 async def _publish(publisher: Publisher, account: str, sample: Sample) -> None:

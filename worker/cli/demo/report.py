@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from worker.cli.demo.conversation import Arrival, Story
+from worker.cli.demo.terminal_calls import TerminalCalls, milliseconds
 from worker.cli.demo.trades import Sample, mistakes
 from worker.cli.show import cell, print_table
+from worker.ledger.desk import LetterLine
 
 _SIDES = {1: "buy", -1: "sell"}
-_STYLES = {"filled": "green", "partially_filled": "green", "unresolved": "bold red"}
+STAGES = ("intake", "validate", "submit", "fill", "confirm")
+_STATIONS = ("received_at", "validated_at", "submitted_at", "filled_at")  # the end of each stage but the last
 
 
 class Stopwatch:
@@ -59,66 +61,81 @@ class Bar:
             self._console.print(cell(f"{self._done:3}/{self._total} {sample.symbol:<16} {status}: {sample.story}"))
 
 
-def show_outcomes(stories: Sequence[Story]) -> None:
+def show_outcomes(console: Console, stories: Sequence[Story]) -> None:
     """Print what became of each trade."""
-    columns = ["symbol", "side", "units", "status, reason", "at price", "pips"]
+    console.print()
+    columns = ["symbol", "side", "units", "status, reason", "price", "pips"]
     rows = [_outcome(story.arrivals[-1].told) for story in stories if story.arrivals]
-    print_table(columns, rows, none="no confirmation came")
+    print_table(columns, rows, none="no confirmation came", whole=columns, numbers=["units", "price", "pips"])
 
 
-def show_times(stories: Sequence[Story]) -> None:
-    """Print how long each stage took, in milliseconds."""
-    columns = ["ms", "intake", "validation", "submission", "fill", "confirmation", "total"]
-    rows = [[story.sample.symbol, *map(_milliseconds, stage_times(story))] for story in stories if story.arrivals]
-    print_table(columns, rows, none="no confirmation came")
+def show_times(console: Console, stories: Sequence[Story], calls: TerminalCalls) -> None:
+    """Print how long each stage took, and how much of it all was the worker's own."""
+    console.print(
+        cell("\nMilliseconds from publishing to the confirmation's arrival; own = total without terminal calls")
+    )
+    columns = ["symbol", *STAGES, "total", "own"]
+    rows = [_times(story, calls) for story in stories if story.arrivals]
+    print_table(columns, rows, none="no confirmation came", whole=columns, numbers=columns[1:])
 
 
 def _outcome(told: dict[str, Any]) -> list[object]:
-    units = f"{told['executed_units'] or 0:g}/{told['intended_units'] or 0:g}"
-    reason = told["rejection_reason"]
+    reason, pips = told["rejection_reason"], told["adverse_slippage_pips"]
     return [
         told["symbol"],
         _SIDES.get(told["direction"]),
-        units,
-        told["status"] if reason is None else f"{told['status']}, {reason}",
+        f"{told['executed_units'] or 0:g}/{told['intended_units'] or 0:g}",
+        told["status"] if reason is None else f"{told['status']},\n{reason}",
         told["fill_price"],
-        None if told["adverse_slippage_pips"] is None else f"{Decimal(str(told['adverse_slippage_pips'])):.1f}",
+        None if pips is None else f"{round(pips, 1) + 0.0:.1f}",
     ]
 
 
-def stage_times(story: Story) -> list[float | None]:
-    """Return the milliseconds of intake, validation, submission, fill, confirmation, and their sum."""
+def _times(story: Story, calls: TerminalCalls) -> list[object]:
+    stages, total = stage_times(story)
+    own = None if story.sample.patient else total - calls.of(story)
+    return [story.sample.symbol, *(_milliseconds(stage) for stage in (*stages, total, own))]
+
+
+def stage_times(story: Story) -> tuple[list[float | None], float]:
+    """Return the milliseconds of each stage, None for those that it did not reach, and of all together."""
     first = story.arrivals[0]
-    stations = ("received_at", "validated_at", "submitted_at", "filled_at")
-    moments = [_moment(first.told[station]) for station in stations] + [first.at]
-    times: list[float | None] = []
+    moments = [*(_moment(first.told[station]) for station in _STATIONS), first.at]
+    stages: list[float | None] = []
     last = story.published_at
     for moment in moments:
-        times.append(None if moment is None else _between(last, moment))
+        stages.append(None if moment is None else milliseconds(last, moment))
         last = moment or last
-    return [*times, _between(story.published_at, first.at)]
+    return stages, milliseconds(story.published_at, first.at)
 
 
-def shortcomings(stories: Sequence[Story]) -> list[str]:
+def show_letters(console: Console, letters: Sequence[LetterLine]) -> None:
+    """Print what waits for a person."""
+    console.print(cell("\nDead letters, for a person to look at: `mt5-worker dlq list`"))
+    rows = [[letter.reason, letter.detail] for letter in letters]
+    print_table(["reason", "detail"], rows, none="none", whole=["reason"])
+    console.print()
+
+
+def shortcomings(stories: Sequence[Story], letters: Sequence[LetterLine]) -> list[str]:
     """Return what is missing or wrong, a sentence each."""
-    return [sentence for story in stories for sentence in _shortcomings(story)]
+    lettered = {str(letter.execution_id) for letter in letters}
+    return [sentence for story in stories for sentence in _shortcomings(story, lettered)]
 
 
-def _shortcomings(story: Story) -> list[str]:
+def _shortcomings(story: Story, lettered: Collection[str]) -> list[str]:
     sample, arrivals = story.sample, story.arrivals
     if len(arrivals) < sample.copies:
         return [f"{sample.symbol} ({sample.story}): {len(arrivals)} of {sample.copies} confirmations came"]
     if len({arrival.body for arrival in arrivals}) > 1:
         return [f"{sample.symbol} ({sample.story}): the confirmations differ from each other"]
+    if sample.for_a_person != (arrivals[0].told["execution_id"] in lettered):
+        return [f"{sample.symbol} ({sample.story}): {'no' if sample.for_a_person else 'a'} dead letter came"]
     return mistakes(sample, arrivals[0].told)
 
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
-
-
-def _between(earlier: datetime, later: datetime) -> float:
-    return (later - earlier).total_seconds() * 1000
 
 
 def _milliseconds(time: float | None) -> str:

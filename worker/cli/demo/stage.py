@@ -72,8 +72,8 @@ class WorkerProcess:
 
     def __init__(self, place: Place, folder: Path) -> None:
         self._place = place
-        self._log = folder / "worker.log"
-        with self._log.open("wb") as log:
+        self.log = folder / "worker.log"
+        with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "worker", "run"],
                 env=_environment(place, folder),
@@ -112,7 +112,7 @@ class WorkerProcess:
 
     def last_words(self) -> str:
         """Return the end of its log."""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:])
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:])
 
 
 @contextmanager
@@ -138,4 +138,6 @@ def _environment(place: Place, folder: Path) -> dict[str, str]:
         "ORDER_TIMEOUT_SECONDS": str(ORDER_TIMEOUT_SECONDS),
         "RETRY_BACKOFF_SECONDS": "0.2",
         "DRAIN_TIMEOUT_SECONDS": "5",
+        "LOG_LEVEL": "DEBUG",
+        "LOG_FORMAT": "json",
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -38,6 +38,7 @@ class Sample:
     expected: Expected
     copies: int = 1
     patient: bool = False
+    for_a_person: bool = False  # it becomes a dead letter as well
     correlation_id: str = field(default_factory=lambda: f"demo-{secrets.token_hex(6)}")
 
 
@@ -73,7 +74,7 @@ def _refused() -> list[Sample]:
     return [
         _trade("the broker refuses", "USDJPY.reject", BUY, "10000", _not("rejected", "broker_rejection", 1)),
         _trade("a spread of 50 pips", "XAUUSD.wide", BUY, "10", _not("rejected", "spread_too_wide")),
-        _trade("the market is closed", "EURUSD.closed", BUY, "10000", _not("rejected", "market_closed", 1)),
+        _trade("the market is closed", "EURUSD.closed", BUY, "10000", _not("rejected", "market_closed")),
         _trade("not on the volume step", "GBPUSD", BUY, "12345", _not("rejected", "volume_not_representable")),
         _trade("an unknown symbol", "EURXYZ", BUY, "10000", _not("rejected", "unknown_symbol")),
         _trade("approved 10 minutes ago", "AUDUSD", BUY, "10000", _not("expired", "approval_expired"), age=_LONG_AGO),
@@ -82,10 +83,8 @@ def _refused() -> list[Sample]:
 
 
 def _for_a_person() -> list[Sample]:
-    return [
-        _broken(),
-        _trade("the reply was lost", "BTCUSD.lostreply", SELL, "0.5", _not("unresolved", "outcome_unknown", 1)),
-    ]
+    lost = _trade("the reply was lost", "BTCUSD.lostreply", SELL, "0.5", _not("unresolved", "outcome_unknown", 1))
+    return [replace(sample, for_a_person=True) for sample in (_broken(), lost)]
 
 
 def _filled(units: str, *, deals: int = 1, sends: int = 1, pips: str | None = None) -> Expected:
