@@ -158,3 +158,10 @@ async def test_cancelling_an_order_that_is_over_is_answered_with_a_code(
 
     assert cancelled.retcode is not None
     assert cancelled.retcode != 10009
+
+
+async def test_instruments_are_listed_by_name_or_all(mt5_terminal: OpenTerminal) -> None:
+    named = await mt5_terminal.terminal.instruments(["EURUSD", "NOSUCH"])
+    everything = await mt5_terminal.terminal.instruments()
+    assert [instrument.symbol for instrument in named] == ["EURUSD"]
+    assert named[0] in everything

@@ -52,3 +52,9 @@ def test_sessions_of_one_book_have_a_lock_each(tmp_path: Path) -> None:
     book = tmp_path / "book.sqlite"
     assert file_lock.lock_file_of_book(book, "a") != file_lock.lock_file_of_book(book, "b")
     assert file_lock.lock_file_of_book(book, "a").parent == tmp_path
+
+
+def test_a_lock_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "no folder").touch()
+    with pytest.raises(TerminalUnavailable, match="cannot be written"):
+        file_lock.hold(tmp_path / "no folder" / "terminal.lock", patience=0)

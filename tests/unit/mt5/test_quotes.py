@@ -1,0 +1,99 @@
+"""One coarse question about one trade, asked of the package."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from decimal import Decimal
+
+import pytest
+
+from tests.unit.mt5.package import Package, Struct, a_clock, a_link, a_symbol, a_tick
+from worker.domain.errors import TerminalUnavailable
+from worker.domain.instrument import VolumePolicy
+from worker.domain.market import QuoteRequest
+from worker.domain.trade import Direction
+from worker.mt5.quotes import Quotes
+from worker.mt5.server_clock import ServerClock
+
+QUESTION = QuoteRequest("EURUSD", Direction.LONG, Decimal(10_000), VolumePolicy.EXACT, Decimal(0))
+
+
+def quotes_of(package: Package, clock: ServerClock | None = None) -> Quotes:
+    return Quotes(a_link(package), clock or a_clock(), monotonic=itertools.count(0, 1.0).__next__)
+
+
+def test_everything_is_answered_at_once() -> None:
+    quote = quotes_of(Package()).quote(QUESTION)
+    assert quote.health.problem is None
+    assert quote.instrument is not None
+    assert quote.instrument.tick_size == Decimal("0.00001")
+    assert quote.tick is not None
+    assert (quote.tick.bid, quote.tick.ask) == (Decimal("1.0999"), Decimal("1.1"))
+    assert quote.margin_required == 100
+
+
+def test_a_tick_has_no_time_until_the_server_s_clock_is_known() -> None:
+    quote = quotes_of(Package()).quote(QUESTION)
+    assert quote.tick is not None
+    assert quote.tick.time is None
+
+
+def test_watching_changing_prices_tells_the_clock() -> None:
+    now = int(time.time() * 1000)
+    ticks = [a_tick(time_msc=now + 7_200_000 + number) for number in range(5)]
+    clock = a_clock()
+    Quotes(a_link(Package(symbol_info_tick=ticks)), clock).watch(["EURUSD"], seconds=5)
+    assert clock.offset is not None
+    assert clock.offset.total_seconds() == 7200
+
+
+def test_a_closed_market_is_watched_only_now_and_then() -> None:
+    package = Package()
+    quotes = quotes_of(package)  # each look at the watch takes a second
+    quotes.quote(QUESTION)
+    looks = package.count("symbol_info_tick")
+    quotes.quote(QUESTION)
+    assert package.count("symbol_info_tick") == looks + 1
+
+
+@pytest.mark.parametrize("tick", [None, a_tick(time_msc=0)])
+def test_without_a_price_there_is_no_margin(tick: Struct | None) -> None:
+    quote = quotes_of(Package(symbol_info_tick=tick)).quote(QUESTION)
+    assert (quote.tick, quote.margin_required) == (None, None)
+
+
+def test_a_margin_that_cannot_be_calculated_is_none() -> None:
+    package = Package()
+    package.fails("order_calc_margin", -2)
+    assert quotes_of(package).quote(QUESTION).margin_required is None
+
+
+@pytest.mark.parametrize("answers", [{"symbol_select": False}, {"symbol_info": None}])
+def test_an_unknown_symbol_has_nothing(answers: dict[str, object]) -> None:
+    quote = quotes_of(Package(**answers)).quote(QUESTION)
+    assert (quote.instrument, quote.tick, quote.margin_required) == (None, None, None)
+
+
+def test_an_incomplete_specification_is_not_used() -> None:
+    with pytest.raises(TerminalUnavailable, match="incomplete"):
+        quotes_of(Package(symbol_info=a_symbol(trade_contract_size=0.0))).quote(QUESTION)
+
+
+def test_a_symbol_is_selected_once_until_the_terminal_is_another() -> None:
+    package = Package()
+    quotes = quotes_of(package)
+    quotes.instrument("EURUSD")
+    quotes.instrument("EURUSD")
+    assert package.count("symbol_select") == 1
+    quotes.forget()
+    quotes.instrument("EURUSD")
+    assert package.count("symbol_select") == 2
+
+
+def test_instruments_are_those_named_or_all_that_are_shown() -> None:
+    shown = (a_symbol(name="EURUSD"), a_symbol(name="GBPUSD", visible=False))
+    package = Package(symbols_get=shown, symbol_info=lambda name: a_symbol(name=name))
+    quotes = quotes_of(package)
+    assert [instrument.symbol for instrument in quotes.instruments(())] == ["EURUSD"]
+    assert [instrument.symbol for instrument in quotes.instruments(("XAUUSD",))] == ["XAUUSD"]
