@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "tests.fixtures.amqp",
+    "tests.fixtures.environment",
     "tests.fixtures.services",
     "tests.fixtures.terminal",
 ]
