@@ -104,7 +104,10 @@ class ConfirmChannel:
 
     def _on_return(self, exchange: str, routing_key: str, message_id: str | None) -> None:
         """Remember a return, which names no number, but comes in the order of publishing and before its confirm."""
-        self._returned.add(self._addressed[exchange, routing_key, message_id].popleft())
+        alike = self._addressed[exchange, routing_key, message_id]
+        while (number := alike.popleft()) not in self._open:
+            pass  # one before it, alike in all of this, was taken and confirmed
+        self._returned.add(number)
 
     def _on_confirm(self, number: int, multiple: bool, taken: bool) -> None:  # noqa: FBT001 - AMQP's own fields
         numbers = [open_ for open_ in self._open if open_ <= number] if multiple else [number]

@@ -15,6 +15,9 @@ from pika import data
 
 from worker.domain.message import IncomingMessage, OutgoingMessage
 
+MAX_HEADERS_BYTES = 100_000
+"""Headers travel in one frame, of at most 128 KiB by RabbitMQ's default; a larger one closes the connection."""
+
 _UNREADABLE = {"x-unreadable-headers": True}
 
 
@@ -35,7 +38,10 @@ def incoming(method: Any, properties: pika.BasicProperties, body: bytes) -> Inco
 
 
 def outgoing(message: OutgoingMessage) -> pika.BasicProperties:
-    """Return the properties of a message: always persistent."""
+    """Return the properties of a message: always persistent. Raises ValueError when AMQP cannot carry its headers."""
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in message.headers.items())
+    if size > MAX_HEADERS_BYTES:
+        raise ValueError(f"its headers have {size} bytes, and RabbitMQ takes no more than {MAX_HEADERS_BYTES}")
     return pika.BasicProperties(
         delivery_mode=pika.DeliveryMode.Persistent,
         content_type=message.content_type,

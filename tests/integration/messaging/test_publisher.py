@@ -55,13 +55,35 @@ async def test_a_missing_exchange_refuses_its_messages_and_no_others(amqp: AmqpC
         lambda message: replace(message, routing_key="k" * 256),
         lambda message: replace(message, correlation_id="c" * 256),
         lambda message: replace(message, message_id="é" * 128),
+        lambda message: replace(message, headers={"failure-stack": "x" * 140_000}),
+        lambda message: replace(message, headers={"n" * 256: "x"}),
+        lambda message: replace(message, correlation_id="\ud800"),
     ],
-    ids=["routing key", "correlation id", "message id"],
+    ids=["routing key", "correlation id", "message id", "headers", "header name", "no UTF-8"],
 )
 async def test_an_envelope_that_amqp_cannot_carry_is_refused_and_the_channel_lives(
     amqp: AmqpConnection, too_long: Callable[[OutgoingMessage], OutgoingMessage]
 ) -> None:
     assert await Publisher(amqp).publish([trade(1), too_long(trade(2)), trade(3)]) == [CONFIRMED, REFUSED, CONFIRMED]
+
+
+async def test_headers_as_large_as_they_may_be_arrive(amqp: AmqpConnection) -> None:
+    large = replace(trade(1), headers={"failure-stack": "x" * 99_000})
+
+    assert await Publisher(amqp).publish([large]) == [CONFIRMED]
+
+
+async def test_a_message_alike_one_that_was_taken_before_is_returned_itself(amqp: AmqpConnection) -> None:
+    publisher = Publisher(amqp)
+    channel = await amqp.channel()
+    await channel.declare_private_queue("asker")
+    consumer = await channel.consume("asker", lambda _tag, _message: None)
+
+    first = await publisher.publish([reply("asker")])
+    await channel.cancel(consumer)  # the last consumer of an auto-delete queue
+
+    assert first == [CONFIRMED]
+    assert await publisher.publish([reply("asker"), trade(1), reply("asker")]) == [RETURNED, CONFIRMED, RETURNED]
 
 
 async def test_a_full_queue_that_rejects_refuses(amqp: AmqpConnection) -> None:
