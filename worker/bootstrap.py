@@ -41,7 +41,7 @@ from worker.pipeline.watch import Watch
 from worker.ports import DeadLetter, RefusedMessage
 from worker.settings import Backend, Settings, worker_id
 
-PREFETCH = 300  # enough to fill a group commit while the one before it is written
+PREFETCH = 100  # fills a group commit while the one before it is written; bounds what huge messages may hold
 RESUME_BELOW = 0.9  # of MAX_IN_FLIGHT: the consumer does not flap at the limit
 PUBLISH_WITHIN_SECONDS = 5.0  # at the end, for what is already in the outbox
 HAND_OVER_WITHIN_SECONDS = 5.0  # at the end, for the last commits and the lease

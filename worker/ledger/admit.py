@@ -23,6 +23,11 @@ class Admit:
     namespace: int
     steps: None = None
 
+    @property
+    def weight(self) -> int:
+        """Return the size of the body."""
+        return len(self.arrival.message.body)
+
     def ask(self, question: Question) -> None:
         """Ask whether the trade is known, for a token in case it is not, and for the replay it claims to be."""
         question.arrivals += 1

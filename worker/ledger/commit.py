@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 MAX_BATCH = 256  # jobs; keeps a transaction well below the server's time limits
 
+MAX_BATCH_BYTES = 1024 * 1024  # of bodies; each is copied several times on its way, so huge ones go one by one
+
 _log = structlog.get_logger()
 
 _MEANINGS = {"MW001": StaleRevision, "MW002": IllegalTransition}  # raised by the schema's triggers
@@ -137,9 +139,10 @@ class Committer:
         # Two steps of one execution never share a batch: the schema checks each transition by itself.
         taken: list[_Wish] = []
         moved: set[UUID] = set()
+        weight = 0
         while self._waiting and len(taken) < MAX_BATCH:
-            steps = self._waiting[0].job.steps
-            if steps in moved:
+            steps, weight = self._waiting[0].job.steps, weight + self._waiting[0].job.weight
+            if steps in moved or (taken and weight > MAX_BATCH_BYTES):
                 break
             if steps is not None:
                 moved.add(steps)

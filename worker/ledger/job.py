@@ -20,6 +20,11 @@ class Job(Protocol[T_co]):
         """Return the execution that this job moves on; a batch holds one such step of each execution."""
         ...
 
+    @property
+    def weight(self) -> int:
+        """Return how many bytes of message bodies this job is about to write."""
+        ...
+
     def ask(self, question: Question) -> None:
         """Add what has to be known."""
         ...

@@ -21,6 +21,11 @@ class TakeIn:
     worker_id: str
     steps: None = None
 
+    @property
+    def weight(self) -> int:
+        """Return the size of the body."""
+        return len(self.letter.message.body)
+
     def ask(self, question: Question) -> None:
         """Ask whether the letter is here already, and whether the ledger knows the trade of its message."""
         letter = self.letter

@@ -16,6 +16,7 @@ class Mark:
 
     results: Mapping[int, PublishResult]
     steps: None = None
+    weight: int = 0
 
     def ask(self, question: Question) -> None:
         """Nothing has to be known."""

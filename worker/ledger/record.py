@@ -24,6 +24,11 @@ class Record:
         """Return the execution that moves on."""
         return self.change.after.execution_id
 
+    @property
+    def weight(self) -> int:
+        """Return the size of the dead letter's body, if there is one."""
+        return 0 if self.change.dead_letter is None else len(self.change.dead_letter.body)
+
     def ask(self, question: Question) -> None:
         """Ask where the execution stands, and who wants a copy of its confirmation."""
         question.executions.append(self.steps)

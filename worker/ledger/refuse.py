@@ -31,6 +31,11 @@ class Refuse:
     refused: RefusedMessage
     steps: None = None
 
+    @property
+    def weight(self) -> int:
+        """Return the size of the body."""
+        return len(self.refused.message.body)
+
     def ask(self, question: Question) -> None:
         """Ask whether this delivery was refused before, and for the replay it claims to be."""
         if self.refused.message.redelivered:

@@ -21,7 +21,7 @@ from worker.messaging.lifeline import Lifeline
 from worker.messaging.topology import TRADES_DEAD, TRADES_UNROUTABLE, account_of_queue, account_of_routing_key
 from worker.ports import DeadLetter, DeadLetterDesk, RefusedMessage
 
-PREFETCH = 50
+PREFETCH = 10
 
 _COUNTED_BY_RABBITMQ = {"x-delivery-count", "x-acquired-count"}
 _WORDS_OF_RABBITMQ = {
