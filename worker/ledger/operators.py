@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
+from psycopg import errors
 
-from worker.domain.errors import NotFound
+from worker.domain.errors import NotFound, Refused
 from worker.ledger.connection import Connection, connect_for_a_person, unavailable
 from worker.ledger.page import Page
 from worker.ledger.schema import check_on
@@ -37,6 +38,10 @@ async def operator(url: str, clock: Clock) -> AsyncIterator[Operator]:
             yield Operator(connection, clock)
         except psycopg.OperationalError as error:
             raise unavailable(url, error) from None
+        except errors.InsufficientPrivilege as error:
+            raise Refused(
+                f"{error.diag.message_primary}: this database user needs the role mt5_operator; nothing was changed"
+            ) from None
 
 
 @asynccontextmanager

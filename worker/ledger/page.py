@@ -116,5 +116,7 @@ class Page:
             for statement in _STATEMENTS:
                 if statement in self._rows:
                     await connection.execute(sql(statement), {"rows": rows_as_json(self._rows[statement])})
-            head = {"account": self.account, "sequence": self.head.sequence, "hash": self.head.hash, "batch": batch}
+            head = {"account": self.account, "sequence": self.head.sequence, "hash": self.head.hash}
             await connection.execute(sql("move_audit_head"), head)
+            if batch is not None:
+                await connection.execute(sql("sign_batch"), {"account": self.account, "batch": batch})

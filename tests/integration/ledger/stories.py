@@ -14,7 +14,7 @@ from worker.domain.execution import Attempt, Deal, Execution, State, Venue
 from worker.domain.message import IncomingMessage, MessageKind, OutgoingMessage
 from worker.domain.token import attempt_token
 from worker.domain.trade import Decision, Direction, IdentityKind, Trade, TradeIdentity
-from worker.ports import Anchor, Arrival, Change, ConfirmationDraft, Event, RefusedMessage
+from worker.ports import Anchor, Arrival, Change, ConfirmationDraft, DeadLetter, Event, RefusedMessage
 
 NOON = datetime(2026, 1, 5, 12, 0, 0, 123456, tzinfo=UTC)
 VENUE = Venue("simulated", "Simulated-1", 1001, "simulated")
@@ -143,6 +143,19 @@ def a_refusal(message: IncomingMessage | None = None, reason: str = "malformed_j
         render=lambda _anchor: b'{"status": "rejected"}',
     )
     return RefusedMessage(execution_id, "main", message, reason, "line 1", a_dead_message(message), draft)
+
+
+def a_letter(message: IncomingMessage | None = None) -> DeadLetter:
+    return DeadLetter(
+        letter_id=uuid4(),
+        source_queue="trades.dead",
+        account="main",
+        reason="malformed_json",
+        detail="line 1",
+        message=message or a_message(),
+        headers={"failure-reason": "malformed_json"},
+        failed_at=NOON,
+    )
 
 
 def redelivered(message: IncomingMessage) -> IncomingMessage:

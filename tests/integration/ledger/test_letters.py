@@ -13,6 +13,7 @@ from tests.integration.ledger.stories import (
     NOON,
     RealClock,
     a_draft,
+    a_letter,
     a_message,
     a_refusal,
     a_trade,
@@ -211,21 +212,8 @@ async def test_a_discarded_letter_stays_and_says_who_put_it_away(ledger: Postgre
     assert (line.state, line.state_by, line.state_reason) == ("discarded", "ann", "a test message")
 
 
-def a_letter(message: IncomingMessage) -> DeadLetter:
-    return DeadLetter(
-        letter_id=uuid4(),
-        source_queue="trades.dead",
-        account="main",
-        reason="malformed_json",
-        detail="line 1",
-        message=message,
-        headers={"failure-reason": "malformed_json"},
-        failed_at=NOON,
-    )
-
-
 def an_order(letter_id: UUID, **more: Any) -> ReplayOrder:
-    settled = {"by": "ann", "reason": "the cause is fixed", "max_trade_age": timedelta(0)}
+    settled: dict[str, Any] = {"by": "ann", "reason": "the cause is fixed", "max_trade_age": timedelta(0)}
     return ReplayOrder(letter_id=letter_id, **(settled | more))
 
 

@@ -9,11 +9,12 @@ select account, lease_epoch, lease_holder, lease_counter, halted, halt_reason, h
 from ledger.accounts where account = %(account)s for update
 
 -- name: move_audit_head
--- The last statement of such a transaction. A batch signs it: that tells, after a commit without an answer, whether it
--- happened.
-update ledger.accounts
-set audit_sequence = %(sequence)s, audit_hash = %(hash)s, last_batch = coalesce(%(batch)s::uuid, last_batch)
-where account = %(account)s
+-- The last statement of such a transaction.
+update ledger.accounts set audit_sequence = %(sequence)s, audit_hash = %(hash)s where account = %(account)s
+
+-- name: sign_batch
+-- Tells, after a commit without an answer, whether it happened.
+update ledger.accounts set last_batch = %(batch)s where account = %(account)s
 
 -- name: read_back_batch
 -- An update rather than a select: it waits for whoever still commits, and its own commit proves that everything
