@@ -13,13 +13,13 @@ _AMQP_PORT = 5672
 
 def amqp_answers(url: str) -> bool:
     """Tell whether a RabbitMQ there begins a connection (it does so only when it has started completely)."""
-    place = urlsplit(url)
     try:
+        place = urlsplit(url)
         address = (place.hostname or "localhost", place.port or _AMQP_PORT)
         with socket.create_connection(address, timeout=_PATIENCE_SECONDS) as connection:
             connection.sendall(_AMQP_HEADER)
             return connection.recv(1) == _METHOD_FRAME
-    except OSError:
+    except (OSError, ValueError):  # ValueError: the port in the URL is none
         return False
 
 

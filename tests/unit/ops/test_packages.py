@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.services.packages import SCRIPT, is_debian
+from ops.services.packages import SCRIPT, is_debian, root_prefix
 
 POLICY = "usr/sbin/policy-rc.d"
 CLUSTERS = "etc/postgresql-common/createcluster.d"
@@ -88,3 +88,22 @@ def test_debian_and_what_descends_from_it_is_recognised(tmp_path: Path, content:
 
 def test_a_system_that_does_not_say_what_it_is_is_not_debian(tmp_path: Path) -> None:
     assert not is_debian(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(("code", "allowed"), [(0, True), (1, False)])
+def test_sudo_counts_only_when_it_asks_for_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, *, allowed: bool
+) -> None:
+    sudo = tmp_path / "sudo"
+    sudo.write_text(f'#!/bin/sh\ntest "$*" = "-n true" && exit {code}\nexit 2\n')
+    sudo.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+
+    assert root_prefix() == ([str(sudo), "-n"] if allowed else None)
+
+
+def test_root_needs_no_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+
+    assert root_prefix() == []

@@ -1,0 +1,40 @@
+"""Services known by their URLs only: used, never stopped."""
+
+from collections.abc import Callable
+from operator import methodcaller
+
+import pytest
+
+from ops.services import NotOurs, ServiceFailed, given
+from ops.services.answers import amqp_answers, postgres_answers
+from ops.services.given import GivenPostgres, GivenRabbitMQ, given_services
+from ops.services.places import free_port
+
+
+@pytest.fixture(autouse=True)
+def _nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_AMQP_URL", f"amqp://guest:guest@127.0.0.1:{free_port()}/")
+    monkeypatch.setenv("TEST_POSTGRES_URL", f"postgresql://me:secret@127.0.0.1:{free_port()}/tests")
+    monkeypatch.setattr(given, "_READY_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("wish", ["stop", "kill", "pause", "resume", "restart"])
+@pytest.mark.parametrize(("make", "variable"), [(GivenRabbitMQ, "TEST_AMQP_URL"), (GivenPostgres, "TEST_POSTGRES_URL")])
+def test_what_belongs_to_someone_else_is_not_stopped(make: Callable[[], object], variable: str, wish: str) -> None:
+    with pytest.raises(NotOurs, match=variable):
+        methodcaller(wish)(make())
+
+
+def test_a_given_service_that_does_not_answer_is_named_without_its_password() -> None:
+    with pytest.raises(ServiceFailed, match="TEST_AMQP_URL does not answer"):
+        given_services(lambda _sentence: None)
+
+    with pytest.raises(ServiceFailed, match="TEST_POSTGRES_URL does not answer") as failure:
+        GivenPostgres().wait_ready()
+    assert "secret" not in str(failure.value)
+
+
+@pytest.mark.parametrize("url", ["amqp://127.0.0.1:99999/", "amqp://127.0.0.1:port/", ""])
+def test_a_url_that_is_none_answers_nothing(url: str) -> None:
+    assert not amqp_answers(url)
+    assert not postgres_answers(url.replace("amqp", "postgresql") or "no url")
