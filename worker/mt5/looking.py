@@ -15,7 +15,31 @@ from worker.mt5.server_clock import ServerClock
 from worker.mt5.wire import OrderStory
 
 _TRADES = {0, 1}  # DEAL_TYPE_BUY, DEAL_TYPE_SELL; balance, credit and charges are deals too
-_OrderNews = tuple[int, float, bool]  # state, volume that is left, whether it is history
+_PAGE = timedelta(hours=1)
+
+
+class _Told:
+    """
+    Remembers what was told, for one to two hours after it was last seen.
+
+    That is longer than any look goes back but the first one, so that nothing is told twice and memory stays bounded.
+    """
+
+    def __init__(self, began: datetime) -> None:
+        self._turned = began
+        self._recent: dict[int, object] = {}
+        self._older: dict[int, object] = {}
+
+    def turn(self, now: datetime) -> None:
+        """Begin a new page every hour, and throw the last but one away."""
+        if now - self._turned >= _PAGE:
+            self._older, self._recent, self._turned = self._recent, {}, now
+
+    def is_news(self, ticket: int, state: object) -> bool:
+        """Tell whether this ticket was not told in this state, and remember that it is now."""
+        known = self._recent.get(ticket, self._older.get(ticket))
+        self._recent[ticket] = state
+        return known != state
 
 
 class News:
@@ -28,8 +52,8 @@ class News:
         self._quotes = quotes
         self._clock = clock
         self._now = now
-        self._orders: dict[int, _OrderNews] = {}
-        self._deals: set[int] = set()
+        self._orders = _Told(now())
+        self._deals = _Told(now())
 
     def poll(self, request: PollRequest) -> Poll:
         """Look once for everything since `request.since`."""
@@ -42,12 +66,11 @@ class News:
         ended = self._link.rows("history_orders_get", *window)
         dealt = self._link.rows("history_deals_get", *window)
         unreadable = _unreadable(health, working, ended, dealt)
-        readable = not unreadable
         return Poll(
             health,
-            readable,
-            self._order_news(request, working or (), ended or (), forget=readable),
-            self._deal_news(request, dealt or (), forget=readable),
+            not unreadable,
+            self._order_news(request, working or (), ended or ()),
+            self._deal_news(request, dealt or ()),
             unreadable,
         )
 
@@ -65,25 +88,21 @@ class News:
         )
 
     def _order_news(
-        self, request: PollRequest, working: Iterable[Any], ended: Iterable[Any], *, forget: bool
+        self, request: PollRequest, working: Iterable[Any], ended: Iterable[Any]
     ) -> tuple[BrokerOrder, ...]:
+        self._orders.turn(self._now())
         rows = {row.ticket: (row, False) for row in working if _is_ours(row, request)}
         rows |= {row.ticket: (row, True) for row in ended if _is_ours(row, request)}
-        seen = {ticket: (row.state, row.volume_current, past) for ticket, (row, past) in rows.items()}
-        news = tuple(
+        return tuple(
             readings.order(row, historical=past)
             for ticket, (row, past) in rows.items()
-            if self._orders.get(ticket) != seen[ticket]
+            if self._orders.is_news(ticket, (row.state, row.volume_current, past))
         )
-        # What has left the window will not come back; remembering it would only grow.
-        self._orders = seen if forget else self._orders | seen
-        return news
 
-    def _deal_news(self, request: PollRequest, dealt: Iterable[Any], *, forget: bool) -> tuple[BrokerDeal, ...]:
-        rows = {row.ticket: row for row in dealt if row.type in _TRADES and _is_ours(row, request)}
-        news = tuple(self._deal(row) for ticket, row in rows.items() if ticket not in self._deals)
-        self._deals = set(rows) if forget else self._deals | set(rows)
-        return news
+    def _deal_news(self, request: PollRequest, dealt: Iterable[Any]) -> tuple[BrokerDeal, ...]:
+        self._deals.turn(self._now())
+        ours = (row for row in dealt if row.type in _TRADES and _is_ours(row, request))
+        return tuple(self._deal(row) for row in ours if self._deals.is_news(row.ticket, True))
 
     def _deal(self, row: Any) -> BrokerDeal:
         # While the server's clock is not known, the time of this look stands in: it is not earlier than the deal.

@@ -15,8 +15,9 @@ from worker.domain.token import token_in, trade_of
 from worker.ports import Clock, Terminal
 
 RECENT = timedelta(seconds=10)  # a poll looks back this far behind the last one: terminals show events late
-FAR = timedelta(days=1)
-FAR_EVERY_SECONDS = 30.0  # how often a poll looks back a whole day, for what showed up later than that
+FIRST = timedelta(days=1)  # the first poll of all looks back this far
+FAR = timedelta(hours=1)  # a poll now and then looks back this far, for what showed up later than that
+FAR_EVERY_SECONDS = 30.0
 
 _log = structlog.get_logger()
 Late = Callable[[Mapping[int, Evidence]], Awaitable[None]]
@@ -92,13 +93,17 @@ class Watch:
     async def _look(self) -> None:
         self._wanted.clear()
         began, far = self._clock.now(), self._clock.monotonic() >= self._next_far
-        since = began - FAR if far or self._last_read is None else self._last_read - RECENT
-        poll = await self._terminal.poll(PollRequest(since, self._namespaces()))
+        poll = await self._terminal.poll(PollRequest(self._since(began, far=far), self._namespaces()))
         await self._spread(poll)
         if poll.readable:
             self._last_read = began
             if far:
                 self._next_far = self._clock.monotonic() + FAR_EVERY_SECONDS
+
+    def _since(self, began: datetime, *, far: bool) -> datetime:
+        if self._last_read is None:
+            return began - FIRST
+        return min(self._last_read - RECENT, began - FAR) if far else self._last_read - RECENT
 
     async def _spread(self, poll: Poll) -> None:
         late: dict[int, Evidence] = {}

@@ -127,14 +127,27 @@ def test_another_account_s_orders_are_never_told() -> None:
     assert package.count("orders_get") == 0
 
 
-def test_a_longer_look_back_tells_again_what_had_left_the_window() -> None:
+def test_what_left_the_window_and_comes_back_into_it_is_not_told_again() -> None:
     package = Package(history_deals_get=(a_deal_row(),))
     news = the_news(package)
     news.poll(ASKED)
     package.answers["history_deals_get"] = ()
     news.poll(ASKED)
     package.answers["history_deals_get"] = (a_deal_row(),)
-    assert len(news.poll(replace(ASKED, since=NOW - timedelta(days=2))).deals) == 1
+    assert news.poll(replace(ASKED, since=NOW - timedelta(hours=1))).deals == ()
+
+
+def test_memory_is_bounded_by_what_was_seen_in_the_last_two_hours() -> None:
+    time = NOW
+    link, clock = a_link(package := Package(history_deals_get=(a_deal_row(),))), a_clock()
+    news = News(link, Quotes(link, clock), clock, now=lambda: time)
+    news.poll(ASKED)
+    package.answers["history_deals_get"] = ()
+    for _ in range(2):
+        time += timedelta(hours=1)
+        news.poll(ASKED)
+    package.answers["history_deals_get"] = (a_deal_row(),)
+    assert len(news.poll(ASKED).deals) == 1
 
 
 def test_while_the_server_s_clock_is_unknown_the_look_s_time_stands_in() -> None:
