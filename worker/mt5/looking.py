@@ -102,7 +102,7 @@ class News:
     def _deal_news(self, request: PollRequest, dealt: Iterable[Any]) -> tuple[BrokerDeal, ...]:
         self._deals.turn(self._now())
         ours = (row for row in dealt if row.type in _TRADES and _is_ours(row, request))
-        return tuple(self._deal(row) for row in ours if self._deals.is_news(row.ticket, True))
+        return tuple(self._deal(row) for row in ours if self._deals.is_news(row.ticket, "dealt"))
 
     def _deal(self, row: Any) -> BrokerDeal:
         # While the server's clock is not known, the time of this look stands in: it is not earlier than the deal.
