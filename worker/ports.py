@@ -137,6 +137,7 @@ class RefusedMessage:
     detail: str
     dead_letter: OutgoingMessage | None  # None when the message already is a dead letter
     confirmation: ConfirmationDraft | None  # None when the sender cannot be told
+    trade_id: str | None = None  # as far as it can be read: a message RabbitMQ gave up may belong to a known trade
 
 
 class Ledger(Protocol):

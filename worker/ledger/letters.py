@@ -35,7 +35,7 @@ class TakeIn:
                 "content_digest": letter.content_digest if letter.message.redelivered else None,
                 "account": letter.account,
                 "execution_id": letter.execution_id,
-                "trade_id": letter.trade_id,
+                "trade_id": self._trade_id,
                 "message_id": letter.message.message_id,
             }
         )
@@ -57,6 +57,10 @@ class TakeIn:
         view.letters[self.letter.letter_id] = {**known, "is_here": True}
         return True
 
+    @property
+    def _trade_id(self) -> str | None:
+        return self.letter.trade_id or (self.tell.trade_id if self.tell else None)
+
     def _store(self, page: Page, execution_id: object) -> None:
         letter = self.letter
         page.put(
@@ -70,7 +74,7 @@ class TakeIn:
             body=letter.message.body,
             envelope=envelope(letter.message),
             headers=json_value(letter.headers),
-            trade_id=letter.trade_id,
+            trade_id=self._trade_id,
             execution_id=execution_id,
             failed_at=letter.failed_at,
             content_digest=letter.content_digest,
@@ -85,5 +89,5 @@ class TakeIn:
             "source_queue": letter.source_queue,
             "account": letter.account,
             "reason": letter.reason,
-            "trade_id": letter.trade_id,
+            "trade_id": self._trade_id,
         }

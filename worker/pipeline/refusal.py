@@ -77,6 +77,7 @@ class Refuser:
                 detail=detail,
                 at=self._clock.now(),
             ),
+            trade_id=trade_id,
         )
 
 

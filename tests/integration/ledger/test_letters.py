@@ -91,7 +91,7 @@ async def test_the_sender_of_a_message_that_rabbitmq_gave_up_is_told_unless_the_
     known, unknown = a_message(message_id="m-known"), a_message(message_id="m-lost")
     await ledger.admit(an_arrival(a_trade("RPM-1"), known))
 
-    await ledger.take_in(replace(a_letter(known), trade_id="RPM-1"), a_refusal(known, "delivery_limit"))
+    await ledger.take_in(a_letter(known), replace(a_refusal(known, "delivery_limit"), trade_id="RPM-1"))
     assert await ledger.outbox.pending(10) == []
 
     await ledger.take_in(a_letter(unknown), a_refusal(unknown, "delivery_limit"))
