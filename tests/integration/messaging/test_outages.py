@@ -190,6 +190,23 @@ async def test_publishing_waits_while_rabbitmq_has_an_alarm(url: str, memory_ala
     assert [line["event"] for line in logs] == ["rabbitmq takes no messages", "rabbitmq takes messages again"]
 
 
+async def test_what_is_not_confirmed_in_time_is_refused_and_the_next_goes_out(own_services: Services, url: str) -> None:
+    async with connected(url, "test") as connection:
+        publisher = Publisher(connection, confirm_seconds=0.3)
+        assert await publisher.publish([trade(1)]) == [PublishResult.CONFIRMED]
+        await asyncio.to_thread(own_services.rabbitmq.pause)
+        try:
+            with capture_logs() as logs:
+                publishing = asyncio.create_task(publisher.publish([trade(2)]))
+                await until(lambda: bool(logs))
+        finally:
+            await asyncio.to_thread(own_services.rabbitmq.resume)
+
+        assert await asyncio.wait_for(publishing, 20) == [PublishResult.REFUSED]
+        assert [line["event"] for line in logs] == ["rabbitmq confirms nothing"]
+        assert await Publisher(connection).publish([trade(3)]) == [PublishResult.CONFIRMED]
+
+
 async def test_wrong_credentials_and_virtual_hosts_are_told_apart(own_services: Services) -> None:
     right = own_services.amqp_url
 

@@ -88,7 +88,7 @@ async def test_the_imported_topology_is_the_one_that_is_declared(url_of: UrlOf) 
         ("subscriber", trade(1), REFUSED),
         ("mt5-operator", trade(1), CONFIRMED),
     ],
-    ids=lambda value: getattr(value, "exchange", None) or str(value),
+    ids=lambda value: value.exchange or "default exchange" if isinstance(value, OutgoingMessage) else str(value),
 )
 async def test_each_user_publishes_where_it_may(
     url_of: UrlOf, user: str, message: OutgoingMessage, expected: PublishResult

@@ -72,6 +72,18 @@ async def test_handlers_that_end_together_share_one_frame() -> None:
     assert told.wire.frames == 1
 
 
+async def test_what_arrives_while_nothing_is_wanted_goes_back_at_once() -> None:
+    told = Story(1)
+    await told.deliveries.pause()
+    told.wire.unacknowledged.add(2)
+
+    told.deliveries._arrived(2, IncomingMessage(body=b"", message_id="2"))
+
+    assert told.wire.unacknowledged == {1}
+    await told.finish({1})
+    assert told.wire.unacknowledged == set()
+
+
 async def test_a_straggler_holds_up_nobodys_acknowledgement() -> None:
     told = Story(10)
 
