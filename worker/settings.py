@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -62,7 +63,9 @@ class TerminalSession(BaseModel):
 class Settings(BaseSettings):
     """All settings. Durations in seconds, slippage in pips, sizes in price; see the README's table."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True, enable_decoding=False
+    )
 
     account: str = Field(default="main", description="The account's name in queues, routing keys and the ledger.")
     amqp_url: SecretStr | None = Field(default=None, description="RabbitMQ, amqp:// or amqps://.")
@@ -100,6 +103,15 @@ class Settings(BaseSettings):
     log_format: LogFormat = LogFormat.CONSOLE
     log_level: str = "INFO"
     http_port: int = Field(default=0, ge=0, le=65_535)
+
+    @field_validator("mt5_sessions", "symbol_map", "max_slippage_pips_by_symbol", "pip_sizes", mode="before")
+    @classmethod
+    def _json_is_read(cls, value: Any) -> Any:
+        """Read it here, so that one that is no JSON is told with all other mistakes."""
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError(f"is no JSON: {error}") from None
 
     @field_validator("account")
     @classmethod
@@ -180,8 +192,6 @@ def read_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise WrongSetting("\n".join(_lines(error))) from None
-    except ValueError as error:  # pydantic-settings: a JSON setting that is no JSON
-        raise WrongSetting(str(error)) from None
 
 
 def _lines(error: ValidationError) -> list[str]:
