@@ -4,6 +4,7 @@ import sys
 
 from ops.services.binaries import find_binaries
 from ops.services.errors import ServicesError
+from ops.services.given import given_services, require_isolation
 from ops.services.machine import ThisMachine
 from ops.services.packages import install
 from ops.services.start import say
@@ -17,6 +18,8 @@ def main() -> int:
         way = choose(ThisMachine(Testcontainers()))
         if way is Way.INSTALL:
             install(find_binaries().missing_packages, say)
+        if way is Way.GIVEN:
+            require_isolation(given_services(lambda _sentence: None))
     except ServicesError as error:
         say(str(error))
         return 3

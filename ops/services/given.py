@@ -7,7 +7,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 from ops.services.answers import amqp_answers, postgres_answers
-from ops.services.errors import NotOurs, ServiceFailed
+from ops.services.errors import NotOurs, ServiceFailed, ServicesUnavailable
 from ops.services.isolation import management_answers
 from ops.services.keeper import wait_until
 from ops.services.service import Services
@@ -15,6 +15,7 @@ from ops.services.ways import AMQP_VARIABLE, POSTGRES_VARIABLE, Way
 
 _READY_SECONDS = 10.0
 _MANAGEMENT_PORT = 15672
+MANAGEMENT_VARIABLE = "TEST_AMQP_MANAGEMENT_URL"
 
 
 class GivenService:
@@ -71,10 +72,11 @@ class GivenRabbitMQ(GivenService):
 
     @cached_property
     def management_url(self) -> str | None:
-        """The management interface on its usual port of the same host, when it answers to the same user."""
+        """The management interface that is named or on its usual port, when it answers to the same user."""
         place = urlsplit(self.url)
         who = f"{place.username or 'guest'}:{place.password or 'guest'}"
-        url = urlunsplit(("http", f"{who}@{place.hostname}:{_MANAGEMENT_PORT}", "", "", ""))
+        named = urlsplit(os.environ.get(MANAGEMENT_VARIABLE) or f"http://{place.hostname}:{_MANAGEMENT_PORT}")
+        url = urlunsplit((named.scheme, f"{who}@{named.netloc.rpartition('@')[2]}", "", "", ""))
         return url if management_answers(url) else None
 
 
@@ -82,9 +84,24 @@ def given_services(say: Callable[[str], None]) -> Services:
     """Return the services named in the environment, once they answer."""
     services = Services(Way.GIVEN, GivenRabbitMQ(), GivenPostgres())
     services.wait_ready()
-    if services.rabbitmq.management_url is None:
+    if not services.isolates:
         say(
-            f"The RabbitMQ in {AMQP_VARIABLE} has no management interface on port {_MANAGEMENT_PORT}: "
-            "all tests share its virtual host, one after the other, and nothing else should use it."
+            f"The RabbitMQ in {AMQP_VARIABLE} has no management interface on port {_MANAGEMENT_PORT} of its host, "
+            f"or in {MANAGEMENT_VARIABLE}, that lets its user in: no virtual hosts can be made there."
         )
     return services
+
+
+def require_isolation(services: Services) -> None:
+    """Refuse services in which tests would get in each other's way.
+
+    Raises:
+        ServicesUnavailable: the given RabbitMQ cannot make virtual hosts.
+
+    """
+    if not services.isolates:
+        raise ServicesUnavailable(
+            f"Every test needs a virtual host of its own, and the RabbitMQ in {AMQP_VARIABLE} can make none: enable "
+            f"its management plugin (rabbitmq-plugins enable rabbitmq_management) and, unless that listens on port "
+            f"{_MANAGEMENT_PORT}, name it in {MANAGEMENT_VARIABLE}."
+        )

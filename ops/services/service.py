@@ -62,6 +62,11 @@ class Services:
         """PostgreSQL as superuser."""
         return self.postgres.url
 
+    @property
+    def isolates(self) -> bool:
+        """Tell whether everyone can get a virtual host of his own."""
+        return self.rabbitmq.management_url is not None
+
     def new_database(self, name: str) -> str:
         """Create an empty database and return its URL."""
         return isolation.create_database(self.postgres_url, name)

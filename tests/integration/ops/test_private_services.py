@@ -10,7 +10,7 @@ import pika
 import psycopg
 import pytest
 
-from ops.services import ServiceFailed, Services, Way
+from ops.services import ServiceFailed, Services, Way, start_services
 from ops.services.answers import amqp_answers, postgres_answers
 from ops.services.binaries import find_binaries
 from ops.services.places import HOST, free_port
@@ -89,6 +89,23 @@ def test_paused_services_keep_silent_and_then_go_on(own_services: Services) -> N
 def test_each_test_has_a_corner_of_its_own(amqp_url: str, postgres_url: str, services: Services) -> None:
     assert postgres_url != services.postgres_url
     assert services.rabbitmq.management_url is None or amqp_url != services.amqp_url
+
+
+def test_a_given_pair_gives_each_test_a_corner_too(own_services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    management = own_services.rabbitmq.management_url
+    assert management is not None
+    monkeypatch.setenv("TEST_AMQP_URL", own_services.amqp_url)
+    monkeypatch.setenv("TEST_POSTGRES_URL", own_services.postgres_url)
+    monkeypatch.setenv("TEST_AMQP_MANAGEMENT_URL", f"http://{management.rpartition('@')[2]}")
+
+    with start_services() as given:
+        assert given.way is Way.GIVEN
+        publish(given.new_vhost("corner"))
+        remember(given.new_database("corner"))
+        given.delete_vhost("corner")
+        given.drop_database("corner")
+
+    own_services.wait_ready()
 
 
 @pytest.fixture

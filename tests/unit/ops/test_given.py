@@ -5,9 +5,9 @@ from operator import methodcaller
 
 import pytest
 
-from ops.services import NotOurs, ServiceFailed, given
+from ops.services import NotOurs, ServiceFailed, Services, ServicesUnavailable, Way, given
 from ops.services.answers import amqp_answers, postgres_answers
-from ops.services.given import GivenPostgres, GivenRabbitMQ, given_services
+from ops.services.given import GivenPostgres, GivenRabbitMQ, given_services, require_isolation
 from ops.services.places import free_port
 
 
@@ -32,6 +32,15 @@ def test_a_given_service_that_does_not_answer_is_named_without_its_password() ->
     with pytest.raises(ServiceFailed, match="TEST_POSTGRES_URL does not answer") as failure:
         GivenPostgres().wait_ready()
     assert "secret" not in str(failure.value)
+
+
+def test_tests_refuse_a_rabbitmq_that_can_give_them_no_virtual_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_AMQP_MANAGEMENT_URL", f"http://127.0.0.1:{free_port()}")
+    services = Services(Way.GIVEN, GivenRabbitMQ(), GivenPostgres())
+
+    assert services.new_vhost("mine") == services.amqp_url, "the demo, alone there, takes what is given"
+    with pytest.raises(ServicesUnavailable, match="rabbitmq-plugins enable rabbitmq_management"):
+        require_isolation(services)
 
 
 @pytest.mark.parametrize("url", ["amqp://127.0.0.1:99999/", "amqp://127.0.0.1:port/", ""])
