@@ -43,6 +43,7 @@ PIP = {
     "ETHUSD": Decimal("0.1"),
 }
 MAX_SLIPPAGE_PIPS = Decimal(10)
+_SHOWN = 20
 _NOTHING_EXECUTED = {"rejected", "expired", "cancelled", "error"}
 
 
@@ -118,7 +119,7 @@ def check_run(desk: Desk, run: Sequence[Sent], *, unresolved_allowed: bool = Fal
             problems.append(f"{name}: unresolved")
     strangers = {size for size, found in orders.items() if any(one.deals for one in found)} - set(sizes)
     problems += [f"the book has deals of {size}, which nobody approved" for size in strangers]
-    assert not problems, "\n".join(problems)
+    assert not problems, "\n".join([f"{len(problems)} problems, among them:", *problems[:_SHOWN]])
     return latest
 
 

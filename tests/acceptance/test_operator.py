@@ -36,6 +36,20 @@ def filled(desk: Desk) -> Confirmation:
     return desk.confirmed(approval("EURUSD", 10_000.0))
 
 
+@pytest.fixture(scope="module")
+def failed(desk: Desk) -> Sent:
+    """Have a trade whose sends (two are allowed) are all requoted."""
+    sent = desk.publish(approval("EURUSD.requote", 10_000.0))
+    desk.confirmation(sent)
+    return sent
+
+
+@pytest.fixture(scope="module")
+def letter(desk: Desk, failed: Sent) -> dict[str, Any]:
+    """Find its dead letter."""
+    return desk.dead_letter(desk.confirmation(failed)["execution_id"])
+
+
 def _done(finished: Finished) -> Finished:
     assert finished.code == 0, finished.said
     assert "Traceback" not in finished.said
@@ -113,17 +127,6 @@ class TestExecutions:
 
 class TestDeadLetters:
     """What needs a person: found, read, and given another chance."""
-
-    @pytest.fixture(scope="class")
-    def failed(self, desk: Desk) -> Sent:
-        """Have a trade whose sends (two are allowed) are all requoted."""
-        sent = desk.publish(approval("EURUSD.requote", 10_000.0))
-        desk.confirmation(sent)
-        return sent
-
-    @pytest.fixture(scope="class")
-    def letter(self, desk: Desk, failed: Sent) -> dict[str, Any]:
-        return desk.dead_letter(desk.confirmation(failed)["execution_id"])
 
     def test_sends_that_are_exhausted_end_in_error_and_a_dead_letter(
         self, desk: Desk, failed: Sent, letter: dict[str, Any]
