@@ -9,6 +9,7 @@ import socket
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -170,12 +171,16 @@ class Settings(BaseSettings):
         return self._need("POSTGRES_URL", self.postgres_url)
 
     def need_backend(self) -> Backend:
-        """Return MT5_BACKEND or say that it is missing, and why it has no default."""
+        """Return MT5_BACKEND, or say that it is missing and why it has no default, or that it cannot work here."""
         if self.mt5_backend is None:
             choices = " or ".join(Backend)
             raise WrongSetting(
                 f"MT5_BACKEND: is not set; say {choices}. There is no default, so that simulated fills are never taken "
                 f"for real ones"
+            )
+        if self.mt5_backend is Backend.NATIVE and find_spec("MetaTrader5") is None:
+            raise WrongSetting(
+                "MT5_BACKEND: native needs the MetaTrader5 package, which exists for Windows only and is not installed here"
             )
         return self.mt5_backend
 
