@@ -10,17 +10,18 @@ from worker.domain.token import base_token
 from worker.ledger.confirmations import reply_address
 from worker.ledger.job import ask_for_replay, close_letter, consume, usable_replay
 from worker.ledger.page import Page
-from worker.ledger.records import envelope, execution_row
+from worker.ledger.records import envelope, execution_row, step_row
+from worker.ledger.tenure import Tenure
 from worker.ledger.view import Question, ReplayRecord, View
 from worker.ports import Admission, Admittance, Arrival, Event
 
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """The job of one arrival. `namespace` is the database's present token namespace."""
+    """The job of one arrival; the tenure knows the namespace of tokens of the database as it is when it decides."""
 
     arrival: Arrival
-    namespace: int
+    tenure: Tenure
     steps: None = None
 
     @property
@@ -52,7 +53,7 @@ class Admit:
             account=self.arrival.account,
             trade=self.arrival.trade,
             message=self.arrival.message,
-            token=base_token(self.namespace, view.counters.pop(0)),
+            token=base_token(self.tenure.namespace, view.counters.pop(0)),
             received_at=self.arrival.received_at,
             stale_allowed=replay is not None and replay.allow_stale,
         )
@@ -70,7 +71,7 @@ class Admit:
             reason=None,
             detail=None,
         )
-        page.put("update_executions", **execution_row(reopened))
+        page.put("update_executions", **step_row(reopened))
         page.append(self._event("reopened", reopened, replay_id=str(replay.replay_id), after=known.reason))
         self._settle(view, page, reopened, replay, "reopened")
         return Admission(Admittance.REOPENED, reopened)

@@ -16,10 +16,10 @@ from worker.ledger.line import Line
 from worker.ledger.page import Page
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
-from worker.ledger.view import account_from, lock_account
+from worker.ledger.view import account_from, halt_in_words, lock_account
 from worker.ports import Clock, Event
+from worker.settings import LEASE_SECONDS
 
-LEASE_SECONDS = 5.0  # a holder that has not renewed for this long may be replaced
 RENEW_SECONDS = 1.0
 POLL_SECONDS = 0.5
 
@@ -130,7 +130,7 @@ class Lease:
         row = await cursor.fetchone()
         if row is None:
             raise self._tenure.lost()
-        self._tenure.halt = f"halted by {row['halted_by']}: {row['halt_reason']}" if row["halted"] else None
+        self._tenure.halt = halt_in_words(row["halted_by"], row["halt_reason"]) if row["halted"] else None
 
     async def _release(self, connection: Connection) -> None:
         values = {"account": self._tenure.account}

@@ -87,7 +87,7 @@ class PostgresLedger:
 
     async def admit(self, arrival: Arrival) -> Admission:
         """Write a new trade down, or recognise a known one."""
-        return await self._committer.submit(Admit(arrival, self._tenure.namespace))
+        return await self._committer.submit(Admit(arrival, self._tenure))
 
     async def refuse(self, refused: RefusedMessage) -> None:
         """Write a refusal down with its dead letter and confirmation; a redelivery adds nothing."""

@@ -71,8 +71,8 @@ class Page:
             **outgoing_row(message),
         )
 
-    def confirm(self, draft: ConfirmationDraft, addresses: Iterable[ReplyAddress]) -> None:
-        """Write a confirmation down, anchored in the chain as it stands, and send it to all who wait for it."""
+    def confirm(self, draft: ConfirmationDraft, addresses: Iterable[ReplyAddress]) -> Confirmation:
+        """Write a confirmation down, anchored in the chain as it stands; send it once to each who waits for it."""
         body = draft.render(self.head)
         told = {"version": draft.version, "status": draft.status, "sha256": hashlib.sha256(body).hexdigest()}
         self.append(Event("confirmed", told, draft.execution_id))
@@ -87,7 +87,8 @@ class Page:
             message_id=confirmation.message_id,
             created_at=self.clock.now(),
         )
-        self.send(confirmation, addresses)
+        self.send(confirmation, dict.fromkeys(addresses))
+        return confirmation
 
     def send(self, confirmation: Confirmation, addresses: Iterable[ReplyAddress]) -> None:
         """Queue a confirmation for all subscribers, and a copy for each of these addresses."""

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from worker.domain.errors import HaltedAtCommit, StaleRevision
 from worker.domain.execution import Execution
+from worker.ledger.confirmations import Confirmation
 from worker.ledger.page import Page
-from worker.ledger.records import attempt_row, deal_row, execution_row
+from worker.ledger.records import attempt_row, deal_row, step_row
 from worker.ledger.view import Question, View
 from worker.ports import Change
 
@@ -37,15 +38,18 @@ class Record:
         """Write the step; raises StaleRevision or HaltedAtCommit and writes nothing."""
         self._refuse_the_impossible(view)
         after = self.change.after
-        page.put("update_executions", **execution_row(after))
+        page.put("update_executions", **step_row(after))
         self._write_parts(page)
         for event in self.change.events:
             page.append(event)
+        confirmation: Confirmation | None = None
         if self.change.confirmation is not None:
-            page.confirm(self.change.confirmation, view.addresses[after.execution_id])
+            confirmation = page.confirm(self.change.confirmation, view.addresses[after.execution_id])
         if self.change.dead_letter is not None:
             page.queue(self.change.dead_letter, after.execution_id)
         view.note(after)
+        if confirmation is not None:
+            view.confirmations[after.execution_id] = confirmation
         return after
 
     def _refuse_the_impossible(self, view: View) -> None:

@@ -12,12 +12,9 @@ from worker.domain.message import IncomingMessage, MessageKind, OutgoingMessage
 from worker.domain.trade import Decision, Direction, IdentityKind, Trade, TradeIdentity
 from worker.ledger.encoding import Row, as_row
 
-# Columns of an execution that are named and typed like the field they hold.
-_PLAIN = (
-    "execution_id",
-    "account",
-    "token",
-    "received_at",
+# Columns named and typed like the fields they hold: those that are written once, and those that steps may change.
+_WRITTEN_ONCE = ("account", "token", "received_at")
+_STEPPED = (
     "revision",
     "version",
     "attempts",
@@ -45,12 +42,21 @@ _PLAIN = (
 
 
 def execution_row(execution: Execution) -> dict[str, Any]:
-    """Return the row of an execution; its deals have rows of their own."""
+    """Return the whole row of a new execution."""
     return {
-        **{name: getattr(execution, name) for name in _PLAIN},
+        **step_row(execution),
+        **{name: getattr(execution, name) for name in _WRITTEN_ONCE},
         **_trade_row(execution.trade),
         "body": execution.message.body,
         "envelope": envelope(execution.message),
+    }
+
+
+def step_row(execution: Execution) -> dict[str, Any]:
+    """Return what a step may change of an execution; its deals have rows of their own."""
+    return {
+        "execution_id": execution.execution_id,
+        **{name: getattr(execution, name) for name in _STEPPED},
         "state": execution.state,
         "venue": as_row(execution.venue) if execution.venue else None,
         "executed_lots": execution.executed_lots,
@@ -60,7 +66,8 @@ def execution_row(execution: Execution) -> dict[str, Any]:
 def execution_from(row: Row) -> Execution:
     """Return the execution of a row that carries its deals as a JSON list."""
     return Execution(
-        **{name: row[name] for name in _PLAIN},
+        execution_id=row["execution_id"],
+        **{name: row[name] for name in (*_WRITTEN_ONCE, *_STEPPED)},
         trade=_trade_from(row),
         message=message_from(row["body"], row["envelope"]),
         state=State(row["state"]),

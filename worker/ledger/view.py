@@ -34,7 +34,12 @@ class AccountRow:
     @property
     def halt(self) -> str | None:
         """Return the halt in words, None when trading is on."""
-        return f"halted by {self.halted_by}: {self.halt_reason}" if self.halted else None
+        return halt_in_words(self.halted_by, self.halt_reason) if self.halted else None
+
+
+def halt_in_words(by: str | None, reason: str | None) -> str:
+    """Return the sentence that a trade is rejected with."""
+    return f"halted by {by}: {reason}"
 
 
 def account_from(row: Row) -> AccountRow:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from tests.integration.ledger.conftest import OpenLedger
-from tests.integration.ledger.stories import a_message, a_trade, accepted, an_arrival, filled, written_ahead
+from tests.integration.ledger.stories import a_message, a_trade, accepted, an_arrival, filled, rejected, written_ahead
 from worker.domain.execution import Execution, State
 from worker.domain.message import MessageKind
 from worker.domain.token import namespace_of
@@ -126,6 +126,28 @@ async def test_a_repeat_of_an_open_trade_gets_its_copy_when_the_trade_is_confirm
 
     messages = [row.message for row in await ledger.outbox.pending(10)]
     assert [(m.kind, m.routing_key, m.correlation_id) for m in messages[1:]] == [(MessageKind.REPLY, "late", "c-late")]
+
+
+async def test_a_repeat_that_arrives_in_the_very_batch_of_the_confirmation_gets_its_copy_too(
+    ledger: PostgresLedger,
+) -> None:
+    first = a_message(reply_to="desk-a", correlation_id="c-a")
+    execution = (await ledger.admit(an_arrival(message=first))).execution
+
+    await asyncio.gather(
+        ledger.admit(an_arrival(message=first)),
+        ledger.record(rejected(execution)),
+        ledger.admit(an_arrival(message=a_message(reply_to="desk-b", correlation_id="c-b"))),
+    )
+
+    messages = [row.message for row in await ledger.outbox.pending(10)]
+    assert [(m.kind.value, m.correlation_id) for m in messages] == [
+        ("confirmation", "c-a"),
+        ("reply", "c-a"),
+        ("confirmation", "c-a"),
+        ("reply", "c-b"),
+    ]
+    assert len({message.body for message in messages}) == 1
 
 
 async def test_texts_that_postgresql_cannot_hold_do_not_stop_a_trade(ledger: PostgresLedger) -> None:
