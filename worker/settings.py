@@ -180,7 +180,7 @@ class Settings(BaseSettings):
             )
         if self.mt5_backend is Backend.NATIVE and find_spec("MetaTrader5") is None:
             raise WrongSetting(
-                "MT5_BACKEND: native needs the MetaTrader5 package, which exists for Windows only and is not installed here"
+                "MT5_BACKEND: native needs the MetaTrader5 package (it exists for Windows only), which is not installed"
             )
         return self.mt5_backend
 
