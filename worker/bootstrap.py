@@ -204,7 +204,8 @@ class Worker:
         return Consumer(lifeline, {approved_queue(self._settings.account): self._take}, prefetch)
 
     def _lifeline(self, part: str, meaning: str) -> Lifeline:
-        return Lifeline(self._settings.need_amqp_url(), f"mt5-worker {self._settings.account} {part}", meaning)
+        name, wanted = f"mt5-worker {self._settings.account} {part}", topology([self._settings.account])
+        return Lifeline(self._settings.need_amqp_url(), name, meaning, wanted)
 
     def _start(self, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(part)

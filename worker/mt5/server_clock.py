@@ -14,7 +14,7 @@ _STEP = timedelta(minutes=15)  # every time zone in use is a multiple of it
 _ZONES = (timedelta(hours=-12), timedelta(hours=14))
 _WATCHED_WITHIN = timedelta(seconds=60)  # a change between two looks further apart may be old
 _MEMORY = timedelta(minutes=10)  # after that another symbol may say that the clocks have been put back
-_MARGIN = timedelta(minutes=1)
+_MARGIN = timedelta(seconds=5)
 _MARGIN_WHILE_UNKNOWN = timedelta(days=1)
 _AHEAD = timedelta(days=1)
 
@@ -68,7 +68,7 @@ class ServerClock:
         """
         Return a history window in server time (epoch, seconds) that surely holds all from `since` (UTC) until now.
 
-        It ends a day ahead, so that nothing fresh is missed. It begins a minute early, plus what the server was seen
+        It ends a day ahead, so that nothing fresh is missed. It begins 5 s early, plus what the server was seen
         to lag behind this machine; a day early while the offset is not known.
         """
         if self._offset is None:

@@ -14,10 +14,11 @@ from worker.domain.market import BrokerDeal, BrokerOrder, Poll, PollRequest
 from worker.domain.token import token_in, trade_of
 from worker.ports import Clock, Terminal
 
-RECENT = timedelta(seconds=10)  # a poll looks back this far behind the last one: terminals show events late
+RECENT = timedelta(seconds=5)  # a poll looks back this far behind the last one: terminals show events late
 FIRST = timedelta(days=1)  # the first poll of all looks back this far
 FAR = timedelta(hours=1)  # a poll now and then looks back this far, for what showed up later than that
 FAR_EVERY_SECONDS = 30.0
+REST_SHARE = 3.0  # after a poll the terminal is left to sends for this many times as long as the poll took
 
 _log = structlog.get_logger()
 Late = Callable[[Mapping[int, Evidence]], Awaitable[None]]
@@ -77,10 +78,12 @@ class Watch:
     async def run(self) -> None:
         """Poll for ever."""
         while True:
+            began = self._clock.monotonic()
             try:
                 await self._look()
             except TerminalUnavailable as error:
                 _log.debug("poll_failed", detail=str(error))
+            await asyncio.sleep((self._clock.monotonic() - began) * REST_SHARE)
             await self._pause()
 
     async def _pause(self) -> None:

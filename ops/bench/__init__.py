@@ -1,0 +1,1 @@
+"""The benchmark: the real worker process on real services, driven from outside like any RPM would."""
