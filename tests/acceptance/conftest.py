@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +14,7 @@ from ops.services import Services
 from tests.acceptance.desk import Desk, open_desk
 
 _LOG_CHARACTERS_SHOWN = 6000
+logging.getLogger("pika").setLevel(logging.CRITICAL)  # outages are these tests' daily bread
 
 
 class DeskMaker(Protocol):
