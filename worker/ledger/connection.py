@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -33,26 +34,33 @@ _CLIENT_LIMITS = {
     "keepalives_count": "2",
     "target_session_attrs": "read-write",
 }
-WORKER_STATEMENT_TIMEOUT = "4s"
-OPERATOR_STATEMENT_TIMEOUT = "60s"  # a person's look into history may take its time
+# Every statement of a worker is a look-up by key. PostgreSQL plans each once, and would go on scanning whole tables if
+# it had planned while they were small.
+WORKER_SESSION = {
+    "statement_timeout": "4s",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+PERSON_SESSION = {"statement_timeout": "60s"}  # a look into history may take its time
 
 _exact_numbers = partial(json.loads, parse_float=Decimal)
 
 
-def parameters(url: str, name: str, statement_timeout: str = WORKER_STATEMENT_TIMEOUT) -> dict[str, Any]:
+def parameters(url: str, name: str, session: Mapping[str, str]) -> dict[str, Any]:
     """Return what to connect with. The URL wins, except for the server's limits, which the promise rests on."""
     try:
         given = {key: value for key, value in conninfo_to_dict(url).items() if value is not None}
     except psycopg.ProgrammingError as error:
         raise WrongSetting(f"POSTGRES_URL: is not a PostgreSQL URL: {str(error).strip()}") from None
-    limits = {**_SERVER_LIMITS, "statement_timeout": statement_timeout}
-    options = " ".join([str(given.pop("options", "")), *(f"-c {key}={value}" for key, value in limits.items())])
+    wanted = {**_SERVER_LIMITS, **session}
+    options = " ".join([str(given.pop("options", "")), *(f"-c {key}={value}" for key, value in wanted.items())])
     return {**_CLIENT_LIMITS, "application_name": name, **given, "options": options.strip()}
 
 
-async def connect(url: str, name: str, statement_timeout: str = WORKER_STATEMENT_TIMEOUT) -> Connection:
+async def connect(url: str, name: str, session: Mapping[str, str]) -> Connection:
     """Open one connection, in autocommit. Raises psycopg.OperationalError while PostgreSQL does not answer."""
-    arguments = parameters(url, name, statement_timeout)
+    arguments = parameters(url, name, session)
     connection = await AsyncConnection.connect(**arguments, autocommit=True, row_factory=dict_row)
     await settle_in(connection)
     return connection
@@ -67,7 +75,7 @@ async def settle_in(connection: Connection) -> None:
 async def connect_for_a_person(url: str, name: str) -> Connection:
     """Open one connection for a command; raises LedgerUnavailable with a sentence that holds no password."""
     try:
-        return await connect(url, name, OPERATOR_STATEMENT_TIMEOUT)
+        return await connect(url, name, PERSON_SESSION)
     except psycopg.OperationalError as error:
         raise unavailable(url, error) from None
 

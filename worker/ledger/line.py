@@ -11,7 +11,7 @@ from psycopg import errors
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from worker.domain.errors import WorkerError
-from worker.ledger.connection import Connection, connect
+from worker.ledger.connection import WORKER_SESSION, Connection, connect
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class Line:
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            connection = await connect(self._url, self._name)
+            connection = await connect(self._url, self._name, WORKER_SESSION)
             connection.add_notice_handler(self._listen)
             self._connection = connection
             if self._greet is not None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from worker.domain.execution import Attempt, Deal, Execution, State, Venue
+from worker.domain.execution import OPEN, Attempt, Deal, Execution, State, Venue
 from worker.domain.message import IncomingMessage, MessageKind, OutgoingMessage
 from worker.domain.trade import Decision, Direction, IdentityKind, Trade, TradeIdentity
 from worker.ledger.encoding import Row, as_row
@@ -58,6 +58,7 @@ def step_row(execution: Execution) -> dict[str, Any]:
         "execution_id": execution.execution_id,
         **{name: getattr(execution, name) for name in _STEPPED},
         "state": execution.state,
+        "is_open": execution.state in OPEN,
         "venue": as_row(execution.venue) if execution.venue else None,
         "executed_lots": execution.executed_lots,
     }

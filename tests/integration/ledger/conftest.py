@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.ledger.stories import RealClock
-from worker.ledger.connection import Connection, connect
+from worker.ledger.connection import PERSON_SESSION, Connection, connect
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.schema import migrate
 
@@ -45,5 +45,5 @@ async def ledger(open_ledger: OpenLedger) -> PostgresLedger:
 @pytest.fixture
 async def database(ledger_url: str) -> AsyncIterator[Connection]:
     """Connect as the owner, to look at the tables from outside."""
-    async with await connect(ledger_url, "test") as connection:
+    async with await connect(ledger_url, "test", PERSON_SESSION) as connection:
         yield connection

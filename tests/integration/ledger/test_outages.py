@@ -13,7 +13,7 @@ from ops.services import Services
 from tests.integration.ledger.stories import RealClock, a_trade, accepted, an_arrival, filled, written_ahead
 from worker.domain.errors import LedgerUnavailable
 from worker.ledger.audit import AuditRow, first_fault
-from worker.ledger.connection import connect
+from worker.ledger.connection import PERSON_SESSION, connect
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.schema import check, migrate
 
@@ -67,7 +67,7 @@ async def test_trades_go_on_after_postgresql_went_away_under_them(
 async def test_a_commit_in_doubt_of_the_synchronous_standby_is_not_answered_before_it_stands(
     ledger: PostgresLedger, own_url: str
 ) -> None:
-    async with await connect(own_url, "test") as owner:
+    async with await connect(own_url, "test", PERSON_SESSION) as owner:
         # Given a server that waits for a standby which does not answer
         await owner.execute("alter system set synchronous_standby_names = 'nobody'")
         await owner.execute("select pg_reload_conf()")
@@ -122,7 +122,7 @@ async def _carry_out(ledger: PostgresLedger, number: int, half_way: asyncio.Even
 
 
 async def _everything_once(url: str) -> None:
-    async with await connect(url, "test") as owner:
+    async with await connect(url, "test", PERSON_SESSION) as owner:
         cursor = await owner.execute("select state, revision, count(*) as n from ledger.executions group by 1, 2")
         assert await cursor.fetchall() == [{"state": "filled", "revision": 4, "n": TRADES}]
         for table in ("attempts", "deals", "confirmations", "outbox"):

@@ -16,7 +16,7 @@ from ops.services import Services
 from tests.integration.ledger.stories import RealClock, a_letter, an_arrival, rejected
 from worker.domain.errors import LedgerUnavailable, Refused, SchemaMismatch, WrongSetting
 from worker.domain.message import PublishResult
-from worker.ledger.connection import Connection, connect
+from worker.ledger.connection import PERSON_SESSION, Connection, connect
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import halt, operator, resume
 from worker.ledger.schema import all_migrations, check, migrate
@@ -145,7 +145,7 @@ async def test_an_auditor_can_only_look(ledger_url: str, ledger: PostgresLedger,
     await ledger.admit(an_arrival())
     url = await _user_of(database, ledger_url, role="mt5_auditor")
 
-    async with await connect(url, "test") as auditor:
+    async with await connect(url, "test", PERSON_SESSION) as auditor:
         assert await (await auditor.execute("select * from ledger.audit_events")).fetchall()
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await auditor.execute("insert into ledger.audit_events select * from ledger.audit_events")

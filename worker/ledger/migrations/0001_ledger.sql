@@ -89,6 +89,7 @@ create table ledger.executions (
     token             bigint not null unique check (token > 0 and token & 63 = 0),
     received_at       timestamptz not null,
     state             text not null,
+    is_open           boolean not null, -- in an index instead of the state: most steps then touch no index at all
     revision          integer not null check (revision > 0),
     version           integer not null check (version >= 0),
     attempts          integer not null check (attempts between 0 and 63),
@@ -118,6 +119,8 @@ create table ledger.executions (
     constraint state_is_known check (state in (
         'received', 'submitting', 'accepted', 'working_partial', 'cancelling', 'unknown', 'unresolved',
         'filled', 'partially_filled', 'rejected', 'expired', 'cancelled', 'error')),
+    constraint open_until_settled check (is_open = (state in (
+        'received', 'submitting', 'accepted', 'working_partial', 'cancelling', 'unknown'))),
     constraint sends_follow_attempts check (0 <= round_start and round_start <= sends and sends <= attempts),
     constraint approved_or_rejected check (units is not null or rpm_rejection is not null),
     constraint at_the_broker_after_an_attempt check (attempts > 0 or state not in (
@@ -130,12 +133,11 @@ create table ledger.executions (
         'received', 'rejected', 'expired', 'cancelled', 'error')),
     constraint refused_means_a_reason check (reason is not null or state not in (
         'unresolved', 'rejected', 'expired', 'cancelled', 'error'))
-) with (fillfactor = 80, toast_tuple_target = 512); -- bodies go aside, so that an update does not copy them
+) with (fillfactor = 60, toast_tuple_target = 512); -- room for updates in place; bodies go aside and are not copied
 
 create unique index same_body_is_the_same_trade on ledger.executions (account, body_digest)
     where rpm_order_id is null;
-create index executions_not_final on ledger.executions (account, state)
-    where state in ('received', 'submitting', 'accepted', 'working_partial', 'cancelling', 'unknown', 'unresolved');
+create index open_executions on ledger.executions (account) where is_open;
 create index executions_by_arrival on ledger.executions (account, received_at);
 
 -- Refuses what no program may do: skip a revision, or change a state outside the table of transitions.

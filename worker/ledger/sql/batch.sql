@@ -62,7 +62,7 @@ order by identity_kind, trade_id
 -- name: update_executions
 -- The next revision of known trades; what the trade itself says never changes.
 update ledger.executions e
-set state = n.state, revision = n.revision, version = n.version, attempts = n.attempts, sends = n.sends,
+set state = n.state, is_open = n.is_open, revision = n.revision, version = n.version, attempts = n.attempts, sends = n.sends,
     round_start = n.round_start, stale_allowed = n.stale_allowed, venue = n.venue, broker_symbol = n.broker_symbol,
     contract_size = n.contract_size, pip_size = n.pip_size, max_slippage_pips = n.max_slippage_pips,
     requested_lots = n.requested_lots, executed_lots = n.executed_lots, first_touch = n.first_touch,

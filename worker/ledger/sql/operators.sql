@@ -122,9 +122,7 @@ select a.account, a.backend, a.server, a.login,
             then extract(epoch from now() - a.lease_renewed_at)::float8 end as lease_age_seconds,
        a.worker_report,
        (select min(received_at) from ledger.executions e
-        where e.account = a.account
-          and state in ('received', 'submitting', 'accepted', 'working_partial', 'cancelling', 'unknown')
-       ) as oldest_open_at,
+        where e.account = a.account and is_open) as oldest_open_at,
        (select count(*) from ledger.outbox o where o.account = a.account) as outbox_size,
        (select extract(epoch from now() - min(created_at))::float8
         from ledger.outbox o where o.account = a.account) as outbox_age_seconds

@@ -17,8 +17,7 @@ select e.*,
        coalesce((select jsonb_agg(to_jsonb(d) order by d.time, d.deal_id)
                  from ledger.deals d where d.execution_id = e.execution_id), '[]') as deals
 from ledger.executions e
-where account = %(account)s
-  and state in ('received', 'submitting', 'accepted', 'working_partial', 'cancelling', 'unknown')
+where account = %(account)s and is_open
   and execution_id <> all(%(besides)s::uuid[])
 order by received_at, token
 
