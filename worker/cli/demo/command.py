@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import FrameType
 
 import typer
@@ -37,17 +38,20 @@ def demo() -> None:
     signal.signal(signal.SIGTERM, _end_in_order)
     screen = console()
     watch = Stopwatch(screen)
-    with stage.services(lambda sentence: screen.print(cell(sentence))) as services, stage.corner(services) as place:
-        screen.print(cell(f"RabbitMQ and PostgreSQL: {services.way}"))
+    with ExitStack() as stack:
+        with watch.step("RabbitMQ and PostgreSQL"):
+            services = stack.enter_context(stage.services(lambda sentence: screen.print(cell(sentence))))
+        screen.print(cell(f"they are {services.way}"))
+        place = stack.enter_context(stage.corner(services))
         with watch.step("ledger and topology"):
             finish(stage.furnish(place))
-        with stage.worker(place) as worker:
-            stories, letters = finish(_play(screen, watch, place, worker))
-            calls = TerminalCalls(worker.log)
+        worker = stack.enter_context(stage.worker(place))
+        stories, letters = finish(_play(screen, watch, place, worker))
+        calls, last_words = TerminalCalls(worker.log), worker.last_words()
     show_outcomes(screen, stories)
     show_times(screen, stories, calls)
     show_letters(screen, letters)
-    _judge(stories, letters)
+    _judge(stories, letters, last_words)
 
 
 async def _play(
@@ -62,11 +66,12 @@ async def _play(
     return stories, await dead_letters(place, sum(trade.for_a_person for trade in trades))
 
 
-def _judge(stories: Sequence[Story], letters: Sequence[LetterLine]) -> None:
+def _judge(stories: Sequence[Story], letters: Sequence[LetterLine], last_words: str) -> None:
     wrong = shortcomings(stories, letters)
     for sentence in wrong:
         complain(sentence)
     if wrong:
+        complain(f"The worker said:\n{last_words}")
         raise typer.Exit(ExitCode.FAILED)
     sys.stdout.write(f"All {len(stories)} trades were confirmed as they should be.\n")
 

@@ -1,0 +1,65 @@
+"""What commands raise on purpose ends in a sentence and the contract's exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ops.services import NotOurs, ServicesUnavailable
+from worker.cli.exits import Commands
+from worker.domain import errors
+from worker.messaging.errors import AccessRefused
+
+
+def _app(act: Callable[[], None]) -> typer.Typer:
+    app = typer.Typer(cls=Commands)
+    app.command()(act)
+    app.command("other")(lambda: None)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.NotFound("there is no execution 7"), 1),
+        (errors.Refused("resolve it first"), 1),
+        (errors.WorkerError("anything else"), 1),
+        (NotOurs("it belongs to someone else"), 1),
+        (PermissionError(13, "Permission denied", "out.json"), 1),
+        (errors.WrongSetting("ACCOUNT: is odd\nAMQP_URL: is not set"), 2),
+        (errors.SchemaMismatch("run db migrate"), 2),
+        (errors.LedgerUnavailable("PostgreSQL does not answer"), 3),
+        (AccessRefused("RabbitMQ refused user 'a'"), 3),
+        (errors.TerminalUnavailable("the terminal is logged out"), 3),
+        (ServicesUnavailable("install rabbitmq-server"), 3),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_expected_error_is_a_sentence_and_a_code(error: Exception, code: int) -> None:
+    def act() -> None:
+        raise error
+
+    done = CliRunner().invoke(_app(act), ["act"])
+
+    assert done.exit_code == code
+    assert done.stderr == f"{error}\n"
+    assert done.stdout == ""
+
+
+def test_a_defect_is_not_dressed_up() -> None:
+    def act() -> None:
+        raise ZeroDivisionError
+
+    done = CliRunner().invoke(_app(act), ["act"])
+
+    assert isinstance(done.exception, ZeroDivisionError)
+
+
+def test_ctrl_c_is_130() -> None:
+    def act() -> None:
+        raise KeyboardInterrupt
+
+    assert CliRunner().invoke(_app(act), ["act"]).exit_code == 130
