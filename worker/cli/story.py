@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
 
 from worker.cli.show import cell, console, print_fields, print_table
@@ -88,12 +87,14 @@ def _with_texts(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _timeline(events: Sequence[AuditRow]) -> list[list[object]]:
-    moments = [datetime.fromisoformat(event.at) for event in events]
-    steps = [None, *(_milliseconds(earlier, later) for earlier, later in pairwise(moments))]
-    return [
-        [f"{moment:%H:%M:%S.%f}", step, event.kind, event.actor, _in_short(json.loads(event.payload))]
-        for event, moment, step in zip(events, moments, steps, strict=True)
-    ]
+    rows: list[list[object]] = []
+    last = None
+    for event in events:
+        moment = datetime.fromisoformat(event.at)
+        what = _in_short(json.loads(event.payload))
+        rows.append([f"{moment:%H:%M:%S.%f}", _milliseconds(last, moment), event.kind, event.actor, what])
+        last = moment
+    return rows
 
 
 def _attempts(story: ExecutionStory) -> list[list[object]]:
