@@ -20,7 +20,7 @@ from worker.pipeline.monitor import Monitor
 from worker.pipeline.reconcile import Reconciler
 from worker.pipeline.settle import Settler
 from worker.pipeline.submit import Submitter
-from worker.pipeline.turns import Turn
+from worker.pipeline.turns import Queue
 from worker.pipeline.validate import Validator
 from worker.pipeline.watch import Watch
 
@@ -42,11 +42,13 @@ class Flow:
         self._reconciler, self._settler, self._watch = reconciler, settler, watch
         self._retry_backoff_seconds = retry_backoff_seconds
 
-    async def carry_out(self, execution: Execution, turn: Turn) -> Execution:
+    async def carry_out(self, execution: Execution, queue: Queue) -> Execution:
         """Take an execution from where it stands to where it is settled."""
         self._watch.register(execution.token)
-        async with turn.taken():  # trades of one symbol are sent in the order of their arrival
-            execution = await self._send(execution)
+        try:
+            execution = await self._send(execution, queue)
+        finally:
+            queue.leave()
         if execution.state in AT_BROKER:
             execution = await self._monitor.follow(execution)
         if execution.state is State.UNKNOWN:
@@ -54,17 +56,19 @@ class Flow:
         self._watch.release(execution.token)  # not on an error: what was seen is needed by whoever adopts it
         return execution
 
-    async def _send(self, execution: Execution) -> Execution:
+    async def _send(self, execution: Execution, queue: Queue) -> Execution:
         """Validate and submit until the broker has the order, or nothing will be sent."""
         if execution.state is State.SUBMITTING:
             return await self._reconciler.interrupted(execution)
+        await queue.prepare.first()
         while execution.state is State.RECEIVED:
-            if execution.attempts:
-                await asyncio.sleep(self._retry_backoff_seconds)
             validated = await self._validator.validate(execution)
             if isinstance(validated.verdict, Refusal):
                 return await self._settler.refused(validated.execution, validated.verdict)
-            execution = await _to_its_end(self._submitter.submit(validated.execution, validated.verdict))
+            execution = await _to_its_end(self._submitter.submit(validated.execution, validated.verdict, queue))
+            if execution.state is State.RECEIVED:
+                await queue.send.first()  # another attempt is made at the front, with nobody waiting before it
+                await asyncio.sleep(self._retry_backoff_seconds)
         return execution
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -14,8 +15,11 @@ from worker.domain.market import OrderRequest, SendReport, SendStatus
 from worker.domain.outcomes import Judgement, Proof, judge
 from worker.domain.token import MAX_ATTEMPTS, attempt_token, comment_of
 from worker.pipeline.settle import Settler
+from worker.pipeline.turns import Queue
 from worker.ports import Change, Clock, Event, Ledger, Terminal
 from worker.settings import SEND_DEADLINE_SECONDS, Settings
+
+RUNWAY = 8  # first attempts written ahead and not yet answered: they fill commits, and none waits out its deadline
 
 
 class Submitter:
@@ -32,23 +36,35 @@ class Submitter:
     ) -> None:
         self._ledger, self._terminal, self._clock, self._settings = ledger, terminal, clock, settings
         self._settler, self._look_now = settler, look_now
+        self._runway = asyncio.Semaphore(RUNWAY)
 
-    async def submit(self, validated: Execution, measures: Measures) -> Execution:
-        """Write the attempt ahead, send it, record what its answer proves."""
+    async def submit(self, validated: Execution, measures: Measures, queue: Queue) -> Execution:
+        """Write the attempt ahead, send it when its turn has come, record what its answer proves."""
         if validated.attempts >= MAX_ATTEMPTS:
             end = _exhausted(validated, f"all {MAX_ATTEMPTS} attempt numbers are used")
             return await self._settler.concluded(validated, end)
+        if validated.attempts:
+            return await self._attempt(validated, measures, queue)  # at the front already, and others wait behind it
+        async with self._runway:
+            return await self._attempt(validated, measures, queue)
+
+    async def _attempt(self, validated: Execution, measures: Measures, queue: Queue) -> Execution:
         attempt = self._next_attempt(validated, measures)
+        writing = asyncio.ensure_future(self._write_ahead(validated, attempt))
+        queue.prepare.leave()  # the next trade of this symbol may be written ahead in the same commit
         try:
-            written = await self._write_ahead(validated, attempt)
+            written = await writing
         except HaltedAtCommit as halted:
             return await self._settler.refused(validated, Refusal("rejected", "trading_halted", str(halted)))
-        report = await self._terminal.submit(self._order(written, attempt, measures))
-        if report.status is SendStatus.NO_ANSWER and report.sent_at is None:
-            report = replace(
-                report, sent_at=attempt.written_at
-            )  # its process was ended: this is the earliest it can be
+        order = self._order(written, attempt, measures)  # its deadline counts from the commit
+        await queue.send.first()
+        return await self._sent(written, attempt, order)
+
+    async def _sent(self, written: Execution, attempt: Attempt, order: OrderRequest) -> Execution:
+        report = await self._terminal.submit(order)
         self._look_now()
+        if report.status is SendStatus.NO_ANSWER and report.sent_at is None:
+            report = replace(report, sent_at=attempt.written_at)  # its process was ended: no earlier than this
         return await self._judged(written, answered(attempt, report), report, judge(report))
 
     def _next_attempt(self, execution: Execution, measures: Measures) -> Attempt:

@@ -4,46 +4,68 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 
 class Turns:
     """A queue per symbol. A place in it is taken at arrival, before anything is awaited."""
 
     def __init__(self) -> None:
-        self._queues: dict[str, deque[asyncio.Event]] = {}
+        self._queues: dict[str, deque[Place]] = {}
 
-    def join(self, symbol: str) -> Turn:
-        """Take the next place in the symbol's queue."""
+    def join(self, symbol: str) -> Place:
+        """Take the last place in the symbol's queue."""
         queue = self._queues.setdefault(symbol, deque())
-        place = asyncio.Event()
+        place = Place(self, symbol)
         queue.append(place)
         if len(queue) == 1:
-            place.set()
-        return Turn(self, symbol, place)
+            place.come_first()
+        return place
 
-    def leave(self, symbol: str, place: asyncio.Event) -> None:
-        """Give a place up, at its turn or before; the next one may go."""
+    def remove(self, symbol: str, place: Place) -> None:
+        """Give a place up; the next one may come first by that."""
         queue = self._queues[symbol]
         queue.remove(place)
         if queue:
-            queue[0].set()
+            queue[0].come_first()
         else:
             del self._queues[symbol]
 
 
-class Turn:
-    """One place in a symbol's queue."""
+class Place:
+    """One trade's place in its symbol's queue, held until `leave`."""
 
-    def __init__(self, turns: Turns, symbol: str, place: asyncio.Event) -> None:
-        self._turns, self._symbol, self._place = turns, symbol, place
+    def __init__(self, turns: Turns, symbol: str) -> None:
+        self._turns, self._symbol = turns, symbol
+        self._is_first = asyncio.Event()
+        self._has_left = False
 
-    @asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
-        """Wait for the turn, and hand it on at the end, whatever happens."""
-        try:
-            await self._place.wait()
-            yield
-        finally:
-            self._turns.leave(self._symbol, self._place)
+    async def first(self) -> None:
+        """Wait until everyone who came before has left."""
+        await self._is_first.wait()
+
+    def come_first(self) -> None:
+        """Let the holder go."""
+        self._is_first.set()
+
+    def leave(self) -> None:
+        """Hand the turn on, at the front or before; doing it twice is harmless."""
+        if not self._has_left:
+            self._has_left = True
+            self._turns.remove(self._symbol, self)
+
+
+class Queue:
+    """
+    The two places of one trade: one to prepare an attempt, one to send it.
+
+    Several trades of a symbol may be written ahead at the same time, so that they share commits; each is sent only
+    after the one before it has been answered.
+    """
+
+    def __init__(self, prepare: Place, send: Place) -> None:
+        self.prepare, self.send = prepare, send
+
+    def leave(self) -> None:
+        """Leave both."""
+        self.prepare.leave()
+        self.send.leave()

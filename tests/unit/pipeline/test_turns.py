@@ -4,43 +4,52 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from worker.pipeline.turns import Turn, Turns
+from worker.pipeline.turns import Place, Turns
 
 
-async def test_arrival_decides_the_order() -> None:
-    turns, sent = Turns(), list[int]()
+async def pass_through(place: Place, passed: list[int], number: int) -> None:
+    await place.first()
+    await asyncio.sleep(0)
+    passed.append(number)
+    place.leave()
 
-    async def trade(number: int) -> None:
-        async with turn[number].taken():
-            await asyncio.sleep(0)
-            sent.append(number)
 
-    turn = [turns.join("EURUSD") for _ in range(5)]
-    await asyncio.gather(*(trade(number) for number in (3, 1, 4, 0, 2)))
-    assert sent == [0, 1, 2, 3, 4]
+@given(st.permutations(range(6)))
+def test_arrival_decides_the_order_whoever_asks_first(asking: list[int]) -> None:
+    async def story() -> list[int]:
+        turns, passed = Turns(), list[int]()
+        places = [turns.join("EURUSD") for _ in asking]
+        await asyncio.gather(*(pass_through(places[number], passed, number) for number in asking))
+        return passed
+
+    assert asyncio.run(story()) == sorted(asking)
 
 
 async def test_another_symbol_does_not_wait() -> None:
     turns = Turns()
-    first, other = turns.join("EURUSD"), turns.join("USDJPY")
-    async with first.taken(), other.taken():
-        pass
+    turns.join("EURUSD")
+    await turns.join("USDJPY").first()
 
 
 async def test_one_that_gives_up_makes_room() -> None:
     turns = Turns()
     first, second, third = (turns.join("EURUSD") for _ in range(3))
+    second.leave()
+    first.leave()
+    await third.first()
 
-    async def take(turn: Turn) -> None:
-        async with turn.taken():
-            pass
 
-    async with first.taken():
-        waiting = asyncio.create_task(take(second))
-        await asyncio.sleep(0)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-    await take(third)
+async def test_leaving_twice_takes_nobody_elses_place() -> None:
+    turns = Turns()
+    first, second, third = (turns.join("EURUSD") for _ in range(3))
+    first.leave()
+    first.leave()
+    await second.first()
+    waiting = asyncio.create_task(third.first())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    second.leave()
+    await waiting
