@@ -75,6 +75,8 @@ class _Batch:
         for wish in self.wishes:
             wish.job.ask(question)
         async with connection.pipeline(), connection.transaction():
+            if sum(wish.job.weight for wish in self.wishes) > MAX_BATCH_BYTES:
+                await connection.execute(sql("allow_time"))
             view = await read_view(connection, self.tenure.account, question)
             if view is None:
                 raise self.tenure.lost()
@@ -113,6 +115,7 @@ class Committer:
         if self._closing or self._task is None:
             raise LedgerUnavailable("the ledger is closed: nothing was written")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(_hear)
         self._waiting.append(_Wish(job, answer))
         self._wake.set()
         return await asyncio.shield(answer)
@@ -188,6 +191,12 @@ def _decide(job: Job[T], view: View, page: Page) -> T | Exception:
         return error
     page.adopt(sub_page)
     return result
+
+
+def _hear(answer: asyncio.Future[Any]) -> None:
+    """Take note of an error even when its caller has gone away: asyncio would complain otherwise."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _grant_all(wishes: Sequence[_Wish], result: object) -> None:

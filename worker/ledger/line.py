@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -36,7 +37,7 @@ def passes_by_itself(error: BaseException) -> bool:
 
 class Line:
     """
-    Runs work on a connection until it has succeeded.
+    Runs work on a connection until it has succeeded, one piece at a time.
 
     Work may therefore run twice, also after a commit whose answer was lost: it must be harmless to repeat, or find out
     for itself what it has done. `greet` is called with each new connection before anything else.
@@ -48,6 +49,7 @@ class Line:
         self._greet = greet
         self._connection: Connection | None = None
         self._warnings: list[str] = []
+        self._one_at_a_time = asyncio.Lock()
         self._is_down = False
 
     async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -59,7 +61,8 @@ class Line:
         )
         async for attempt in retrying:
             with attempt:
-                result = await self._run_once(work)
+                async with self._one_at_a_time:
+                    result = await self._run_once(work)
                 self._say_back()
                 return result
         raise AssertionError("retrying never ends without a result")

@@ -57,5 +57,5 @@ class PostgresOutbox:
 
     async def _read(self, connection: Connection, limit: int, besides: Collection[int]) -> Sequence[OutboxRow]:
         values = {"account": self._account, "limit": limit, "besides": list(besides), "bytes": MAX_BYTES}
-        cursor = await connection.execute(sql("pending_outbox"), values)
+        cursor = await connection.execute(sql("pending_outbox"), values, binary=True)
         return [OutboxRow(row["id"], outgoing_from(row)) for row in await cursor.fetchall()]

@@ -35,6 +35,8 @@ _STATEMENTS = (
     "delete_outbox",
     "insert_audit_events",
 )
+# Their bodies may be as large as RabbitMQ lets a message be: they travel as they are, beside the rows.
+_WITH_UNBOUNDED_BODIES = frozenset({"insert_outbox", "insert_dead_letters"})
 
 
 class Page:
@@ -116,8 +118,15 @@ class Page:
         async with connection.pipeline():
             for statement in _STATEMENTS:
                 if statement in self._rows:
-                    await connection.execute(sql(statement), {"rows": rows_as_json(self._rows[statement])})
+                    await connection.execute(sql(statement), _parameters(statement, self._rows[statement]))
             head = {"account": self.account, "sequence": self.head.sequence, "hash": self.head.hash}
             await connection.execute(sql("move_audit_head"), head)
             if batch is not None:
                 await connection.execute(sql("sign_batch"), {"account": self.account, "batch": batch})
+
+
+def _parameters(statement: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    if statement not in _WITH_UNBOUNDED_BODIES:
+        return {"rows": rows_as_json(rows)}
+    lean = [{name: value for name, value in row.items() if name != "body"} for row in rows]
+    return {"rows": rows_as_json(lean), "bodies": [row["body"] for row in rows]}

@@ -75,6 +75,13 @@ async def test_what_the_worker_reports_is_what_status_shows(ledger: PostgresLedg
     assert (seen.executions_by_state, seen.outbox_size, seen.outbox_age_seconds) == ({"received": 1}, 0, None)
 
 
+async def test_renewing_goes_on_while_the_account_is_bound(ledger: PostgresLedger) -> None:
+    await asyncio.gather(
+        *(ledger.lease.renew({"turn": turn}) for turn in range(10)),
+        *(ledger.lease.bind("simulated", "Simulated-1", 1001) for _ in range(10)),
+    )
+
+
 async def test_an_account_is_bound_to_its_login_for_ever(open_ledger: OpenLedger) -> None:
     first = await open_ledger()
     await first.lease.bind("simulated", "Simulated-1", 1001)

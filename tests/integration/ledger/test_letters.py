@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -43,6 +44,15 @@ async def test_a_refused_message_leaves_a_dead_letter_a_confirmation_and_a_copy_
     messages = [row.message for row in await ledger.outbox.pending(10)]
     assert [m.kind for m in messages] == [MessageKind.DEAD_LETTER, MessageKind.CONFIRMATION, MessageKind.REPLY]
     assert (messages[0].body, messages[2].routing_key, messages[2].correlation_id) == (b"\x00{", "desk", "c-1")
+
+
+async def test_a_huge_message_is_refused_like_any_other(ledger: PostgresLedger) -> None:
+    huge = random.Random(1).randbytes(20 * 1024 * 1024)  # noqa: S311 - not a secret, only nothing that compresses
+
+    await ledger.refuse(a_refusal(a_message(body=huge), "message_too_large"))
+
+    (dead, _) = await ledger.outbox.pending(10)
+    assert dead.message.body == huge
 
 
 async def test_a_redelivery_of_a_refused_message_adds_nothing_but_a_second_message_does(

@@ -154,7 +154,7 @@ async def test_an_auditor_can_only_look(ledger_url: str, ledger: PostgresLedger,
 def _with_numbers(statement: bytes) -> bytes:
     """Replace each named parameter by a number, as PREPARE wants them."""
     names: dict[str, int] = {}
-    text = re.sub(r"%\((\w+)\)s", lambda found: f"${names.setdefault(found[1], len(names) + 1)}", statement.decode())
+    text = re.sub(r"%\((\w+)\)[sb]", lambda found: f"${names.setdefault(found[1], len(names) + 1)}", statement.decode())
     return text.replace("%%", "%").encode()
 
 

@@ -8,6 +8,10 @@ select account, lease_epoch, lease_holder, lease_counter, halted, halt_reason, h
        backend, server, login, system_identifier, timeline
 from ledger.accounts where account = %(account)s for update
 
+-- name: allow_time
+-- For a transaction with a huge body. A standby that takes over meanwhile finds it committed.
+select set_config('statement_timeout', '60s', true)
+
 -- name: move_audit_head
 -- The last statement of such a transaction.
 update ledger.accounts set audit_sequence = %(sequence)s, audit_hash = %(hash)s where account = %(account)s

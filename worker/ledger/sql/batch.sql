@@ -106,9 +106,9 @@ insert into ledger.confirmations select * from json_populate_recordset(null::led
 insert into ledger.dead_letters (
     letter_id, desk, source_queue, account, reason, detail, body, envelope, headers, trade_id, execution_id, failed_at,
     content_digest, taken_in_at, taken_in_by)
-select letter_id, desk, source_queue, account, reason, detail, body, envelope, headers, trade_id, execution_id, failed_at,
-       content_digest, taken_in_at, taken_in_by
-from json_populate_recordset(null::ledger.dead_letters, %(rows)s::json)
+select letter_id, desk, source_queue, account, reason, detail, (%(bodies)b::bytea[])[ordinality], envelope, headers,
+       trade_id, execution_id, failed_at, content_digest, taken_in_at, taken_in_by
+from json_populate_recordset(null::ledger.dead_letters, %(rows)s::json) with ordinality
 
 -- name: insert_replays
 -- The permission is committed before the message that points to it leaves.
@@ -137,7 +137,8 @@ where d.letter_id = r.letter_id and d.state = 'replaying'
 -- name: insert_outbox
 -- Ids follow the order of the rows; the account's lock makes that the order of commit.
 insert into ledger.outbox (account, kind, exchange, routing_key, properties, body, execution_id, version, created_at)
-select r.account, r.kind, r.exchange, r.routing_key, r.properties, r.body, r.execution_id, r.version, r.created_at
+select r.account, r.kind, r.exchange, r.routing_key, r.properties, (%(bodies)b::bytea[])[r.ordinality],
+       r.execution_id, r.version, r.created_at
 from json_populate_recordset(null::ledger.outbox, %(rows)s::json) with ordinality as r
 order by r.ordinality
 
