@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from ops.services import detached
 from schemas.examples import example_filled, example_rejected
 from worker.cli import confirmations, publish
 from worker.cli.app import app
@@ -77,6 +78,29 @@ class TestServices:
 
         assert done.exit_code == 1
         assert json.loads(done.stdout) == []
+
+    def test_what_is_up_is_told_as_settings(self, up: detached.State) -> None:
+        done = CliRunner().invoke(app, ["services", "up"])
+
+        assert done.stdout == f"AMQP_URL={up.amqp_url}\nPOSTGRES_URL={up.postgres_url}\n"
+
+    @pytest.mark.parametrize(("ready", "code", "word"), [(True, 0, "answers"), (False, 3, "silent")])
+    def test_the_status_shows_no_password(
+        self, up: detached.State, monkeypatch: pytest.MonkeyPatch, *, ready: bool, code: int, word: str
+    ) -> None:
+        monkeypatch.setattr(detached, "status", lambda: detached.Status(up, rabbitmq_ready=True, postgres_ready=ready))
+
+        done = CliRunner().invoke(app, ["services", "status"])
+
+        assert done.exit_code == code
+        assert word in done.stdout
+        assert "secret" not in done.stdout
+
+    @pytest.fixture
+    def up(self, monkeypatch: pytest.MonkeyPatch) -> detached.State:
+        state = detached.State("private", "amqp://a:secret@127.0.0.1:1/", "postgresql://b:secret@127.0.0.1:2/c", [])
+        monkeypatch.setattr(detached, "up", lambda: state)
+        return state
 
     def test_there_is_nothing_to_stop(self) -> None:
         done = CliRunner().invoke(app, ["services", "down"])

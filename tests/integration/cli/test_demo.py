@@ -1,0 +1,71 @@
+"""The demo as people run it: the whole of it, and interrupted in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ops.services import Services
+from tests.fixtures.worker_process import environment
+
+pytestmark = pytest.mark.services
+
+DEMO = [sys.executable, "-m", "worker", "demo"]
+
+
+@pytest.fixture
+def settings(services: Services, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Lend the demo the services of this run; whatever else is set must not reach it."""
+    yield environment(
+        {
+            "TEST_AMQP_URL": services.amqp_url,
+            "TEST_AMQP_MANAGEMENT_URL": services.rabbitmq.management_url or "",
+            "TEST_POSTGRES_URL": services.postgres_url,
+            "AMQP_URL": "amqp://production:5672/",
+            "POSTGRES_URL": "postgresql://production/ledger",
+            "MT5_BACKEND": "native",
+            "ACCOUNT": "live",
+            "TMPDIR": str(tmp_path),
+        }
+    )
+    assert list(tmp_path.iterdir()) == [], "it leaves no files"
+    assert not _corners(services), "it leaves no database"
+
+
+def _corners(services: Services) -> list[str]:
+    with psycopg.connect(services.postgres_url) as connection:
+        rows = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'demo%'").fetchall()
+    return [name for (name,) in rows]
+
+
+def test_every_trade_is_confirmed_as_it_should_be(settings: dict[str, str], tmp_path: Path) -> None:
+    done = subprocess.run(DEMO, env=settings, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "trades were confirmed as they should be" in done.stdout
+    for word in ("filled", "partially_filled", "rejected", "expired", "unresolved", "own", "schema_invalid"):
+        assert word in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_an_interrupted_demo_stops_what_it_started(settings: dict[str, str], tmp_path: Path) -> None:
+    # Given a demo whose worker is running
+    demo = subprocess.Popen(DEMO, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert demo.stdout is not None
+    while "worker:" not in demo.stdout.readline():
+        assert demo.poll() is None
+
+    # When it is told to end
+    os.kill(demo.pid, signal.SIGINT)
+    demo.stdout.close()
+
+    # Then it ends at once, and the fixture finds nothing left
+    assert demo.wait(30) == 130
