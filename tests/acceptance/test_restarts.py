@@ -58,7 +58,7 @@ def _accepted(desk: Desk) -> set[str]:
     return {one["trade_id"] for one in desk.listing("executions", "list") if one["status"] == "accepted"}
 
 
-@pytest.mark.parametrize("confirmed", [1, 15, 35])
+@pytest.mark.parametrize("confirmed", [1, 25])
 def test_killed_in_the_middle_and_started_again(desk: Desk, history: list[Sent], confirmed: int) -> None:
     run = _in_the_middle_of_a_run(desk, history, confirmed)
     desk.worker.kill()
