@@ -19,7 +19,7 @@ from worker.ledger.schema import check, migrate
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(180)]
 
-TRADES = 60
+AT_A_TIME = 20
 
 
 @pytest.fixture
@@ -43,22 +43,22 @@ async def ledger(own_url: str) -> AsyncIterator[PostgresLedger]:
 async def test_trades_go_on_after_postgresql_went_away_under_them(
     ledger: PostgresLedger, own_url: str, own_services: Services, how: str
 ) -> None:
-    # Given trades that are being written, and the worker's lease being renewed
-    half_way = asyncio.Event()
-    trades = [asyncio.create_task(_carry_out(ledger, number, half_way)) for number in range(TRADES)]
+    # Given trades that are being written all the time, and the worker's lease being renewed
+    over = asyncio.Event()
+    trading = asyncio.create_task(_trade_until(over, ledger))
     renewing = asyncio.create_task(ledger.lease.keep(dict))
-    await half_way.wait()
 
     # When PostgreSQL goes away in the middle and comes back
     with capture_logs() as logs:
         if how == "kill":
             await asyncio.to_thread(own_services.postgres.kill)
         await asyncio.to_thread(own_services.postgres.restart)
-        await asyncio.gather(*trades)
+        over.set()
+        trades = await trading
 
     # Then every trade has all of its steps, once, and the log has one word for each line at each end
     renewing.cancel()
-    await _everything_once(own_url)
+    await _everything_once(own_url, trades)
     lost = [entry["line"] for entry in logs if "does not answer" in entry["event"]]
     assert len(lost) == len(set(lost))
     assert "mt5-worker writing main" in lost
@@ -90,16 +90,15 @@ async def test_a_commit_in_doubt_of_the_synchronous_standby_is_not_answered_befo
 async def test_a_server_that_hangs_only_makes_everyone_wait(
     ledger: PostgresLedger, own_url: str, own_services: Services
 ) -> None:
-    half_way = asyncio.Event()
-    trades = [asyncio.create_task(_carry_out(ledger, number, half_way)) for number in range(TRADES)]
-    await half_way.wait()
+    over = asyncio.Event()
+    trading = asyncio.create_task(_trade_until(over, ledger))
 
     await asyncio.to_thread(own_services.postgres.pause)
     await asyncio.sleep(1)  # the silence itself
     await asyncio.to_thread(own_services.postgres.resume)
-    await asyncio.gather(*trades)
+    over.set()
 
-    await _everything_once(own_url)
+    await _everything_once(own_url, await trading)
 
 
 async def test_commands_say_that_postgresql_is_away(own_url: str, own_services: Services) -> None:
@@ -112,21 +111,28 @@ async def test_commands_say_that_postgresql_is_away(own_url: str, own_services: 
         await asyncio.to_thread(own_services.postgres.restart)
 
 
-async def _carry_out(ledger: PostgresLedger, number: int, half_way: asyncio.Event) -> None:
+async def _trade_until(over: asyncio.Event, ledger: PostgresLedger) -> int:
+    """Carry out trades, some at a time, until it is over; returns how many."""
+    done = 0
+    while not over.is_set():
+        await asyncio.gather(*(_carry_out(ledger, done + number) for number in range(AT_A_TIME)))
+        done += AT_A_TIME
+    return done
+
+
+async def _carry_out(ledger: PostgresLedger, number: int) -> None:
     execution = (await ledger.admit(an_arrival(a_trade(f"RPM-{number}")))).execution
     for step in (written_ahead, accepted):
         execution = await ledger.record(step(execution))
-        if number == TRADES // 2:
-            half_way.set()
     await ledger.record(filled(execution, 9000 + number))
 
 
-async def _everything_once(url: str) -> None:
+async def _everything_once(url: str, trades: int) -> None:
     async with await connect(url, "test", PERSON_SESSION) as owner:
         cursor = await owner.execute("select state, revision, count(*) as n from ledger.executions group by 1, 2")
-        assert await cursor.fetchall() == [{"state": "filled", "revision": 4, "n": TRADES}]
+        assert await cursor.fetchall() == [{"state": "filled", "revision": 4, "n": trades}]
         for table in ("attempts", "deals", "confirmations", "outbox"):
             cursor = await owner.execute(f"select count(*) as n from ledger.{table}")  # noqa: S608 - tables of ours
-            assert await cursor.fetchone() == {"n": TRADES}
+            assert await cursor.fetchone() == {"n": trades}
         cursor = await owner.execute("select * from ledger.audit_events order by sequence")
         assert first_fault(AuditRow(**row) for row in await cursor.fetchall()) is None
