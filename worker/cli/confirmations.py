@@ -96,14 +96,22 @@ async def _follow(
 
 
 def _show(message: IncomingMessage, *, as_json: bool) -> None:
+    text = message.body.decode("utf-8", "backslashreplace")
     if as_json:
-        sys.stdout.write(message.body.decode() + "\n")
+        sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
     else:
-        console().print(cell(_line(json.loads(message.body))), soft_wrap=True)
+        console().print(cell(_line(text)), soft_wrap=True)
 
 
-def _line(told: dict[str, Any]) -> str:
+def _line(text: str) -> str:
+    try:
+        return _told(json.loads(text))
+    except (ValueError, TypeError, KeyError):
+        return f"not a confirmation: {text}"  # whoever may write to the exchange can publish anything
+
+
+def _told(told: dict[str, Any]) -> str:
     side = {1: "buy", -1: "sell"}.get(told["direction"], "?")
     outcome = told["status"] if told["rejection_reason"] is None else f"{told['status']} ({told['rejection_reason']})"
     price = "" if told["fill_price"] is None else f" at {told['fill_price']}"

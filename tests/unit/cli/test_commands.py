@@ -167,7 +167,11 @@ class TestFollowing:
         assert await confirmations._follow(self._some(1), None, 0.05, as_json=True) == 1
 
     def test_a_line_tells_what_became_of_the_trade(self) -> None:
-        filled, rejected = (json.loads(one.to_bytes()) for one in (example_filled(), example_rejected()))
+        filled, rejected = (one.to_bytes().decode() for one in (example_filled(), example_rejected()))
 
         assert "EURUSD buy 100000 of 100000: filled at 1.08425" in confirmations._line(filled)
         assert "rejected (spread_too_wide)" in confirmations._line(rejected)
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "\\xff"])
+    def test_what_is_no_confirmation_is_shown_as_it_is(self, text: str) -> None:
+        assert confirmations._line(text) == f"not a confirmation: {text}"
