@@ -92,10 +92,11 @@ class TestMistakes:
         assert sentence == f"EURUSD (a pair): {said}"
 
     def test_slippage_counts_where_it_is_expected(self) -> None:
-        slipped = replace(SAMPLE, expected=replace(SAMPLE.expected, pips="3"))
+        slipped = replace(SAMPLE, expected=replace(SAMPLE.expected, pips=3))
 
-        assert mistakes(slipped, FILLED | {"adverse_slippage_pips": 3.0}) == []
+        assert mistakes(slipped, FILLED | {"adverse_slippage_pips": 3.4}) == []
         assert "pips of slippage" in mistakes(slipped, FILLED)[0]
+        assert "is None" in mistakes(slipped, FILLED | {"adverse_slippage_pips": None})[0]
 
 
 class TestShortcomings:

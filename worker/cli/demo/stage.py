@@ -111,8 +111,9 @@ class WorkerProcess:
             return self._process.wait()
 
     def last_words(self) -> str:
-        """Return the end of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:])
+        """Return the end of its log, without what only counts terminal calls."""
+        lines = self.log.read_text("utf-8", errors="replace").splitlines()
+        return "\n".join([line for line in lines if '"level": "debug"' not in line][-_LOG_LINES_SHOWN:])
 
 
 @contextmanager

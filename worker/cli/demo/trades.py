@@ -12,7 +12,8 @@ from typing import Any
 from schemas.examples import example_rejected_output, example_rpm_output
 
 BUY, SELL = 1, -1
-ORDER_TIMEOUT_SECONDS = 2
+ORDER_TIMEOUT_SECONDS = 3  # longer than a slow fill takes
+_DRIFT_PIPS = 2  # prices move while an order is on its way
 _LONG_AGO = timedelta(minutes=10)
 
 
@@ -25,7 +26,7 @@ class Expected:
     executed_units: str = "0"
     deals: int = 0
     sends: int = 0
-    pips: str | None = None  # of slippage, against us
+    pips: int | None = None  # of slippage against us, give or take
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def _patient() -> list[Sample]:
     return [
         _trade("accepted, filled 2 s later", "GBPUSD.slow", BUY, "50000", _filled("50000"), patient=True),
         _trade("requoted twice, then filled", "EURUSD.requote", BUY, "20000", _filled("20000", sends=3), patient=True),
-        _trade("cancelled after 2 s", "ETHUSD.pending", BUY, "1", _not("expired", "order_timeout", 1), patient=True),
+        _trade("cancelled after 3 s", "ETHUSD.pending", BUY, "1", _not("expired", "order_timeout", 1), patient=True),
     ]
 
 
@@ -64,7 +65,7 @@ def _executed() -> list[Sample]:
         _trade("an index", "US500", SELL, "2.5", _filled("2.5")),
         _trade("a crypto currency", "BTCUSD", BUY, "0.25", _filled("0.25")),
         _trade("three deals for one order", "EURUSD.multi", BUY, "300000", _filled("300000", deals=3)),
-        _trade("3 pips of slippage", "AUDUSD.slip", SELL, "40000", _filled("40000", pips="3")),
+        _trade("3 pips of slippage", "AUDUSD.slip", SELL, "40000", _filled("40000", pips=3)),
         _trade("published twice: one order", "EURJPY", BUY, "10000", _filled("10000"), copies=2),
         _trade("60 % filled", "EURJPY.partial", SELL, "100000", Expected("partially_filled", None, "60000", 1, 1)),
     ]
@@ -87,7 +88,7 @@ def _for_a_person() -> list[Sample]:
     return [replace(sample, for_a_person=True) for sample in (_broken(), lost)]
 
 
-def _filled(units: str, *, deals: int = 1, sends: int = 1, pips: str | None = None) -> Expected:
+def _filled(units: str, *, deals: int = 1, sends: int = 1, pips: int | None = None) -> Expected:
     return Expected("filled", None, units, deals, sends, pips)
 
 
@@ -144,8 +145,9 @@ def mistakes(sample: Sample, told: dict[str, Any]) -> list[str]:
         "deals": (expected.deals, len(told["deals"])),
         "attempts": (expected.sends, told["attempts"]),
     }
-    if expected.pips is not None:
-        wanted["pips of slippage"] = (Decimal(expected.pips), Decimal(str(told["adverse_slippage_pips"])))
+    slipped = told["adverse_slippage_pips"]
+    if expected.pips is not None and (slipped is None or abs(slipped - expected.pips) > _DRIFT_PIPS):
+        wanted["pips of slippage"] = (f"about {expected.pips}", slipped)
     return [
         f"{sample.symbol} ({sample.story}): {name} should be {should}, is {is_}"
         for name, (should, is_) in wanted.items()
