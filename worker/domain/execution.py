@@ -122,7 +122,7 @@ class Attempt:
     magic: int
     lots: Decimal
     request: dict[str, Any] = field(default_factory=dict)
-    outcome: str = "pending"  # pending | not_sent | accepted | refused | unknown
+    outcome: str = "pending"  # pending | accepted | retry | wait | refused | ambiguous: what its answer proves
     retcode: int | None = None
     last_error: int | None = None
     order_ticket: int | None = None
