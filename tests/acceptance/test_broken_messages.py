@@ -430,6 +430,9 @@ def test_huge_messages_do_not_pile_up_in_memory(desk: Desk) -> None:
 
     for sent in run:
         assert desk.confirmation(sent, timeout=60).outcome == ("rejected", "message_too_large")
-    assert desk.worker.resident_bytes - before < 100 * MEGABYTE
     assert desk.worker.peak_bytes < 500 * MEGABYTE
+    eventually(
+        lambda: desk.worker.resident_bytes - before < 100 * MEGABYTE,
+        f"of the memory for {len(run)} huge messages more than 100 MB is still held",
+    )
     assert desk.confirmed(approval("AUDUSD", 1_000.0)).outcome == ("filled", None)

@@ -6,13 +6,15 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.acceptance.conftest import DeskMaker
-from tests.acceptance.desk import Desk, eventually
+from tests.acceptance.desk import Desk
 from tests.acceptance.oracle import CONTRACT_SIZE, exactly
 from tests.fixtures.rpm import Sent, approval, changed
 from tests.fixtures.subscriber import Confirmation
@@ -209,7 +211,19 @@ class TestDeadLetters:
 
 
 class TestConfirmations:
-    """What a subscriber has missed it can have again."""
+    """They can be listened to, and what a subscriber has missed it can have again."""
+
+    def test_an_operator_listens_in(self, desk: Desk) -> None:
+        with ThreadPoolExecutor(1) as listening:
+            arguments = ("confirmations", "--follow", "--json", "--count", "2", "--timeout", "30")
+            listener = listening.submit(desk.command, *arguments)
+            published = []
+            while not listener.done():
+                published.append(desk.confirmed(approval("EURUSD", 1_000.0))["execution_id"])
+
+        lines = [json.loads(line) for line in _done(listener.result()).out.splitlines()]
+        assert len(lines) == 2
+        assert {line["execution_id"] for line in lines} <= set(published)
 
     def test_republishing_sends_the_same_bytes_again(self, desk: Desk, filled: Confirmation) -> None:
         soon = datetime.now(UTC) + timedelta(minutes=1)
@@ -251,12 +265,12 @@ class TestPublish:
 
     def test_from_standard_input_without_a_message_id(self, desk: Desk) -> None:
         message = changed(approval("GBPUSD", 3_000.0, order_id=None), "config_hash", uuid.uuid4().hex)
-        seen = len(desk.downstream.received)
 
         _done(desk.command("publish", "-", given=json.dumps(message)))
 
-        eventually(lambda: len(desk.downstream.received) > seen, "no confirmation came")
-        confirmed = desk.downstream.received[-1]
+        confirmed = desk.downstream.wait_for_any(
+            lambda one: (one["symbol"], one["intended_units"]) == ("GBPUSD", 3_000)
+        )
         assert confirmed["trade_id"].startswith("sha256:")
         assert confirmed.outcome == ("filled", None)
 
@@ -290,6 +304,16 @@ def test_the_doctor_finds_nothing_wrong(desk: Desk) -> None:
 
     assert all(word in done.said for word in ("RabbitMQ", "PostgreSQL"))
     assert json.loads(_done(desk.command("doctor", "--json")).out)
+
+
+def test_no_password_is_ever_shown(desk: Desk, filled: Confirmation) -> None:
+    outputs = [desk.command(*words).said for words in (("doctor",), ("doctor", "--json"), ("status", "--json"))]
+    outputs += [desk.worker.log, filled.body.decode()]
+
+    for name in ("AMQP_URL", "POSTGRES_URL"):
+        password = urlsplit(desk.settings[name]).password
+        assert password
+        assert not [output for output in outputs if password in output]
 
 
 def test_the_database_and_the_topology_are_as_they_must_be(desk: Desk) -> None:
