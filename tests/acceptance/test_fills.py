@@ -139,11 +139,11 @@ def test_without_order_id_the_message_id_names_the_trade(desk: Desk) -> None:
 
 
 def test_without_any_name_the_body_names_the_trade(desk: Desk) -> None:
-    message = changed(approval("AUDUSD", 7_000.0, order_id=None), "config_hash", uuid.uuid4().hex)
+    message = changed(approval("AUDUSD", 17_000.0, order_id=None), "config_hash", uuid.uuid4().hex)
 
     desk.publish(message)
 
-    confirmed = desk.downstream.wait_for_any(lambda one: one["intended_units"] == 7_000)
+    confirmed = desk.downstream.wait_for_any(lambda one: one["intended_units"] == 17_000)
     assert re.fullmatch("sha256:[0-9a-f]{64}", confirmed["trade_id"])
     assert confirmed.correlation_id == confirmed["trade_id"]
     assert confirmed["symbol"] == "AUDUSD"
