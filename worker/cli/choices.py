@@ -35,6 +35,15 @@ def _said(reason: str) -> str:
     return reason.strip()
 
 
+MOST_ROWS = 100_000
+_ROWS_FOR_PEOPLE = 50
+
+
+def rows(limit: int | None, *, as_json: bool) -> int:
+    """Return how many rows to list: a program that asked for JSON must not miss one silently."""
+    return limit or (MOST_ROWS if as_json else _ROWS_FOR_PEOPLE)
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 By = Annotated[
     str,
@@ -44,4 +53,13 @@ Reason = Annotated[str, typer.Option("--reason", callback=_said, help="Why, for 
 # Scripts may pass --yes to every change, also to those that do not ask.
 AlreadyAsked = Annotated[bool, typer.Option("--yes", hidden=True)]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, the newest first.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        min=1,
+        max=MOST_ROWS,
+        show_default="50, or all with --json",
+        help="At most so many, the newest first.",
+    ),
+]

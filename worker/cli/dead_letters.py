@@ -13,7 +13,7 @@ from uuid import UUID
 import typer
 
 from schemas.refusals import RefusedMessage
-from worker.cli.choices import AlreadyAsked, AsJson, By, Limit, Reason, examples
+from worker.cli.choices import AlreadyAsked, AsJson, By, Limit, Reason, examples, rows
 from worker.cli.exits import finish
 from worker.cli.parts import ledger, settings
 from worker.cli.show import cell, console, print_fields, print_json, print_table
@@ -35,11 +35,11 @@ _Id = Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id, as
 def list_(
     state: Annotated[str | None, typer.Option(help="new, replaying, resolved, failed_again or discarded.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only those of this reason, such as schema_invalid.")] = None,
-    limit: Limit = 50,
+    limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
     """List dead letters of all accounts, the newest first."""
-    found = finish(_list(settings(), LetterFilter(state=state, reason=reason), limit))
+    found = finish(_list(settings(), LetterFilter(state=state, reason=reason), rows(limit, as_json=as_json)))
     if as_json:
         print_json([asdict(line) for line in found])
         return

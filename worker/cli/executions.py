@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.choices import AsJson, Limit, examples
+from worker.cli.choices import AsJson, Limit, examples, rows
 from worker.cli.exits import finish
 from worker.cli.parts import ledger, settings
 from worker.cli.show import print_json, print_table, words
@@ -29,11 +29,11 @@ _SIDES = {1: "buy", -1: "sell"}
 def list_(
     status: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only those of this symbol.")] = None,
-    limit: Limit = 50,
+    limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
     """List executions of all accounts, the newest first."""
-    found = finish(_list(settings(), ExecutionFilter(state=status, symbol=symbol), limit))
+    found = finish(_list(settings(), ExecutionFilter(state=status, symbol=symbol), rows(limit, as_json=as_json)))
     if as_json:
         print_json([asdict(line) for line in found])
         return
