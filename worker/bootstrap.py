@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from worker.pipeline.intake import Intake
 from worker.pipeline.monitor import Monitor
 from worker.pipeline.reconcile import Reconciler
 from worker.pipeline.refusal import Refuser
+from worker.pipeline.runway import Runway
 from worker.pipeline.settle import Settler
 from worker.pipeline.submit import Submitter
 from worker.pipeline.validate import Validator
@@ -42,6 +44,7 @@ from worker.ports import DeadLetter, RefusedMessage
 from worker.settings import Backend, Settings, worker_id
 
 PREFETCH = 100  # fills a group commit while the one before it is written; bounds what huge messages may hold
+SWITCH_SECONDS = 0.0005  # a terminal's thread that has an answer waits no longer than this for the busy loop
 RESUME_BELOW = 0.9  # of MAX_IN_FLIGHT: the consumer does not flap at the limit
 PUBLISH_WITHIN_SECONDS = 5.0  # at the end, for what is already in the outbox
 HAND_OVER_WITHIN_SECONDS = 5.0  # at the end, for the last commits and the lease
@@ -75,11 +78,19 @@ class Worker:
             self._terminal, clock, settings.poll_interval_seconds, lambda: ledger.namespaces, self._late
         )
         self._validator = Validator(ledger, self._terminal, clock, settings)
-        submitter = Submitter(ledger, self._terminal, clock, settings, self._settler, self._watch.look_now)
+        runway, look_now = Runway(), self._watch.look_now
+        submitter = Submitter(ledger, self._terminal, clock, settings, self._settler, runway, look_now)
         monitor = Monitor(ledger, self._terminal, clock, settings, self._settler, self._watch)
         reconciler = Reconciler(ledger, self._settler)
         flow = Flow(
-            self._validator, submitter, monitor, reconciler, self._settler, self._watch, settings.retry_backoff_seconds
+            self._validator,
+            submitter,
+            monitor,
+            reconciler,
+            self._settler,
+            self._watch,
+            runway,
+            settings.retry_backoff_seconds,
         )
         self._in_flight_changed = asyncio.Event()
         self._driver = Driver(flow, ledger, self._settler, self._in_flight_changed.set)
@@ -216,6 +227,7 @@ class Worker:
 async def run(settings: Settings) -> int:
     """Be a worker, or a standby for one, until SIGTERM or SIGINT; returns the exit code."""
     configure_logging(settings.log_level, settings.log_format)
+    sys.setswitchinterval(SWITCH_SECONDS)
     stop = asyncio.Event()
     with _stopped_by_signals(stop):
         await _prepare_rabbitmq(settings)

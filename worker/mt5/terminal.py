@@ -40,13 +40,12 @@ _log = structlog.wrap_logger(logging.getLogger(__name__))
 
 
 class _Urgency(IntEnum):
-    """What goes first: an order has a deadline, a cancel is overdue, a quote begins a trade, a poll can wait."""
+    """What goes first: an order has a deadline, a cancel is overdue; questions are asked in their order."""
 
     SUBMIT = 0
     CANCEL = 1
-    QUOTE = 2
-    POLL = 3
-    END = 4
+    QUESTION = 2
+    END = 3
 
 
 @dataclass(order=True, slots=True)
@@ -129,7 +128,7 @@ class PooledTerminal:
     async def quote(self, request: QuoteRequest) -> Quote:
         """Ask for everything the checks need. Raises TerminalUnavailable."""
         lane = self._lane_of(request.symbol)
-        return await self._do(lane, _Urgency.QUOTE, lambda: lane.session.quote(request))
+        return await self._do(lane, _Urgency.QUESTION, lambda: lane.session.quote(request))
 
     async def submit(self, order: OrderRequest) -> SendReport:
         """Send one order; whatever happens is in the report."""
@@ -142,7 +141,7 @@ class PooledTerminal:
     async def poll(self, request: PollRequest) -> Poll:
         """Look once for all orders. Raises TerminalUnavailable."""
         lane = self._any_lane()
-        return await self._do(lane, _Urgency.POLL, lambda: lane.session.poll(request))
+        return await self._do(lane, _Urgency.QUESTION, lambda: lane.session.poll(request))
 
     async def cancel(self, ticket: int, symbol: str) -> CancelReport:
         """Ask the broker to cancel an order. Raises TerminalUnavailable when the request certainly did not leave."""
@@ -152,7 +151,7 @@ class PooledTerminal:
     async def instruments(self, symbols: Sequence[str] = ()) -> tuple[Instrument, ...]:
         """Ask for instruments; all that the terminal shows when none are named. Raises TerminalUnavailable."""
         lane = self._any_lane()
-        return await self._do(lane, _Urgency.POLL, lambda: lane.session.instruments(tuple(symbols)))
+        return await self._do(lane, _Urgency.QUESTION, lambda: lane.session.instruments(tuple(symbols)))
 
     def report(self) -> Mapping[str, Any]:
         """Return what an operator wants to know of each session."""

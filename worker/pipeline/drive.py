@@ -13,7 +13,7 @@ from worker.domain.evidence import Evidence
 from worker.domain.execution import Execution, State
 from worker.pipeline.flow import Flow
 from worker.pipeline.settle import Settler
-from worker.pipeline.turns import Queue, Turns
+from worker.pipeline.turns import Place, Turns
 from worker.ports import Ledger
 
 SWEEP_SECONDS = 1.0
@@ -28,7 +28,7 @@ class Driver:
     def __init__(self, flow: Flow, ledger: Ledger, settler: Settler, on_change: Callable[[], None]) -> None:
         self._flow, self._ledger, self._settler = flow, ledger, settler
         self._on_change = on_change
-        self._preparing, self._sending = Turns(), Turns()
+        self._turns = Turns()
         self._driven: dict[UUID, asyncio.Task[None]] = {}
         self._resting: set[UUID] = set()
 
@@ -41,10 +41,9 @@ class Driver:
         """Drive an execution, unless a coroutine drives it already."""
         if execution.execution_id in self._driven or execution.is_settled:
             return
-        symbol = execution.trade.decision.symbol
-        queue = Queue(self._preparing.join(symbol), self._sending.join(symbol))
+        place = self._turns.join(execution.trade.decision.symbol)
         name = f"execution-{execution.execution_id}"
-        self._driven[execution.execution_id] = asyncio.create_task(self._drive(execution, queue), name=name)
+        self._driven[execution.execution_id] = asyncio.create_task(self._drive(execution, place), name=name)
         self._on_change()
 
     async def adopt(self) -> int:
@@ -100,14 +99,14 @@ class Driver:
         )
         await self._settler.corrected(execution, deals)
 
-    async def _drive(self, execution: Execution, queue: Queue) -> None:
+    async def _drive(self, execution: Execution, place: Place) -> None:
         try:
             with structlog.contextvars.bound_contextvars(
                 execution_id=str(execution.execution_id),
                 trade_id=execution.trade.identity.trade_id,
                 account=execution.account,
             ):
-                ended = await self._flow.carry_out(execution, queue)
+                ended = await self._flow.carry_out(execution, place)
                 _log.info("trade_settled", status=ended.state.value, reason=ended.reason, symbol=ended.broker_symbol)
         except (LeaseLost, StaleRevision) as error:
             _log.warning("execution_left", execution_id=str(execution.execution_id), detail=str(error))
@@ -120,7 +119,7 @@ class Driver:
             )
             self._rest(execution.execution_id)
         finally:
-            queue.leave()
+            place.leave()
             del self._driven[execution.execution_id]
             self._on_change()
 

@@ -18,9 +18,10 @@ from worker.domain.checks import Refusal
 from worker.domain.execution import AT_BROKER, Execution, State
 from worker.pipeline.monitor import Monitor
 from worker.pipeline.reconcile import Reconciler
+from worker.pipeline.runway import Runway
 from worker.pipeline.settle import Settler
 from worker.pipeline.submit import Submitter
-from worker.pipeline.turns import Queue
+from worker.pipeline.turns import Place
 from worker.pipeline.validate import Validator
 from worker.pipeline.watch import Watch
 
@@ -36,19 +37,21 @@ class Flow:
         reconciler: Reconciler,
         settler: Settler,
         watch: Watch,
+        runway: Runway,
         retry_backoff_seconds: float,
     ) -> None:
         self._validator, self._submitter, self._monitor = validator, submitter, monitor
         self._reconciler, self._settler, self._watch = reconciler, settler, watch
+        self._runway = runway
         self._retry_backoff_seconds = retry_backoff_seconds
 
-    async def carry_out(self, execution: Execution, queue: Queue) -> Execution:
+    async def carry_out(self, execution: Execution, place: Place) -> Execution:
         """Take an execution from where it stands to where it is settled."""
         self._watch.register(execution.token)
         try:
-            execution = await self._send(execution, queue)
+            execution = await self._send(execution, place)
         finally:
-            queue.leave()
+            place.leave()
         if execution.state in AT_BROKER:
             execution = await self._monitor.follow(execution)
         if execution.state is State.UNKNOWN:
@@ -56,20 +59,26 @@ class Flow:
         self._watch.release(execution.token)  # not on an error: what was seen is needed by whoever adopts it
         return execution
 
-    async def _send(self, execution: Execution, queue: Queue) -> Execution:
+    async def _send(self, execution: Execution, place: Place) -> Execution:
         """Validate and submit until the broker has the order, or nothing will be sent."""
         if execution.state is State.SUBMITTING:
             return await self._reconciler.interrupted(execution)
-        await queue.prepare.first()
+        if execution.state is State.RECEIVED:
+            async with self._runway.slot():
+                await place.near()
+                execution = await self._attempt(execution, place)
         while execution.state is State.RECEIVED:
-            validated = await self._validator.validate(execution)
-            if isinstance(validated.verdict, Refusal):
-                return await self._settler.refused(validated.execution, validated.verdict)
-            execution = await _to_its_end(self._submitter.submit(validated.execution, validated.verdict, queue))
-            if execution.state is State.RECEIVED:
-                await queue.send.first()  # another attempt is made at the front, with nobody waiting before it
-                await asyncio.sleep(self._retry_backoff_seconds)
+            await place.first()
+            place.is_slow = True
+            await asyncio.sleep(self._retry_backoff_seconds)
+            execution = await self._attempt(execution, place)
         return execution
+
+    async def _attempt(self, execution: Execution, place: Place) -> Execution:
+        validated = await self._validator.validate(execution)
+        if isinstance(validated.verdict, Refusal):
+            return await self._settler.refused(validated.execution, validated.verdict)
+        return await _to_its_end(self._submitter.submit(validated.execution, validated.verdict, place))
 
 
 async def _to_its_end(send: Coroutine[Any, Any, Execution]) -> Execution:

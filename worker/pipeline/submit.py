@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -12,60 +11,55 @@ from worker.domain.errors import HaltedAtCommit
 from worker.domain.evidence import Conclusion
 from worker.domain.execution import Attempt, Execution, State
 from worker.domain.market import OrderRequest, SendReport, SendStatus
-from worker.domain.outcomes import Judgement, Proof, judge
+from worker.domain.outcomes import Proof, judge
 from worker.domain.token import MAX_ATTEMPTS, attempt_token, comment_of
+from worker.pipeline.runway import Runway
 from worker.pipeline.settle import Settler
-from worker.pipeline.turns import Queue
+from worker.pipeline.turns import Place
 from worker.ports import Change, Clock, Event, Ledger, Terminal
 from worker.settings import SEND_DEADLINE_SECONDS, Settings
-
-RUNWAY = 8  # first attempts written ahead and not yet answered: they fill commits, and none waits out its deadline
 
 
 class Submitter:
     """Makes one attempt. Whatever it returns is already in the ledger."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - one place where these six parts meet
+    def __init__(  # noqa: PLR0913, PLR0917 - one place where these seven parts meet
         self,
         ledger: Ledger,
         terminal: Terminal,
         clock: Clock,
         settings: Settings,
         settler: Settler,
+        runway: Runway,
         look_now: Callable[[], None],
     ) -> None:
         self._ledger, self._terminal, self._clock, self._settings = ledger, terminal, clock, settings
         self._settler, self._look_now = settler, look_now
-        self._runway = asyncio.Semaphore(RUNWAY)
+        self._runway = runway
 
-    async def submit(self, validated: Execution, measures: Measures, queue: Queue) -> Execution:
+    async def submit(self, validated: Execution, measures: Measures, place: Place) -> Execution:
         """Write the attempt ahead, send it when its turn has come, record what its answer proves."""
         if validated.attempts >= MAX_ATTEMPTS:
             end = _exhausted(validated, f"all {MAX_ATTEMPTS} attempt numbers are used")
             return await self._settler.concluded(validated, end)
-        if validated.attempts:
-            return await self._attempt(validated, measures, queue)  # at the front already, and others wait behind it
-        async with self._runway:
-            return await self._attempt(validated, measures, queue)
-
-    async def _attempt(self, validated: Execution, measures: Measures, queue: Queue) -> Execution:
         attempt = self._next_attempt(validated, measures)
-        writing = asyncio.ensure_future(self._write_ahead(validated, attempt))
-        queue.prepare.leave()  # the next trade of this symbol may be written ahead in the same commit
         try:
-            written = await writing
+            written = await self._write_ahead(validated, attempt)
         except HaltedAtCommit as halted:
             return await self._settler.refused(validated, Refusal("rejected", "trading_halted", str(halted)))
         order = self._order(written, attempt, measures)  # its deadline counts from the commit
-        await queue.send.first()
-        return await self._sent(written, attempt, order)
+        await place.first()  # several of a symbol are written ahead together, each is sent after the one before it
+        report = await self._answer(order, attempt)
+        return await self._judged(written, answered(attempt, report), report)
 
-    async def _sent(self, written: Execution, attempt: Attempt, order: OrderRequest) -> Execution:
+    async def _answer(self, order: OrderRequest, attempt: Attempt) -> SendReport:
+        began = self._clock.monotonic()
         report = await self._terminal.submit(order)
+        self._runway.sent_within(self._clock.monotonic() - began)
         self._look_now()
         if report.status is SendStatus.NO_ANSWER and report.sent_at is None:
-            report = replace(report, sent_at=attempt.written_at)  # its process was ended: no earlier than this
-        return await self._judged(written, answered(attempt, report), report, judge(report))
+            return replace(report, sent_at=attempt.written_at)  # its process was ended: no earlier than this
+        return report
 
     def _next_attempt(self, execution: Execution, measures: Measures) -> Attempt:
         number = execution.attempts + 1
@@ -99,9 +93,8 @@ class Submitter:
             server=venue.server,
         )
 
-    async def _judged(
-        self, written: Execution, attempt: Attempt, report: SendReport, judgement: Judgement
-    ) -> Execution:
+    async def _judged(self, written: Execution, attempt: Attempt, report: SendReport) -> Execution:
+        judgement = judge(report)
         attempt = replace(attempt, detail=judgement.detail, outcome=judgement.proof.value)
         event = answered_event(written, attempt, report)
         sends = written.sends if report.status is SendStatus.NOT_SENT else written.sends + 1

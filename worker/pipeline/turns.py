@@ -21,6 +21,10 @@ class Turns:
             place.come_first()
         return place
 
+    def front(self, symbol: str) -> Place:
+        """Return the place whose turn it is; the queue must not be empty."""
+        return self._queues[symbol][0]
+
     def remove(self, symbol: str, place: Place) -> None:
         """Give a place up; the next one may come first by that."""
         queue = self._queues[symbol]
@@ -38,10 +42,17 @@ class Place:
         self._turns, self._symbol = turns, symbol
         self._is_first = asyncio.Event()
         self._has_left = False
+        self.gone = asyncio.Event()
+        self.is_slow = False  # the holder tries again, and may take its time
 
     async def first(self) -> None:
         """Wait until everyone who came before has left."""
         await self._is_first.wait()
+
+    async def near(self) -> None:
+        """Wait until the trade at the front is not a slow one: only then is it worth while to be written ahead."""
+        while (front := self._turns.front(self._symbol)) is not self and front.is_slow:
+            await front.gone.wait()
 
     def come_first(self) -> None:
         """Let the holder go."""
@@ -51,21 +62,5 @@ class Place:
         """Hand the turn on, at the front or before; doing it twice is harmless."""
         if not self._has_left:
             self._has_left = True
+            self.gone.set()
             self._turns.remove(self._symbol, self)
-
-
-class Queue:
-    """
-    The two places of one trade: one to prepare an attempt, one to send it.
-
-    Several trades of a symbol may be written ahead at the same time, so that they share commits; each is sent only
-    after the one before it has been answered.
-    """
-
-    def __init__(self, prepare: Place, send: Place) -> None:
-        self.prepare, self.send = prepare, send
-
-    def leave(self) -> None:
-        """Leave both."""
-        self.prepare.leave()
-        self.send.leave()

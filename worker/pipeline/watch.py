@@ -83,7 +83,7 @@ class Watch:
                 await self._look()
             except TerminalUnavailable as error:
                 _log.debug("poll_failed", detail=str(error))
-            await asyncio.sleep((self._clock.monotonic() - began) * REST_SHARE)
+            await asyncio.sleep(min((self._clock.monotonic() - began) * REST_SHARE, self._interval))
             await self._pause()
 
     async def _pause(self) -> None:

@@ -1,0 +1,64 @@
+"""The runway: how many first attempts may be written ahead and wait for their send at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from worker.settings import SEND_DEADLINE_SECONDS
+
+SHORTEST, LONGEST = 2, 64
+_MEMORY = 0.9  # share of the past in the running average of a send's time
+
+
+class Runway:
+    """
+    Admits in the order of asking, and only as many as the terminal sends within half a send's deadline.
+
+    Many share a commit when the terminal is quick; none waits out its deadline when it is slow.
+    """
+
+    def __init__(self) -> None:
+        self._on_it = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._send_seconds = SEND_DEADLINE_SECONDS / 2 / 16
+
+    @property
+    def length(self) -> int:
+        """Return how many may be on it now."""
+        return max(SHORTEST, min(LONGEST, int(SEND_DEADLINE_SECONDS / 2 / self._send_seconds)))
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold a place on the runway."""
+        await self._enter()
+        try:
+            yield
+        finally:
+            self._on_it -= 1
+            self._admit()
+
+    def sent_within(self, seconds: float) -> None:
+        """Learn how long a send has taken, its answer included."""
+        self._send_seconds = max(_MEMORY * self._send_seconds + (1 - _MEMORY) * seconds, 1e-4)
+
+    async def _enter(self) -> None:
+        ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(ticket)
+        self._admit()
+        try:
+            await ticket
+        except asyncio.CancelledError:
+            if ticket.done() and not ticket.cancelled():
+                self._on_it -= 1
+            self._admit()
+            raise
+
+    def _admit(self) -> None:
+        while self._waiting and self._on_it < self.length:
+            ticket = self._waiting.popleft()
+            if not ticket.cancelled():
+                self._on_it += 1
+                ticket.set_result(None)
