@@ -28,7 +28,7 @@ from worker.messaging.topology import approved_queue, topology
 from worker.mt5.pool import MT5ConnectionPool
 from worker.mt5.terminal import PooledTerminal
 from worker.mt5.wire import VenueFacts
-from worker.observability import configure_logging
+from worker.observability import Outage, configure_logging
 from worker.pipeline.drive import Driver
 from worker.pipeline.flow import Flow
 from worker.pipeline.intake import Intake
@@ -95,9 +95,11 @@ class Worker:
         self._in_flight_changed = asyncio.Event()
         self._driver = Driver(flow, ledger, self._settler, self._in_flight_changed.set)
         self._intake = Intake(ledger, clock, account, self._refuser, self._driver.start)
+        meaning = "new trades wait in RabbitMQ, confirmations in the outbox; trades in flight go on"
+        self._outage = Outage("rabbitmq", meaning)
         self._consumer = self._make_consumer()
-        self._relay = Relay(self._lifeline("relay", "confirmations wait in the outbox"), ledger.outbox)
-        self._ingester = Ingester(self._lifeline("dead letters", "dead letters wait in RabbitMQ"), ledger, self._tell)
+        self._relay = Relay(self._lifeline("relay"), ledger.outbox)
+        self._ingester = Ingester(self._lifeline("dead letters"), ledger, self._tell)
         self._running: set[asyncio.Task[None]] = set()
         self._keeping: asyncio.Task[None]
 
@@ -210,13 +212,12 @@ class Worker:
         }
 
     def _make_consumer(self) -> Consumer:
-        lifeline = self._lifeline("consumer", "new trades wait in RabbitMQ; trades in flight go on")
         prefetch = min(PREFETCH, self._settings.max_in_flight)
-        return Consumer(lifeline, {approved_queue(self._settings.account): self._take}, prefetch)
+        return Consumer(self._lifeline("consumer"), {approved_queue(self._settings.account): self._take}, prefetch)
 
-    def _lifeline(self, part: str, meaning: str) -> Lifeline:
+    def _lifeline(self, part: str) -> Lifeline:
         name, wanted = f"mt5-worker {self._settings.account} {part}", topology([self._settings.account])
-        return Lifeline(self._settings.need_amqp_url(), name, meaning, wanted)
+        return Lifeline(self._settings.need_amqp_url(), name, self._outage, wanted)
 
     def _start(self, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(part)

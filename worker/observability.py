@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -12,7 +13,34 @@ import structlog
 
 from worker.settings import LogFormat
 
+_log = structlog.get_logger()
 _PASSWORD_IN_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://[^:/@\s]*):[^@\s]*@")
+
+
+class Outage:
+    """
+    Tells of a service that several connections use: once that it is away, once that it is back.
+
+    Connections notice an outage one by one, and come back one by one; a person wants to read of it once.
+    """
+
+    def __init__(self, service: str, meaning: str) -> None:
+        self._service, self._meaning = service, meaning
+        self._since: float | None = None
+        self._last_end = float("-inf")
+
+    def lost(self, why: str, tried_at: float | None = None) -> None:
+        """Tell that it is away, unless that is known, or was found (monotonic seconds) before it came back."""
+        if self._since is None and (tried_at is None or tried_at >= self._last_end):
+            self._since = time.monotonic()
+            _log.warning(f"{self._service} lost", why=why, meaning=self._meaning)
+
+    def back(self) -> None:
+        """Tell that it is back, if it was away."""
+        if self._since is not None:
+            self._last_end = time.monotonic()
+            _log.info(f"{self._service} back", after_seconds=round(self._last_end - self._since, 1))
+            self._since = None
 
 
 def configure_logging(level: str, log_format: LogFormat) -> None:

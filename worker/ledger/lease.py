@@ -27,10 +27,10 @@ POLL_SECONDS = 0.5
 class Lease:
     """The right to write for an account. Every method waits through outages of PostgreSQL."""
 
-    def __init__(self, url: str, tenure: Tenure, clock: Clock) -> None:
+    def __init__(self, line: Line, tenure: Tenure, clock: Clock) -> None:
         self._tenure = tenure
         self._clock = clock
-        self._line = Line(url, f"mt5-worker lease {tenure.account}")
+        self._line = line
         self._seen: tuple[int, int] | None = None
         self._seen_at = 0.0
 

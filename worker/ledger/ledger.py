@@ -23,6 +23,7 @@ from worker.ledger.refuse import Refuse
 from worker.ledger.schema import check
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
+from worker.observability import Outage
 from worker.ports import Admission, Arrival, Change, Clock, DeadLetter, RefusedMessage
 
 
@@ -40,10 +41,11 @@ class PostgresLedger:
         self._url = url
         self._tenure = Tenure(account, worker_id, on_lease_lost)
         self._clock = clock
-        self._reading = Line(url, f"mt5-worker reading {account}")
-        self._writing = Line(url, f"mt5-worker writing {account}", self._greet)
-        self.lease = Lease(url, self._tenure, clock)
-        self.outbox = PostgresOutbox(account, Line(url, f"mt5-worker outbox {account}"))
+        outage = Outage("postgresql", "the worker waits and sends nothing new; nothing is lost")
+        self._reading = Line(url, f"mt5-worker reading {account}", outage)
+        self._writing = Line(url, f"mt5-worker writing {account}", outage, self._greet)
+        self.lease = Lease(Line(url, f"mt5-worker lease {account}", outage), self._tenure, clock)
+        self.outbox = PostgresOutbox(account, Line(url, f"mt5-worker outbox {account}", outage))
         self._committer = Committer(self._writing, self._tenure, clock, self.outbox.ring)
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -11,8 +12,9 @@ import structlog
 from psycopg import errors
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from worker.domain.errors import WorkerError
+from worker.domain.errors import LedgerUnavailable, WorkerError
 from worker.ledger.connection import WORKER_SESSION, Connection, connect
+from worker.observability import Outage
 
 T = TypeVar("T")
 
@@ -40,31 +42,36 @@ class Line:
     Runs work on a connection until it has succeeded, one piece at a time.
 
     Work may therefore run twice, also after a commit whose answer was lost: it must be harmless to repeat, or find out
-    for itself what it has done. `greet` is called with each new connection before anything else.
+    for itself what it has done. `outage` is shared by all lines to one server; `greet` is called with each new
+    connection before anything else.
     """
 
-    def __init__(self, url: str, name: str, greet: Callable[[Connection], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        outage: Outage,
+        greet: Callable[[Connection], Awaitable[None]] | None = None,
+    ) -> None:
         self._url = url
+        self._outage = outage
         self._name = name
         self._greet = greet
         self._connection: Connection | None = None
         self._warnings: list[str] = []
         self._one_at_a_time = asyncio.Lock()
-        self._is_down = False
 
     async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Return what the work returns; waits through outages, and raises what is not an outage."""
         retrying = AsyncRetrying(
             retry=retry_if_exception(passes_by_itself),
             wait=wait_random_exponential(multiplier=0.05, max=2),
-            before_sleep=self._say_lost,
+            before_sleep=self._say_again,
         )
         async for attempt in retrying:
             with attempt:
                 async with self._one_at_a_time:
-                    result = await self._run_once(work)
-                self._say_back()
-                return result
+                    return await self._run_once(work)
         raise AssertionError("retrying never ends without a result")
 
     async def close(self) -> None:
@@ -92,7 +99,7 @@ class Line:
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            connection = await connect(self._url, self._name, WORKER_SESSION)
+            connection = await self._reach()
             connection.add_notice_handler(self._listen)
             self._connection = connection
             if self._greet is not None:
@@ -103,16 +110,17 @@ class Line:
         if diagnostic.severity_nonlocalized == "WARNING":
             self._warnings.append(diagnostic.message_primary or "a warning without words")
 
-    def _say_lost(self, state: RetryCallState) -> None:
-        if not self._is_down and state.outcome is not None:
-            self._is_down = True
-            _log.warning(
-                "PostgreSQL does not answer; waiting, nothing is lost",
-                line=self._name,
-                error=str(state.outcome.exception()),
-            )
+    async def _reach(self) -> Connection:
+        """Open a connection, and tell whether the server answers: one that was merely cut is no outage."""
+        tried_at = time.monotonic()
+        try:
+            connection = await connect(self._url, self._name, WORKER_SESSION)
+        except (psycopg.OperationalError, LedgerUnavailable) as error:
+            self._outage.lost(str(error), tried_at)
+            raise
+        self._outage.back()
+        return connection
 
-    def _say_back(self) -> None:
-        if self._is_down:
-            self._is_down = False
-            _log.info("PostgreSQL answers again", line=self._name)
+    def _say_again(self, state: RetryCallState) -> None:
+        if state.outcome is not None:
+            _log.debug("postgresql: trying again", line=self._name, error=str(state.outcome.exception()))

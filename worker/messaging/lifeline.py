@@ -16,6 +16,7 @@ from worker.messaging.declaration import declare
 from worker.messaging.errors import AccessRefused
 from worker.messaging.topology import Topology
 from worker.messaging.waiting import settle
+from worker.observability import Outage
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
@@ -31,17 +32,17 @@ class Lifeline:
     Runs one piece of work on RabbitMQ, on a new connection whenever the last one was lost.
 
     Nothing survives a connection: the work makes its channels and consumers anew each time, and after an outage
-    `wanted` is declared again, should RabbitMQ have come back empty. An outage is logged when it begins, with `meaning`
-    (what it means for trades), and when it ends; wrong credentials once in between. The pauses between tries are random
-    and grow to 5 s: many workers do not come back in the same moment, and no trade grows old meanwhile.
+    `wanted` is declared again, should RabbitMQ have come back empty. `outage` tells of an outage for all lifelines that
+    share it; wrong credentials are told once in between. The pauses between tries are random and grow to 5 s: many
+    workers do not come back in the same moment, and no trade grows old meanwhile.
     """
 
-    def __init__(self, url: str, name: str, meaning: str, wanted: Topology | None = None) -> None:
+    def __init__(self, url: str, name: str, outage: Outage, wanted: Topology | None = None) -> None:
         self._url = url
         self._name = name
-        self._meaning = meaning
+        self._outage = outage
         self._wanted = wanted
-        self._outage_since: float | None = None
+        self._is_lost = False
         self._refusal_told = False
         self._working = False
         self._keeping: asyncio.Task[None] | None = None
@@ -86,6 +87,7 @@ class Lifeline:
         return await AsyncRetrying(wait=pauses, retry=again, reraise=True)(self._begin, use)
 
     async def _begin(self, use: Use) -> asyncio.Task[None]:
+        tried_at = time.monotonic()
         at_work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         work = asyncio.create_task(self._work(use, at_work), name=f"{self._name} work")
         try:
@@ -97,7 +99,7 @@ class Lifeline:
             await asyncio.wait({work})
             raise
         except MessagingUnavailable as error:
-            self._lost(error)
+            self._lost(error, tried_at)
             raise
         self._back()
         return work
@@ -108,21 +110,18 @@ class Lifeline:
             await use(connection, partial(settle, at_work, None))
 
     async def _declare(self, connection: AmqpConnection) -> None:
-        if self._wanted and self._outage_since is not None:
+        if self._wanted and self._is_lost:
             await declare(connection, self._wanted)  # what is wrong with it shows where it is needed
 
-    def _lost(self, error: MessagingUnavailable) -> None:
-        if self._outage_since is None:
-            self._outage_since = time.monotonic()
+    def _lost(self, error: MessagingUnavailable, tried_at: float | None = None) -> None:
+        self._outage.lost(str(error), tried_at)
+        if not self._is_lost:
+            self._is_lost = True
             self._refusal_told = isinstance(error, AccessRefused)
-            _log.warning("rabbitmq lost", connection=self._name, why=str(error), meaning=self._meaning)
         elif isinstance(error, AccessRefused) and not self._refusal_told:
             self._refusal_told = True
-            _log.error("rabbitmq refuses", connection=self._name, why=str(error), meaning=self._meaning)
+            _log.error("rabbitmq refuses", connection=self._name, why=str(error))
 
     def _back(self) -> None:
-        self._working = True
-        if self._outage_since is not None:
-            seconds = round(time.monotonic() - self._outage_since, 1)
-            self._outage_since = None
-            _log.info("rabbitmq back", connection=self._name, after_seconds=seconds)
+        self._working, self._is_lost = True, False
+        self._outage.back()

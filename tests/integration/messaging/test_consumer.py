@@ -19,6 +19,7 @@ from worker.messaging.declaration import declare
 from worker.messaging.lifeline import Lifeline
 from worker.messaging.publisher import Publisher
 from worker.messaging.topology import topology
+from worker.observability import Outage
 
 pytestmark = pytest.mark.services
 
@@ -50,7 +51,7 @@ class Inbox:
 
 @asynccontextmanager
 async def consuming(url: str, handler: Handler, prefetch: int = 100) -> AsyncIterator[Consumer]:
-    consumer = Consumer(Lifeline(url, "test consumer", "nothing"), {TRADE_QUEUE: handler}, prefetch)
+    consumer = Consumer(Lifeline(url, "test consumer", Outage("rabbitmq", "nothing")), {TRADE_QUEUE: handler}, prefetch)
     running = asyncio.create_task(consumer.run())
     try:
         yield consumer
@@ -119,7 +120,7 @@ async def test_a_consumer_that_starts_paused_takes_nothing_until_resumed(amqp: A
     inbox = Inbox()
     inbox.gate.set()
     await Publisher(amqp).publish([trade(1)])
-    consumer = Consumer(Lifeline(amqp_url, "test consumer", "nothing"), {TRADE_QUEUE: inbox}, 10)
+    consumer = Consumer(Lifeline(amqp_url, "test consumer", Outage("rabbitmq", "nothing")), {TRADE_QUEUE: inbox}, 10)
     await consumer.pause()
     running = asyncio.create_task(consumer.run())
 
@@ -215,7 +216,7 @@ async def test_a_delivery_that_keeps_failing_goes_back_to_the_queue_in_the_end(
 async def test_a_deleted_queue_is_declared_again(amqp: AmqpConnection, amqp_url: str) -> None:
     inbox = Inbox()
     inbox.gate.set()
-    lifeline = Lifeline(amqp_url, "test consumer", "nothing", wanted=topology(["main"]))
+    lifeline = Lifeline(amqp_url, "test consumer", Outage("rabbitmq", "nothing"), wanted=topology(["main"]))
     consumer = Consumer(lifeline, {TRADE_QUEUE: inbox}, 10)
     with capture_logs() as logs:
         running = asyncio.create_task(consumer.run())

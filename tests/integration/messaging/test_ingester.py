@@ -20,6 +20,7 @@ from worker.messaging.dead_letters import Ingester
 from worker.messaging.lifeline import Lifeline
 from worker.messaging.publisher import Publisher
 from worker.messaging.topology import DELIVERY_LIMIT
+from worker.observability import Outage
 from worker.ports import DeadLetter, RefusedMessage
 
 pytestmark = pytest.mark.services
@@ -52,7 +53,7 @@ class Desk:
 
 @asynccontextmanager
 async def ingesting(url: str, desk: Desk) -> AsyncIterator[None]:
-    ingester = Ingester(Lifeline(url, "test ingester", "nothing"), desk, lambda _letter: None)
+    ingester = Ingester(Lifeline(url, "test ingester", Outage("rabbitmq", "nothing")), desk, lambda _letter: None)
     running = asyncio.create_task(ingester.run())
     try:
         with capture_logs():

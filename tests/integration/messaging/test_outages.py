@@ -23,6 +23,7 @@ from worker.messaging.lifeline import Lifeline
 from worker.messaging.publisher import Publisher
 from worker.messaging.relay import Relay
 from worker.messaging.topology import topology
+from worker.observability import Outage
 
 pytestmark = pytest.mark.services
 
@@ -73,7 +74,7 @@ async def test_every_trade_is_handled_although_rabbitmq_restarts_and_then_loses_
         await asyncio.sleep(0.05)  # so that an outage meets deliveries which are being handled
         handled.add(message.message_id)
 
-    consumer = Consumer(Lifeline(url, "test consumer", "trades wait"), {TRADE_QUEUE: handle}, 2)
+    consumer = Consumer(Lifeline(url, "test consumer", Outage("rabbitmq", "trades wait")), {TRADE_QUEUE: handle}, 2)
     with capture_logs() as logs:
         running = asyncio.create_task(consumer.run())
         await until(lambda: len(handled) > MESSAGES / 10)
@@ -95,7 +96,7 @@ async def test_every_confirmation_leaves_although_rabbitmq_restarts_and_then_los
     own_services: Services, url: str
 ) -> None:
     outbox = MemoryOutbox()
-    relay = Relay(Lifeline(url, "test relay", "confirmations wait"), outbox)
+    relay = Relay(Lifeline(url, "test relay", Outage("rabbitmq", "confirmations wait")), outbox)
 
     async def commit_during(outage: Callable[[], None]) -> None:
         gone = asyncio.create_task(asyncio.to_thread(outage))
@@ -138,7 +139,7 @@ async def test_a_handler_that_ends_after_the_outage_acknowledges_nothing_old(own
             redelivered.set()
         await gate.wait()
 
-    consumer = Consumer(Lifeline(url, "test consumer", "trades wait"), {TRADE_QUEUE: handle}, 10)
+    consumer = Consumer(Lifeline(url, "test consumer", Outage("rabbitmq", "trades wait")), {TRADE_QUEUE: handle}, 10)
     with capture_logs() as logs:
         running = asyncio.create_task(consumer.run())
         await first_two.wait()
@@ -218,7 +219,7 @@ async def test_wrong_credentials_and_virtual_hosts_are_told_apart(own_services: 
 
 async def test_a_lifeline_keeps_trying_with_wrong_credentials_and_says_so_once(own_services: Services) -> None:
     wrong = own_services.amqp_url.replace("services:", "nobody:")
-    lifeline = Lifeline(wrong, "test", "nothing works")
+    lifeline = Lifeline(wrong, "test", Outage("rabbitmq", "nothing works"))
     with capture_logs() as logs:
         keeping = asyncio.create_task(lifeline.keep(_never))
         await asyncio.sleep(3)  # the passing of time is the story

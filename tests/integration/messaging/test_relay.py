@@ -17,13 +17,14 @@ from worker.messaging.connection import AmqpConnection
 from worker.messaging.inspection import listen
 from worker.messaging.lifeline import Lifeline
 from worker.messaging.relay import Relay
+from worker.observability import Outage
 
 pytestmark = pytest.mark.services
 
 
 @asynccontextmanager
 async def relaying(url: str, outbox: MemoryOutbox) -> AsyncIterator[Relay]:
-    relay = Relay(Lifeline(url, "test relay", "nothing"), outbox)
+    relay = Relay(Lifeline(url, "test relay", Outage("rabbitmq", "nothing")), outbox)
     running = asyncio.create_task(relay.run())
     try:
         yield relay
