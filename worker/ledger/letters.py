@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from worker.ledger.job import ask_for_replay, close_letter, usable_replay
 from worker.ledger.page import Page
@@ -46,11 +47,13 @@ class TakeIn:
         known = view.letters[self.letter.letter_id]
         if known["is_here"]:
             return False
-        execution_id = known["execution_id"] or self.letter.execution_id
+        telling = self.tell if known["execution_id"] is None else None
+        told_as = None if telling is None else telling.execution_id
+        execution_id: UUID | None = known["execution_id"] or self.letter.execution_id or told_as
         self._store(page, execution_id)
         page.append(Event("dead_lettered", self._about(), execution_id))
-        if self.tell is not None and known["execution_id"] is None:
-            write_refusal(page, self.tell)
+        if telling is not None:
+            write_refusal(page, telling)
         replay = usable_replay(view, self.letter.message)
         if replay is not None:
             close_letter(page, replay.letter_id, "failed_again")
@@ -76,7 +79,7 @@ class TakeIn:
             headers=json_value(letter.headers),
             trade_id=self._trade_id,
             execution_id=execution_id,
-            failed_at=letter.failed_at,
+            failed_at=letter.failed_at or page.clock.now(),
             content_digest=letter.content_digest,
             taken_in_at=page.clock.now(),
             taken_in_by=self.worker_id,
