@@ -112,7 +112,7 @@ class TestExecutions:
 
         assert "EURUSD" in out
         assert "filled" in out
-        assert filled["execution_id"][:8] in out
+        assert filled["execution_id"][:8] in out, out
 
     def test_one_is_shown_with_its_whole_timeline(self, desk: Desk, filled: Confirmation) -> None:
         out = _done(desk.command("executions", "show", filled["execution_id"])).out

@@ -11,7 +11,7 @@ import typer
 from worker.cli.choices import AsJson, Limit, examples, rows
 from worker.cli.exits import finish
 from worker.cli.parts import ledger, settings
-from worker.cli.show import print_json, print_table, words
+from worker.cli.show import print_json, print_table, shortened, words
 from worker.cli.story import print_story, story_as_json
 from worker.domain.execution import State
 from worker.ledger import history
@@ -56,7 +56,7 @@ def show(
 def _cells(line: ExecutionLine) -> list[str]:
     status = line.status if line.reason is None else f"{line.status}, {line.reason}"
     return [
-        f"{line.execution_id}\n{line.trade_id}",
+        f"{line.execution_id}\n{shortened(line.trade_id)}",
         f"{line.symbol}\n{_SIDES[line.direction]} {words(line.units)}",
         f"{status}\n{words(line.received_at)}",
     ]

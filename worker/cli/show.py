@@ -20,6 +20,8 @@ from worker.domain.instrument import plain as decimal_words
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
+_NAME_CHARACTERS = 36
+
 
 def console() -> Console:
     """Return where people read: colours and a live width on a terminal, plain text of 80 columns elsewhere."""
@@ -73,6 +75,11 @@ def print_fields(fields: Mapping[str, object]) -> None:
 def cell(value: object) -> Text:
     """Return a value as text that cannot take over the terminal: what others wrote is shown, never obeyed."""
     return value if isinstance(value, Text) else Text(_CONTROL.sub(_visible, words(value)))
+
+
+def shortened(name: str) -> str:
+    """Cut a name that its sender made as long as it liked to the length of a UUID; `--json` has it whole."""
+    return name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 3]}..."
 
 
 def words(value: object) -> str:

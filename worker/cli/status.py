@@ -11,7 +11,7 @@ import typer
 from worker.cli.choices import AsJson, examples
 from worker.cli.exits import finish
 from worker.cli.parts import ledger, rabbitmq, settings
-from worker.cli.show import print_fields, print_json, words
+from worker.cli.show import print_fields, print_json, shortened, words
 from worker.domain.errors import MessagingUnavailable
 from worker.ledger.status import AccountStatus, accounts
 from worker.ledger.status import status as account_status
@@ -70,7 +70,8 @@ def _as_fields(one: AccountStatus, queues: Queues) -> dict[str, object]:
         "oldest open": one.oldest_open_at and f"{words(one.oldest_open_at)} UTC",
         **_waiting(report.get("waiting_for_terminal", {})),
         **{
-            f"unresolved {line.trade_id}": line.detail or "its order may stand at the broker" for line in one.unresolved
+            f"unresolved {shortened(line.trade_id)}": line.detail or "its order may stand at the broker"
+            for line in one.unresolved
         },
         **{f"terminal {name}": _terminal(session) for name, session in report.get("terminal", {}).items()},
         "outbox": _outbox(one),
