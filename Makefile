@@ -47,8 +47,8 @@ format: setup ## Format the code and apply the safe fixes of the linter
 
 lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "'make lock' needs uv: pip install uv" >&2; exit 1; }
-	@uv pip compile --quiet --universal --python-version 3.11 --extra dev \
-		--no-emit-index-url --no-emit-find-links --generate-hashes pyproject.toml -o requirements.lock
+	@uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
+		--custom-compile-command 'make lock' pyproject.toml -o requirements.lock
 
 clean: ## Remove everything the other targets made
 	@if [ -e .services/state.json ]; then $(BIN)/mt5-worker services down; fi
