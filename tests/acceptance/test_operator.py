@@ -107,7 +107,8 @@ class TestExecutions:
         assert row.keys() >= EXECUTION_FIELDS
         assert {name: row[name] for name in EXECUTION_FIELDS} == {name: filled[name] for name in EXECUTION_FIELDS}
 
-    def test_a_person_can_read_the_list(self, desk: Desk, filled: Confirmation) -> None:
+    def test_a_person_can_read_the_list(self, desk: Desk) -> None:
+        filled = desk.confirmed(approval("EURUSD", 10_000.0))
         out = _done(desk.command("executions", "list")).out
 
         assert "EURUSD" in out
@@ -207,7 +208,15 @@ class TestDeadLetters:
 
         _done(desk.command("dlq", "replay", letter["id"], "--reason", "perhaps it was us", "--yes"))
 
-        assert desk.confirmation(sent, times=2).outcome == ("rejected", "schema_invalid")
+        again = desk.confirmation(sent, times=2)
+        assert again.outcome == ("rejected", "schema_invalid")
+        # And its next dead letter counts on and remembers the first failure, while the first one is closed
+        second = desk.dead_letter(again["execution_id"])
+        headers = json.loads(_done(desk.command("dlq", "show", second["id"], "--json")).out)["headers"]
+        assert headers["failure-attempt"] == "2"
+        assert headers["first-failed-at"] < headers["failed-at"]
+        states = {one["id"]: one["state"] for one in desk.listing("dlq", "list")}
+        assert (states[letter["id"]], states[second["id"]]) == ("failed_again", "new")
 
 
 class TestConfirmations:

@@ -17,6 +17,9 @@ from worker.ports import Event
 
 _OPEN_STATES = ("new", "failed_again")
 _TRADES = "trades"
+_COUNTED_ON = {
+    "failure-attempt"
+}  # with `first-failed-at`: should it fail again, its next dead letter goes on from here
 _OURS = ("x-", "failure-", "replay-id", "worker-id", "worker-version", "original-")
 
 
@@ -138,5 +141,7 @@ def _message(letter: Row, replay_id: UUID) -> OutgoingMessage:
 
 def _sender_headers(message: IncomingMessage) -> dict[str, str]:
     return {
-        name: value for name, value in message.headers.items() if isinstance(value, str) and not name.startswith(_OURS)
+        name: value
+        for name, value in message.headers.items()
+        if isinstance(value, str) and (name in _COUNTED_ON or not name.startswith(_OURS))
     }

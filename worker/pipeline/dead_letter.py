@@ -21,7 +21,7 @@ class Failure:
     detail: str
     failed_at: datetime
     worker_id: str
-    attempt: int = 1
+    attempt: int | None = None  # None: one more than the message itself knows of
     exception: str = ""
     stack: str = ""
 
@@ -42,7 +42,7 @@ def dead_letter(
         failure_stack=failure.stack or None,
         failed_at=failure.failed_at.isoformat(),
         first_failed_at=message.header("first-failed-at") or failure.failed_at.isoformat(),
-        failure_attempt=str(failure.attempt),
+        failure_attempt=str(failure.attempt or _failures_so_far(message) + 1),
         worker_id=failure.worker_id,
         worker_version=__version__,
         account=account,
@@ -64,3 +64,8 @@ def dead_letter(
         content_type=message.content_type,
         headers=headers.to_headers(),
     )
+
+
+def _failures_so_far(message: IncomingMessage) -> int:
+    told = message.header("failure-attempt") or ""
+    return int(told) if told.isascii() and told.isdigit() and len(told) < 10 else 0  # noqa: PLR2004 - anyone may write it

@@ -70,7 +70,7 @@ class Settler:
             reason=after.reason or "internal_error",
             detail=after.detail or "",
             failed_at=self._clock.now(),
-            attempt=max(after.sends, 1),
+            attempt=after.version,
             worker_id=self._worker_id,
         )
         return dead_letter(
