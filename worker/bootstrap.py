@@ -16,7 +16,7 @@ import structlog
 
 from worker import __version__
 from worker.domain.errors import LeaseLost, TerminalUnavailable, WrongSetting
-from worker.domain.message import IncomingMessage
+from worker.domain.evidence import Evidence
 from worker.ledger.ledger import PostgresLedger
 from worker.messaging.connection import connected
 from worker.messaging.consumer import Consumer
@@ -187,11 +187,8 @@ class Worker:
             await self._in_flight_changed.wait()
             self._in_flight_changed.clear()
 
-    async def _late(self, evidence: Any) -> None:
+    async def _late(self, evidence: Mapping[int, Evidence]) -> None:
         await self._driver.late(evidence)
-
-    async def _take(self, message: IncomingMessage) -> None:
-        await self._intake.take(message)
 
     def _tell(self, letter: DeadLetter) -> RefusedMessage | None:
         """Word the refusal for the sender of a message that never reached an intake."""
@@ -213,7 +210,9 @@ class Worker:
 
     def _make_consumer(self) -> Consumer:
         prefetch = min(PREFETCH, self._settings.max_in_flight)
-        return Consumer(self._lifeline("consumer"), {approved_queue(self._settings.account): self._take}, prefetch)
+        return Consumer(
+            self._lifeline("consumer"), {approved_queue(self._settings.account): self._intake.take}, prefetch
+        )
 
     def _lifeline(self, part: str) -> Lifeline:
         name, wanted = f"mt5-worker {self._settings.account} {part}", topology([self._settings.account])

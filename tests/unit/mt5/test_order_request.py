@@ -10,26 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.instrument import Instrument, TradeMode
+from tests.unit.domain.stories import an_instrument
 from worker.domain.market import OrderRequest
 from worker.domain.trade import Direction
 from worker.mt5.order_request import deviation, fillings, market_order, removal
 
-EURUSD = Instrument(
-    symbol="EURUSD",
-    digits=5,
-    point=Decimal("0.00001"),
-    tick_size=Decimal("0.00001"),
-    contract_size=Decimal(100_000),
-    volume_min=Decimal("0.01"),
-    volume_max=Decimal(100),
-    volume_step=Decimal("0.01"),
-    volume_limit=Decimal(0),
-    trade_mode=TradeMode.FULL,
-    execution_mode=2,
-    filling_flags=3,
-    calc_mode=0,
-)
+EURUSD = an_instrument(volume_max=Decimal(100))
 FOK, IOC, RETURN = 0, 1, 2
 PRICES = st.decimals("0.50000", "2.00000", places=5)
 
