@@ -45,10 +45,12 @@ format: setup ## Format the code and apply the safe fixes of the linter
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
+
+lock: ## Write requirements.lock and ops/runtime.lock anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "'make lock' needs uv: pip install uv" >&2; exit 1; }
-	@uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
-		--custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+	@$(LOCK) --extra dev pyproject.toml -o requirements.lock
+	@$(LOCK) --constraint requirements.lock pyproject.toml -o ops/runtime.lock
 
 clean: ## Remove everything the other targets made
 	@if [ -e .services/state.json ]; then $(BIN)/mt5-worker services down; fi

@@ -1,0 +1,23 @@
+"""Two locks, one truth: what the worker runs with is part of what it was tested with, to the hash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+
+def pins(lock: str) -> set[str]:
+    """Return each pin of a lock with its hashes, as one text."""
+    lines = [line.strip() for line in (ROOT / lock).read_text().splitlines()]
+    text = "\n".join(line for line in lines if line and not line.startswith("#"))
+    return {pin.strip() for pin in text.replace("\\\n", " ").splitlines()}
+
+
+def test_the_runtime_s_lock_is_part_of_the_whole_lock() -> None:
+    assert pins("ops/runtime.lock")
+    assert pins("ops/runtime.lock") < pins("requirements.lock")
+
+
+def test_each_pin_is_checked_by_hash() -> None:
+    assert all("--hash=sha256:" in pin for pin in pins("requirements.lock"))
