@@ -10,7 +10,17 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from worker.domain.execution import Attempt, Deal, Execution
-from worker.domain.market import CancelReport, OrderRequest, Poll, PollRequest, Quote, QuoteRequest, SendReport
+from worker.domain.market import (
+    CancelReport,
+    OrderRequest,
+    Poll,
+    PollRequest,
+    Quote,
+    QuoteRequest,
+    Search,
+    SearchRequest,
+    SendReport,
+)
 from worker.domain.message import IncomingMessage, OutgoingMessage, PublishResult
 from worker.domain.trade import Trade
 
@@ -40,6 +50,10 @@ class Terminal(Protocol):
 
     async def poll(self, request: PollRequest) -> Poll:
         """Look once for all orders. Raises TerminalUnavailable."""
+        ...
+
+    async def search(self, request: SearchRequest) -> Search:
+        """Look for tokens in everything the terminal knows. Raises TerminalUnavailable."""
         ...
 
     async def cancel(self, ticket: int, symbol: str) -> CancelReport:
@@ -140,6 +154,23 @@ class RefusedMessage:
     trade_id: str | None = None  # as far as it can be read: a message RabbitMQ gave up may belong to a known trade
 
 
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """Something at the broker that carries a token of ours which the ledger never wrote down."""
+
+    magic: int
+    order_ticket: int
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """How far the broker's deals have been compared with the ledger, and the newest deal seen on the account."""
+
+    looked_until: datetime | None = None  # UTC; None = never
+    newest_deal: int | None = None  # ticket, whoever's
+
+
 class Ledger(Protocol):
     """The truth. Every write is atomic, fenced by the lease's epoch, and answered only when its outcome is known."""
 
@@ -151,6 +182,15 @@ class Ledger(Protocol):
     @property
     def namespaces(self) -> frozenset[int]:
         """Return all token namespaces of this database, old ones too."""
+        ...
+
+    @property
+    def watermark(self) -> Watermark:
+        """Return how far all deals have been compared, by this worker or those before it."""
+        ...
+
+    def compared(self, watermark: Watermark) -> None:
+        """Take note that all deals until then have been compared; stored with the next renewal of the lease."""
         ...
 
     async def admit(self, arrival: Arrival) -> Admission:
@@ -167,6 +207,23 @@ class Ledger(Protocol):
 
     async def open_executions(self, besides: Collection[UUID] = ()) -> Sequence[Execution]:
         """Return the executions of this account that are not settled, but for those, in the order of arrival."""
+        ...
+
+    async def unresolved(self) -> Sequence[Execution]:
+        """Return the executions of this account that wait for evidence or a person, in the order of arrival."""
+        ...
+
+    async def latest_attempt(self, execution_id: UUID) -> Attempt:
+        """Return the last write-ahead of an execution that has one, as far as its outcome is recorded."""
+        ...
+
+    async def report_orphans(self, seen: Sequence[Orphan]) -> Sequence[Orphan]:
+        """
+        Return those of them that neither the ledger nor an earlier report knows.
+
+        If there are any, the account is halted in the same transaction, with an alert in the audit trail, they are
+        remembered, so that they halt it only once, and new tokens come from a new namespace.
+        """
         ...
 
     async def unrecorded(self, deal_ids: Sequence[int]) -> frozenset[int]:

@@ -193,6 +193,57 @@ class Poll:
     orders: tuple[BrokerOrder, ...] = ()
     deals: tuple[BrokerDeal, ...] = ()
     detail: str = ""
+    newest_deal: int | None = None  # highest ticket of all deals in the window, whoever's
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPosition:
+    """An open position; `opened_by` is the ticket of the order that opened it. Volume in lots."""
+
+    ticket: int
+    opened_by: int
+    magic: int
+    symbol: str
+    volume: Decimal
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """
+    One search for everything that carries a token of these namespaces, and for what could hide such a thing.
+
+    `since` (UTC) bounds how far back; the session adds a day on both sides. Each of `symbols` is looked up by its exact
+    name: a look at everything may leave out what cannot be read, and proves nothing about a symbol. `witness` is the
+    newest deal known of the account: a history that does not hold it is not whole.
+    """
+
+    since: datetime
+    namespaces: frozenset[int]
+    symbols: frozenset[str] = frozenset()
+    witness: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """
+    What one search has found, the whole of it each time.
+
+    `readable` is False when the terminal is disconnected, is not the account's, failed to answer a look, or has a
+    history that is not whole. `strangers` are deals of the asked symbols that carry nobody's mark: any of them might
+    be an order of ours whose marks the broker has removed. Requests handed to a terminal before `clean_since` (UTC)
+    have been answered or are gone with it; None when that is not known.
+    """
+
+    readable: bool
+    detail: str = ""  # why it is not readable
+    unreadable_symbols: frozenset[str] = frozenset()
+    orders: tuple[BrokerOrder, ...] = ()
+    deals: tuple[BrokerDeal, ...] = ()
+    positions: tuple[BrokerPosition, ...] = ()
+    strangers: tuple[BrokerDeal, ...] = ()
+    newest_deal: int | None = None  # highest ticket of all deals that were seen, whoever's
+    clean_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
