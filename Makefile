@@ -9,7 +9,7 @@ COVERAGE ?= 90
 # Test processes side by side, each with a RabbitMQ and a PostgreSQL of its own.
 WORKERS ?= 2
 
-.PHONY: help setup demo test check bench chaos format lock clean
+.PHONY: help setup demo test check bench chaos diagram format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: setup ## Run the benchmark: python -m ops.bench
 chaos: setup ## Run the long fault tests: pytest -m chaos
 	@$(BIN)/python -m pytest -m chaos --timeout 1800; code=$$?; \
 	if [ $$code -eq 5 ]; then echo "No test is marked 'chaos': nothing was run." >&2; fi; exit $$code
+
+diagram: setup ## Draw the states in ops/decisions/states.md from the table of transitions
+	@$(BIN)/python -m worker.cli.diagram
 
 format: setup ## Format the code and apply the safe fixes of the linter
 	@$(BIN)/ruff format .
