@@ -22,7 +22,13 @@ from worker.mt5.simulated.structs import Struct, TradeDeal, TradeOrder, TradePos
 PATIENCE_SECONDS = 10.0
 OPENING_BALANCE = 1e9
 FIRST_DEAL = 70_000_001
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+_UPGRADES = {
+    1: (
+        "ALTER TABLE meta ADD COLUMN history_ready_utc_msc INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE schedule ADD COLUMN lots REAL CHECK (lots > 0)",
+    ),
+}
 _SIGNED = 1 << 63
 
 
@@ -40,6 +46,7 @@ class Meta(NamedTuple):
     tradeapi_disabled: int
     opened_utc_msc: int
     balance: float
+    history_ready_utc_msc: int
 
     @property
     def hedging(self) -> bool:
@@ -140,6 +147,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     if _version(connection) == 0:
         _create(connection)
+    if _version(connection) < _SCHEMA_VERSION:
+        _upgrade(connection)
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
@@ -172,6 +181,16 @@ def _create(connection: sqlite3.Connection) -> None:
         offset = connection.execute("SELECT server_offset_seconds FROM meta").fetchone()[0]
         connection.execute(_INSERT[TradeDeal], _opening_deal(now + offset * 1000))
         connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Bring a book of an earlier version up to date, its rows as they are."""
+    connection.execute("BEGIN IMMEDIATE")
+    for version in range(_version(connection), _SCHEMA_VERSION):
+        for statement in _UPGRADES[version]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {version + 1}")
     connection.execute("COMMIT")
 
 

@@ -15,7 +15,8 @@ CREATE TABLE meta (
     trade_allowed         INTEGER NOT NULL DEFAULT 1, -- the terminal's "Algo Trading" button
     tradeapi_disabled     INTEGER NOT NULL DEFAULT 0, -- the terminal's option against trading from Python
     opened_utc_msc        INTEGER NOT NULL,
-    balance               REAL    NOT NULL DEFAULT 0 -- kept by a trigger: the sum over all deals
+    balance               REAL    NOT NULL DEFAULT 0, -- kept by a trigger: the sum over all deals
+    history_ready_utc_msc INTEGER NOT NULL DEFAULT 0 -- until then every look-up finds nothing, and calls it a success
 );
 
 CREATE TABLE orders (
@@ -96,12 +97,14 @@ CREATE TABLE positions (
 );
 CREATE INDEX positions_by_symbol ON positions (symbol);
 
--- What happens later. Whoever calls next applies what is due, before anything else is read or done.
+-- What happens later. Whoever calls next applies what is due, before anything else is read or done. Anybody may add
+-- to it from outside: a `deal` executes `lots` of an order, whether it is open or cancelled.
 CREATE TABLE schedule (
     id           INTEGER PRIMARY KEY,
     due_utc_msc  INTEGER NOT NULL,
     event        TEXT    NOT NULL CHECK (event IN ('fill', 'deal', 'reveal')),
-    order_ticket INTEGER NOT NULL REFERENCES orders (ticket)
+    order_ticket INTEGER NOT NULL REFERENCES orders (ticket),
+    lots         REAL CHECK (lots > 0) -- of a deal; NULL: all that is left of the order
 );
 CREATE INDEX schedule_by_time ON schedule (due_utc_msc);
 CREATE INDEX schedule_by_event ON schedule (event, order_ticket);

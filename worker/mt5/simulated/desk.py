@@ -30,6 +30,11 @@ class Desk:
         """Return the moment as the server writes it: its wall clock as an epoch, in milliseconds."""
         return self.utc_msc + self.meta.server_offset_seconds * 1000
 
+    @property
+    def history_is_loading(self) -> bool:
+        """Tell whether the terminal still waits for its server to send orders, deals and positions."""
+        return self.utc_msc < self.meta.history_ready_utc_msc
+
     def quote(self, symbol: Symbol) -> Quote | None:
         """Return what the symbol's feed shows at this moment."""
         return quote(symbol, self.utc_msc, self.meta.opened_utc_msc)

@@ -4,6 +4,8 @@ The package's functions that look up positions, orders and deals.
 What a behaviour hides for a while is left out until it becomes visible. The rows of unreadable symbols are left out
 of look-ups for all symbols, so that they do not blind anybody for the rest; a look-up that asks for such a symbol, or
 for one of its tickets, fails: an empty answer for all symbols proves nothing about one that was not asked for.
+
+While its history is loading, as after a restart, the terminal finds nothing and says that this is a success.
 """
 
 from __future__ import annotations
@@ -93,6 +95,8 @@ class LookupCalls(Calls):
 
 
 def _found(desk: Desk, struct: type[Struct], scopes: list[Scope]) -> list[Struct]:
+    if desk.history_is_loading:
+        return []
     visible = f"{_ORDER_OF[struct]} NOT IN (SELECT order_ticket FROM schedule WHERE event = '{schedule.REVEAL}')"  # noqa: S608 - constants
     where = " AND ".join([*(scope.where for scope in scopes), visible])
     order = f" ORDER BY {_TIME_OF[struct]}, ticket" if struct in _TIME_OF else " ORDER BY ticket"

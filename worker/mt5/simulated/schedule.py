@@ -3,6 +3,8 @@ What happens later: due times in the book, not timers in a process.
 
 Whoever calls the broker next applies what has become due, in order, each at its own time and price. Nothing is lost
 when the process that placed the order is gone, and nobody reads the book before what is due has been applied.
+
+Anybody may write into it from outside: a `deal` executes `lots` of an order, open or cancelled, one deal at a time.
 """
 
 from __future__ import annotations
@@ -10,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from worker.mt5.simulated.desk import Desk
-from worker.mt5.simulated.fills import Part, deal, fill
+from worker.mt5.simulated.fills import fill, fill_some
 from worker.mt5.simulated.structs import Struct, TradeOrder
-from worker.mt5.simulated.symbols import SYMBOLS
 
 FILL = "fill"
 DEAL = "deal"
@@ -40,28 +41,24 @@ def is_anything_due(desk: Desk) -> bool:
 def apply_due(desk: Desk) -> bool:
     """Do everything whose time has come, and tell whether there was anything; the caller holds the transaction."""
     due = desk.book.rows(
-        "SELECT id, due_utc_msc, event, order_ticket FROM schedule WHERE due_utc_msc <= ? ORDER BY due_utc_msc, id",
+        "SELECT id, due_utc_msc, event, order_ticket, lots FROM schedule WHERE due_utc_msc <= ? "
+        "ORDER BY due_utc_msc, id",
         (desk.utc_msc,),
     )
-    for number, utc_msc, event, ticket in due:
+    for number, utc_msc, event, ticket, lots in due:
         (order,) = desk.book.select(TradeOrder, "ticket = ?", (ticket,))
-        _EVENTS[event](desk.at(utc_msc), order)
+        _EVENTS[event](desk.at(utc_msc), order, lots)
         desk.book.change("DELETE FROM schedule WHERE id = ?", (number,))
     return bool(due)
 
 
-def _fill(desk: Desk, order: Struct) -> None:
-    fill(desk, order)
+def _fill(desk: Desk, order: Struct, _lots: float | None) -> None:
+    if not order.time_done_msc:  # nobody has ended it meanwhile
+        fill(desk, order)
 
 
-def _deal(desk: Desk, order: Struct) -> None:
-    """Execute an order that was cancelled before; its row keeps saying that it was."""
-    dealt = deal(desk, order, Part(order.volume_initial, desk.touch(SYMBOLS[order.symbol], order.type)))
-    desk.book.change("UPDATE orders SET position_id = ? WHERE ticket = ?", (dealt.position_id, order.ticket))
-
-
-def _reveal(_desk: Desk, _order: Struct) -> None:
+def _reveal(_desk: Desk, _order: Struct, _lots: float | None) -> None:
     """Nothing to do: look-ups leave out what the schedule still holds."""
 
 
-_EVENTS: dict[str, Callable[[Desk, Struct], None]] = {FILL: _fill, DEAL: _deal, REVEAL: _reveal}
+_EVENTS: dict[str, Callable[[Desk, Struct, float | None], None]] = {FILL: _fill, DEAL: fill_some, REVEAL: _reveal}

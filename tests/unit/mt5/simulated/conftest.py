@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -64,6 +65,13 @@ class Customer:
         """Return the lots that the book says were dealt in a symbol."""
         (total,) = self.book("SELECT coalesce(sum(volume), 0) AS lots FROM deals WHERE symbol = ?", symbol)
         return float(round(total["lots"], 8))
+
+    def deal_later(self, ticket: int, lots: float | None = None, seconds: float = 1) -> None:
+        """Write a deal of an order into the broker's schedule: so many lots, or all that is left of it."""
+        due = int((time.time() + seconds) * 1000)
+        self.book(
+            "INSERT INTO schedule (due_utc_msc, event, order_ticket, lots) VALUES (?, 'deal', ?, ?)", due, ticket, lots
+        )
 
     def time_passes(self, seconds: float) -> None:
         """Bring everything that is due later nearer, instead of waiting for it."""

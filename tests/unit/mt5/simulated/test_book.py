@@ -137,6 +137,47 @@ def test_a_process_killed_anywhere_leaves_whole_orders_only(path: Path, customer
     assert customer.book("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
 
 
+def _as_written_by_version_1(customer: Customer) -> None:
+    customer.book("ALTER TABLE meta DROP COLUMN history_ready_utc_msc")
+    customer.book("ALTER TABLE schedule DROP COLUMN lots")
+    customer.book("PRAGMA user_version = 1")
+
+
+def test_a_book_of_version_1_is_upgraded_in_its_place(customer: Customer, path: Path) -> None:
+    # Given an old book with an order that will be filled soon
+    slow = customer.send("EURUSD.slow", 0.5)
+    questions = [f"SELECT * FROM {table}" for table in ("orders", "deals", "schedule", "meta")]  # noqa: S608 - constants
+    before = [customer.book(question) for question in questions]
+    customer.mt5.shutdown()
+    _as_written_by_version_1(customer)
+
+    # When several terminals of today open it at once
+    with another_process(path, "EURUSD", TRADE) as one, another_process(path, "USDJPY", TRADE) as two:
+        assert customer.mt5.initialize()
+        # Then it has what a new one has, and lost nothing
+        assert customer.book("PRAGMA user_version") == [{"user_version": 2}]
+        assert [customer.book(question) for question in questions] == before
+        for process in (one, two):
+            go(process)
+            assert process.wait(30) == 0
+    customer.deal_later(slow.order, 0.2)
+    customer.time_passes(2)
+    assert [deal.volume for deal in customer.deals(slow.order)] == [0.2, 0.3]
+
+
+def test_an_upgraded_book_has_the_columns_of_a_new_one(customer: Customer) -> None:
+    def columns() -> list[list[dict[str, object]]]:
+        return [customer.book(f"PRAGMA table_info({table})") for table in ("meta", "schedule")]
+
+    new = columns()
+    customer.mt5.shutdown()
+    _as_written_by_version_1(customer)
+
+    customer.mt5.initialize()
+
+    assert columns() == new
+
+
 @pytest.mark.parametrize(
     ("question", "parameters"),
     [

@@ -86,6 +86,44 @@ def test_a_position_is_shown_at_the_price_of_the_moment(customer: Customer) -> N
     assert position.profit == pytest.approx(gain, abs=0.01)
 
 
+def test_a_restarted_terminal_finds_nothing_and_calls_it_a_success(customer: Customer, tickets: dict[str, int]) -> None:
+    mt5, ticket = customer.mt5, tickets["EURUSD"]
+    customer.book("UPDATE meta SET history_ready_utc_msc = 1e13")
+
+    found = [
+        mt5.orders_get(),
+        mt5.orders_get(ticket=tickets["EURUSD.pending"]),
+        mt5.positions_get(),
+        mt5.positions_get(ticket=ticket),
+        mt5.history_orders_get(*EVER),
+        mt5.history_orders_get(position=ticket),
+        mt5.history_deals_get(*EVER),
+        mt5.history_deals_get(ticket=ticket),
+    ]
+    totals = [
+        mt5.orders_total(),
+        mt5.positions_total(),
+        mt5.history_orders_total(*EVER),
+        mt5.history_deals_total(*EVER),
+    ]
+
+    assert (found, totals) == ([()] * 8, [0] * 4)
+    assert mt5.last_error() == (1, "Success")
+    assert mt5.terminal_info().connected
+
+
+def test_its_history_comes_back_with_what_was_done_meanwhile(customer: Customer, tickets: dict[str, int]) -> None:
+    customer.book("UPDATE meta SET history_ready_utc_msc = 1e13")
+    meanwhile = customer.send("GBPUSD")
+    assert (meanwhile.retcode, customer.cancel(tickets["EURUSD.pending"]).retcode) == (10009, 10009)
+
+    customer.book("UPDATE meta SET history_ready_utc_msc = 0")
+
+    assert customer.history(meanwhile.order).state == 4
+    assert customer.history(tickets["EURUSD.pending"]).state == 2
+    assert customer.mt5.history_deals_total(*EVER) == 1 + 3 + 1
+
+
 def test_the_server_s_clock_may_change_while_an_order_waits(customer: Customer) -> None:
     reply = customer.send("EURUSD.slow")
     customer.book("UPDATE meta SET server_offset_seconds = 10800")

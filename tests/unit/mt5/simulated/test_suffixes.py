@@ -168,6 +168,81 @@ class TestAccepted:
         assert [row.volume for row in customer.mt5.positions_get(symbol="EURUSD.late")] == [0.3]
 
 
+class TestFilledBitByBit:
+    """Anybody may write deals into the broker's schedule: of an open order, of one that is filled by itself, late."""
+
+    def test_an_order_stays_open_until_its_last_lot_is_dealt(self, customer: Customer) -> None:
+        reply = customer.send("EURUSD.pending", 0.5)
+        for lots in (0.2, 0.1, None):
+            customer.deal_later(reply.order, lots)
+            customer.time_passes(1)
+            customer.mt5.orders_total()
+
+            order = customer.book("SELECT * FROM orders")[0]
+            left = round(0.5 - customer.executed("EURUSD.pending"), 8)
+            assert (order["volume_current"], order["state"]) == (left, 3 if left else 4)
+            assert customer.mt5.orders_total() == (1 if left else 0)
+
+        assert [deal.volume for deal in customer.deals(reply.order)] == [0.2, 0.1, 0.2]
+        (position,) = customer.mt5.positions_get(symbol="EURUSD.pending")
+        assert (position.volume, position.identifier) == (0.5, customer.history(reply.order).position_id)
+
+    def test_no_more_is_dealt_than_the_order_asked_for(self, customer: Customer) -> None:
+        reply = customer.send("EURUSD.pending", 0.5)
+        for lots in (0.4, 0.4, 0.4, None):
+            customer.deal_later(reply.order, lots)
+        customer.time_passes(1)
+
+        assert [deal.volume for deal in customer.deals(reply.order)] == [0.4, 0.1]
+
+    def test_a_cancel_leaves_what_was_dealt_and_a_deal_may_still_follow(self, customer: Customer) -> None:
+        reply = customer.send("EURUSD.late", 0.5)
+        customer.deal_later(reply.order, 0.2)
+        customer.time_passes(1)
+
+        assert customer.cancel(reply.order).retcode == 10009
+        cancelled = customer.history(reply.order)
+        assert (cancelled.state, cancelled.volume_current) == (2, 0.3)
+        customer.time_passes(3)
+
+        assert [deal.volume for deal in customer.deals(reply.order)] == [0.2, 0.3]
+        order = customer.history(reply.order)
+        assert (order.state, order.volume_current) == (2, 0.3), "the order keeps saying that it was cancelled"
+
+    def test_what_is_left_of_a_race_is_filled_in_the_moment_of_the_cancel(self, customer: Customer) -> None:
+        reply = customer.send("EURUSD.race", 0.5)
+        customer.deal_later(reply.order, 0.2)
+        customer.time_passes(1)
+
+        assert customer.cancel(reply.order).retcode == 10023
+
+        assert [deal.volume for deal in customer.deals(reply.order)] == [0.2, 0.3]
+        assert (customer.history(reply.order).state, customer.history(reply.order).volume_current) == (4, 0.0)
+
+    @pytest.mark.parametrize(("lots", "deals"), [(0.2, [0.2, 0.3]), (None, [0.5])])
+    def test_a_slow_order_is_filled_with_what_is_left_of_it(
+        self, customer: Customer, lots: float | None, deals: list[float]
+    ) -> None:
+        reply = customer.send("EURUSD.slow", 0.5)
+        customer.deal_later(reply.order, lots)
+        customer.time_passes(2)
+
+        assert [deal.volume for deal in customer.deals(reply.order)] == deals
+        assert customer.history(reply.order).state == 4
+
+    def test_a_deal_may_come_to_light_after_a_younger_one(self, customer: Customer) -> None:
+        reply = customer.send("EURUSD.pending", 0.5)
+        customer.deal_later(reply.order, 0.2)
+        customer.time_passes(1)
+        (younger,) = customer.deals(reply.order)
+        customer.deal_later(reply.order, 0.1, seconds=-60)
+
+        first, second = customer.deals(reply.order)
+
+        assert (first.volume, second) == (0.1, younger)
+        assert first.ticket > second.ticket
+
+
 class TestRefused:
     def test_requote_twice_for_each_trade_then_filled(self, customer: Customer) -> None:
         first, other = base_token(7, 1001), base_token(7, 1002)
