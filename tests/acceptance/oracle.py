@@ -70,7 +70,7 @@ def check_execution(confirmed: Confirmation, traded: Traded, *, symbol: str, pip
     assert confirmed["fill_price"] == pytest.approx(float(traded.price), rel=1e-9)
     assert confirmed["order_id"] == traded.ticket
     assert confirmed["position_id"] == str(traded.order["position_id"])
-    assert sorted(_told_deals(confirmed)) == sorted(_booked_deals(traded, size))
+    assert sorted(told_deals(confirmed)) == sorted(booked_deals(traded, size))
     side = 1 if traded.order["type"] == 0 else -1
     adverse = side * (traded.price - Decimal(str(confirmed["intended_price"]))) / pip
     assert confirmed["adverse_slippage_pips"] == pytest.approx(float(adverse), abs=1e-4)
@@ -78,14 +78,16 @@ def check_execution(confirmed: Confirmation, traded: Traded, *, symbol: str, pip
     assert confirmed["slippage_exceeded"] is (adverse > MAX_SLIPPAGE_PIPS)
 
 
-def _told_deals(confirmed: Confirmation) -> list[tuple[Any, ...]]:
+def told_deals(confirmed: Confirmation) -> list[tuple[Any, ...]]:
+    """Return a confirmation's deals, for comparing."""
     return [
         (d["deal_id"], round(d["lots"], 8), round(d["units"], 6), d["price"], d["commission"], d["fee"])
         for d in confirmed["deals"]
     ]
 
 
-def _booked_deals(traded: Traded, size: int) -> list[tuple[Any, ...]]:
+def booked_deals(traded: Traded, size: int) -> list[tuple[Any, ...]]:
+    """Return an order's deals out of the book in the same form; `size` in units per lot."""
     return [
         (str(d["ticket"]), round(d["volume"], 8), round(d["volume"] * size, 6), d["price"], d["commission"], d["fee"])
         for d in traded.deals
@@ -99,10 +101,10 @@ def check_run(desk: Desk, run: Sequence[Sent], *, unresolved_allowed: bool = Fal
     Every trade must have been confirmed before. Returns the latest confirmations by `order_id`.
     """
     problems: list[str] = []
-    received = _by_correlation(desk.downstream.received)
+    received = by_correlation(desk.downstream.received)
     rows = _by_trade(desk.listing("executions", "list"))
-    orders = _by_size(desk.book.traded())
-    sizes = [_size(sent) for sent in run]
+    orders = by_size(desk.book.traded())
+    sizes = [size_of(sent) for sent in run]
     assert len(set(sizes)) == len(sizes), "the trades of a run must differ in symbol, side or size"
     latest: dict[str, Confirmation] = {}
     for sent, size in zip(run, sizes, strict=True):
@@ -112,8 +114,8 @@ def check_run(desk: Desk, run: Sequence[Sent], *, unresolved_allowed: bool = Fal
             problems.append(f"{name}: never confirmed")
             continue
         last = latest[str(sent.order_id)] = max(told, key=lambda one: int(one["version"]))
-        problems += [f"{name}: {problem}" for problem in _contradictions(told)]
-        problems += [f"{name}: {problem}" for problem in _untruths(last, orders.get(size, []))]
+        problems += [f"{name}: {problem}" for problem in contradictions(told)]
+        problems += [f"{name}: {problem}" for problem in untruths(last, orders.get(size, []))]
         problems += [f"{name}: {problem}" for problem in _ledger_problems(last, rows.get(str(sent.order_id), []))]
         if last["status"] == "unresolved" and not unresolved_allowed:
             problems.append(f"{name}: unresolved")
@@ -123,7 +125,8 @@ def check_run(desk: Desk, run: Sequence[Sent], *, unresolved_allowed: bool = Fal
     return latest
 
 
-def _contradictions(told: list[Confirmation]) -> Iterable[str]:
+def contradictions(told: list[Confirmation]) -> Iterable[str]:
+    """Tell where the confirmations of one trade, repeats included, cannot all be meant."""
     bodies: dict[int, set[bytes]] = defaultdict(set)
     for one in told:
         bodies[one["version"]].add(one.body)
@@ -134,7 +137,8 @@ def _contradictions(told: list[Confirmation]) -> Iterable[str]:
         yield "confirmed under several execution ids"
 
 
-def _untruths(last: Confirmation, orders: list[Traded]) -> Iterable[str]:
+def untruths(last: Confirmation, orders: list[Traded]) -> Iterable[str]:
+    """Tell where a trade's latest confirmation differs from what the book has of its orders."""
     effective = [one for one in orders if one.deals]
     if len(effective) > 1:
         yield f"executed {len(effective)} times: orders {[one.ticket for one in effective]}"
@@ -150,6 +154,10 @@ def _untruths(last: Confirmation, orders: list[Traded]) -> Iterable[str]:
         yield f"{last['status']}, but the book has order {effective[0].ticket}"
     if effective and last["order_id"] != effective[0].ticket:
         yield f"confirmed as order {last['order_id']}, the book has {effective[0].ticket}"
+    if effective and sorted(told_deals(last)) != sorted(
+        booked_deals(effective[0], CONTRACT_SIZE[base(last["symbol"])])
+    ):
+        yield f"the deals told are not those that the book has of order {effective[0].ticket}"
     if last["status"] == "filled" and last["requested_lots"] != exactly(executed):
         yield f"filled, but {executed} of {last['requested_lots']} lots are in the book"
     if last["status"] == "partially_filled" and not 0 < executed < Decimal(str(last["requested_lots"])):
@@ -166,13 +174,15 @@ def _ledger_problems(last: Confirmation, rows: list[dict[str, Any]]) -> Iterable
             yield f"the ledger's {field} is {row[field]}, the subscriber's {last[field]}"
 
 
-def _size(sent: Sent) -> tuple[str, str, Decimal]:
+def size_of(sent: Sent) -> tuple[str, str, Decimal]:
+    """Return what a trade is found by in the book: symbol, side, lots."""
     trade = sent.approved
     lots = lots_of(trade["symbol"], trade["position_units"])
     return trade["symbol"], "buy" if trade["direction"] == LONG else "sell", lots.normalize()
 
 
-def _by_size(orders: list[Traded]) -> dict[tuple[str, str, Decimal], list[Traded]]:
+def by_size(orders: list[Traded]) -> dict[tuple[str, str, Decimal], list[Traded]]:
+    """Sort the book's orders by what they were asked for."""
     found: dict[tuple[str, str, Decimal], list[Traded]] = defaultdict(list)
     for one in orders:
         side = "buy" if one.order["type"] == 0 else "sell"
@@ -180,7 +190,8 @@ def _by_size(orders: list[Traded]) -> dict[tuple[str, str, Decimal], list[Traded
     return found
 
 
-def _by_correlation(received: list[Confirmation]) -> dict[str, list[Confirmation]]:
+def by_correlation(received: list[Confirmation]) -> dict[str, list[Confirmation]]:
+    """Sort confirmations by trade."""
     found: dict[str, list[Confirmation]] = defaultdict(list)
     for one in received:
         found[one.correlation_id].append(one)
