@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from worker import __version__
+from worker import __version__, failpoints
 from worker.domain.errors import LeaseLost, TerminalUnavailable, WrongSetting
 from worker.domain.evidence import Evidence
 from worker.ledger.ledger import PostgresLedger
@@ -227,6 +227,7 @@ class Worker:
 async def run(settings: Settings) -> int:
     """Be a worker, or a standby for one, until SIGTERM or SIGINT; returns the exit code."""
     configure_logging(settings.log_level, settings.log_format)
+    failpoints.arm(settings.failpoints, settings.failpoints_log)
     sys.setswitchinterval(SWITCH_SECONDS)
     stop = asyncio.Event()
     with _stopped_by_signals(stop):

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from worker import failpoints
 from worker.domain.checks import Limits
 from worker.domain.errors import WrongSetting
 from worker.domain.instrument import VolumePolicy
@@ -101,6 +102,9 @@ class Settings(BaseSettings):
     max_in_flight: int = Field(default=1000, ge=1, le=100_000)
     drain_timeout_seconds: _Seconds = 20
 
+    failpoints: str = Field(default="", description="Where a fault test ends this process; simulated broker only.")
+    failpoints_log: Path | None = Field(default=None, description="File that every failpoint passed is written to.")
+
     log_format: LogFormat = LogFormat.CONSOLE
     log_level: str = "INFO"
     http_port: int = Field(default=0, ge=0, le=65_535)
@@ -137,6 +141,18 @@ class Settings(BaseSettings):
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError(f"must start with {' or '.join(schemes)}")
         return value
+
+    @field_validator("failpoints")
+    @classmethod
+    def _failpoints_exist(cls, value: str) -> str:
+        failpoints.read(value)
+        return value
+
+    @model_validator(mode="after")
+    def _failpoints_are_for_tests(self) -> Self:
+        if (self.failpoints or self.failpoints_log) and self.mt5_backend is not Backend.SIMULATED:
+            raise ValueError("FAILPOINTS and FAILPOINTS_LOG end the worker on purpose: MT5_BACKEND must be simulated")
+        return self
 
     @model_validator(mode="after")
     def _horizon_is_below_the_age(self) -> Self:

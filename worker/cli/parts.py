@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from worker import failpoints
 from worker.bootstrap import SystemClock
 from worker.ledger.operators import Operator, operator
 from worker.messaging.connection import AmqpConnection, connected
@@ -16,6 +17,7 @@ def settings() -> Settings:
     """Read the settings for a command that a person has typed: only what went wrong is logged."""
     found = read_settings()
     configure_logging("WARNING", found.log_format)
+    failpoints.arm(found.failpoints, found.failpoints_log)
     return found
 
 

@@ -22,6 +22,7 @@ class Admit:
 
     arrival: Arrival
     tenure: Tenure
+    kind: str = "admit"
     steps: None = None
 
     @property

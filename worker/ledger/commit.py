@@ -18,6 +18,7 @@ import psycopg
 import structlog
 from psycopg import errors
 
+from worker import failpoints
 from worker.domain.errors import IllegalTransition, LeaseLost, LedgerUnavailable, StaleRevision, WorkerError
 from worker.ledger.connection import Connection
 from worker.ledger.job import Job
@@ -25,6 +26,7 @@ from worker.ledger.line import Line
 from worker.ledger.page import Page
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
+from worker.ledger.transaction import transaction
 from worker.ledger.view import Question, View, read_view
 from worker.ports import Clock
 
@@ -74,7 +76,7 @@ class _Batch:
         question = Question()
         for wish in self.wishes:
             wish.job.ask(question)
-        async with connection.pipeline(), connection.transaction():
+        async with connection.pipeline(), transaction(connection, "commit", self._kinds()):
             if sum(wish.job.weight for wish in self.wishes) > MAX_BATCH_BYTES:
                 await connection.execute(sql("allow_time"))
             view = await read_view(connection, self.tenure.account, question)
@@ -86,6 +88,9 @@ class _Batch:
             self.has_mail = page.has_mail
             self.may_be_committed = True
             await page.write(connection, self.id)
+
+    def _kinds(self) -> list[str]:
+        return [wish.job.kind for wish in self.wishes] if failpoints.is_armed() else []
 
     async def _is_committed(self, connection: Connection) -> bool:
         cursor = await connection.execute(sql("read_back_batch"), {"account": self.tenure.account})

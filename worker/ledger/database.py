@@ -18,6 +18,7 @@ from worker.ledger.connection import Connection
 from worker.ledger.page import Page
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
+from worker.ledger.transaction import transaction
 from worker.ledger.view import account_from
 from worker.ports import Clock, Event
 
@@ -28,7 +29,7 @@ _HALTED_BY = "worker"
 
 async def recognise(connection: Connection, tenure: Tenure, clock: Clock) -> None:
     """Compare the database with the one the account was last written in; also learns the token namespaces."""
-    async with connection.transaction():
+    async with transaction(connection, "recognise"):
         cursor = await connection.execute(sql("lock_account"), {"account": tenure.account})
         row = await cursor.fetchone()
         account = tenure.see(account_from(row) if row else None)

@@ -16,6 +16,11 @@ class Job(Protocol[T_co]):
     """One caller's wish. It must be able to decide again from a new view: a batch may have to be run twice."""
 
     @property
+    def kind(self) -> str:
+        """Return what its commit is called among the failpoints: small letters, a dot at most."""
+        ...
+
+    @property
     def steps(self) -> UUID | None:
         """Return the execution that this job moves on; a batch holds one such step of each execution."""
         ...

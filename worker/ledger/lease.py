@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg import errors
 
+from worker import failpoints
 from worker.domain.errors import WrongSetting
 from worker.ledger.connection import Connection
 from worker.ledger.encoding import json_default
@@ -16,6 +17,7 @@ from worker.ledger.line import Line
 from worker.ledger.page import Page
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
+from worker.ledger.transaction import transaction
 from worker.ledger.view import account_from, halt_in_words, lock_account
 from worker.ports import Clock, Event
 from worker.settings import LEASE_SECONDS
@@ -71,8 +73,8 @@ class Lease:
     async def _try(self, connection: Connection) -> str | None:
         """Return None once the lease is ours, else its holder."""
         values = {"account": self._tenure.account, "holder": self._tenure.worker_id}
-        await connection.execute(sql("open_account"), values)
-        async with connection.transaction():
+        await self._open(connection, values)
+        async with transaction(connection, "take"):
             cursor = await connection.execute(sql("lock_account"), values)
             row = await cursor.fetchone()
             if row is None:
@@ -90,6 +92,11 @@ class Lease:
         self._tenure.halt = account_from(row).halt
         return None
 
+    async def _open(self, connection: Connection, values: dict[str, Any]) -> None:
+        failpoints.hit("ledger.open.before")
+        await connection.execute(sql("open_account"), values)
+        failpoints.hit("ledger.open.after")
+
     def _has_gone_silent(self, epoch: int, counter: int) -> bool:
         now = self._clock.monotonic()
         if self._seen != (epoch, counter):
@@ -99,7 +106,7 @@ class Lease:
     async def _bind(self, connection: Connection, wanted: dict[str, Any]) -> None:
         account = self._tenure.account
         try:
-            async with connection.transaction():
+            async with transaction(connection, "bind"):
                 cursor = await connection.execute(sql("lock_account"), {"account": account})
                 row = await cursor.fetchone()
                 held = self._tenure.see(account_from(row) if row else None)
@@ -126,7 +133,9 @@ class Lease:
 
     async def _renew(self, connection: Connection, report: str) -> None:
         values = {"account": self._tenure.account, "holder": self._tenure.worker_id, "epoch": self._tenure.epoch}
+        failpoints.hit("ledger.renew.before")
         cursor = await connection.execute(sql("renew_lease"), {**values, "report": report})
+        failpoints.hit("ledger.renew.after")
         row = await cursor.fetchone()
         if row is None:
             raise self._tenure.lost()
@@ -134,7 +143,7 @@ class Lease:
 
     async def _release(self, connection: Connection) -> None:
         values = {"account": self._tenure.account}
-        async with connection.transaction():
+        async with transaction(connection, "release"):
             row = await lock_account(connection, self._tenure.account)
             if row is None or row.epoch != self._tenure.epoch or row.holder is None:
                 return

@@ -15,6 +15,7 @@ from worker.ledger.connection import Connection, connect_for_a_person, unavailab
 from worker.ledger.page import Page
 from worker.ledger.schema import check_on
 from worker.ledger.statements import sql
+from worker.ledger.transaction import transaction
 from worker.ledger.view import AccountRow, lock_account
 from worker.ports import Clock, Event
 
@@ -47,7 +48,7 @@ async def operator(url: str, clock: Clock) -> AsyncIterator[Operator]:
 @asynccontextmanager
 async def locked(desk: Operator, account: str) -> AsyncIterator[tuple[AccountRow, Page]]:
     """Lock an account; what is put on the page is written when the block ends. Raises NotFound."""
-    async with desk.connection.transaction():
+    async with transaction(desk.connection, "operator"):
         row = await lock_account(desk.connection, account)
         if row is None:
             raise NotFound(await _who_there_is(desk, account))

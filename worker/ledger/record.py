@@ -21,6 +21,12 @@ class Record:
     change: Change
 
     @property
+    def kind(self) -> str:
+        """Return the state it leads to and what has happened on the way."""
+        events = self.change.events
+        return f"{self.change.after.state}.{events[-1].kind}" if events else self.change.after.state.value
+
+    @property
     def steps(self) -> UUID:
         """Return the execution that moves on."""
         return self.change.after.execution_id
@@ -66,6 +72,9 @@ class Record:
             page.put("upsert_attempts", **attempt_row(after.execution_id, self.change.attempt))
         for deal in self.change.deals:
             page.put("insert_deals", **deal_row(after, deal))
+        if self.change.deals and after.version > 1:  # only what was settled before can hold attested deals
+            kept = [deal.deal_id for deal in after.deals]
+            page.put("withdraw_attested_deals", execution_id=after.execution_id, kept=kept)
         if after.is_settled:
             state = "failed_again" if self.change.dead_letter is not None else "resolved"
             page.put(

@@ -9,6 +9,7 @@ from typing import Any
 
 from pika import exceptions
 
+from worker import failpoints
 from worker.domain.errors import MessagingUnavailable
 from worker.domain.message import IncomingMessage, OutgoingMessage
 from worker.messaging import envelope
@@ -31,6 +32,7 @@ class Channel:
     def __init__(self, explain: Callable[[BaseException], MessagingUnavailable]) -> None:
         self._explain = explain
         self._raw: Any = None
+        self._consumes = "nothing"  # what it receives, in a word: approved, dead, unroutable
         self._waiting: set[asyncio.Future[Any]] = set()
         self._end: asyncio.Future[MessagingUnavailable] = asyncio.get_running_loop().create_future()
 
@@ -94,6 +96,7 @@ class Channel:
         def deliver(_channel: Any, method: Any, properties: Any, body: bytes) -> None:
             on_delivery(method.delivery_tag, envelope.incoming(method, properties, body))
 
+        self._consumes = _short_name(queue)
         self._raw.add_on_cancel_callback(lambda _frame: self._cancelled(queue))
         answer = await self._call("basic_consume", queue=queue, on_message_callback=deliver)
         return str(answer.method.consumer_tag)
@@ -105,12 +108,16 @@ class Channel:
     def acknowledge(self, tag: int, *, multiple: bool = False) -> None:
         """Let RabbitMQ forget a delivery, with `multiple` all up to it."""
         if self.is_open:
+            failpoints.hit("amqp.ack.before", self._consumes)
             self._raw.basic_ack(tag, multiple=multiple)
+            failpoints.hit("amqp.ack.after", self._consumes)
 
     def give_back(self, tag: int) -> None:
         """Return a delivery to its queue."""
         if self.is_open:
+            failpoints.hit("amqp.nack.before", self._consumes)
             self._raw.basic_nack(tag, requeue=True)
+            failpoints.hit("amqp.nack.after", self._consumes)
 
     async def confirm(self, on_confirm: OnConfirm, on_return: OnReturn) -> None:
         """
@@ -124,13 +131,16 @@ class Channel:
             on_return(method.exchange, method.routing_key, properties.message_id)
 
         def confirmed(frame: Any) -> None:
+            failpoints.hit("amqp.confirm.before")
             on_confirm(frame.method.delivery_tag, frame.method.multiple, frame.method.NAME == "Basic.Ack")
+            failpoints.hit("amqp.confirm.after")
 
         self._raw.add_on_return_callback(returned)
         await self._call("confirm_delivery", ack_nack_callback=confirmed)
 
     def publish(self, message: OutgoingMessage) -> None:
         """Send a message, persistent and mandatory. Raises ValueError when AMQP cannot carry its envelope."""
+        failpoints.hit("amqp.publish.before", message.kind)
         try:
             self._raw.basic_publish(
                 message.exchange, message.routing_key, message.body, envelope.outgoing(message), mandatory=True
@@ -139,6 +149,7 @@ class Channel:
             raise ValueError("a routing key, id or reply queue of it is longer than AMQP's 255 bytes") from None
         except (exceptions.AMQPConnectionError, exceptions.AMQPChannelError) as error:
             raise self._reason(error) from None
+        failpoints.hit("amqp.publish.after", message.kind)
 
     async def may_publish(self, exchange: str) -> None:
         """
@@ -188,3 +199,8 @@ class Channel:
         for answer in self._waiting:
             if not answer.done():
                 answer.set_exception(reason)
+
+
+def _short_name(queue: str) -> str:
+    """Return what the deliveries of a queue are called among the failpoints."""
+    return queue.split(".")[1] if queue.count(".") else "private"

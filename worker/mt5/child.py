@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import IO
 
 import worker
+from worker import failpoints
 from worker.domain.errors import TerminalUnavailable
+from worker.mt5 import wire
 
 _CODE = Path(worker.__file__).parent.parent  # the child finds this very package, wherever the parent was started
 _POSIX = sys.platform != "win32"
@@ -55,11 +57,14 @@ class ChildProcess:
 
     def call(self, line: bytes, timeout: float) -> bytes:
         """Send a line and return the answer; a child that takes longer than `timeout` seconds is ended."""
+        command = wire.name_of(line)
+        failpoints.hit("pipe.ask.before", command)
         try:
             self._pipe_in.write(line)
             self._pipe_in.flush()
         except (OSError, ValueError):
             raise NotDelivered("the terminal session's process has ended") from None
+        failpoints.hit("pipe.ask.after", command)
         try:
             answer = self._answers.get(timeout=timeout)
         except queue.Empty:
@@ -68,6 +73,7 @@ class ChildProcess:
         if answer is None:
             self.kill("the terminal session's process closed its pipe")
             raise Unanswered(self.epitaph())
+        failpoints.hit("pipe.answer.after", command)
         return answer
 
     def wait(self) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from worker import failpoints
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.execution import Venue
 from worker.domain.market import Health
@@ -91,7 +92,10 @@ class Link:
 
     def send(self, request: dict[str, Any]) -> tuple[Any, int | None, str]:
         """Send a trade request once: the result or None, and then the package's last error and its text."""
+        purpose = "cancel" if "order" in request else "submit"
+        failpoints.hit("session.send.before", purpose)
         result = self.module.order_send(request)
+        failpoints.hit("session.send.after", purpose)
         if result is not None:
             return result, None, ""
         code, text = self.module.last_error()

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
@@ -18,6 +19,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from worker import failpoints
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.instrument import Instrument
 from worker.domain.market import (
@@ -193,7 +195,7 @@ class TerminalSession:
     def _open(self) -> ChildProcess:
         child = self._spawn()
         try:
-            facts = wire.OPEN.read_answer(child.call(wire.OPEN.ask(self._opening), OPENING_SECONDS))
+            facts = wire.OPEN.read_answer(child.call(wire.OPEN.ask(self._armed_opening()), OPENING_SECONDS))
         except TerminalUnavailable as error:
             child.kill(str(error))
             child.release()
@@ -201,6 +203,10 @@ class TerminalSession:
             raise TerminalUnavailable(str(error)) from error
         self._announce(facts)
         return child
+
+    def _armed_opening(self) -> Opening:
+        faults, log = failpoints.hand_down()
+        return replace(self._opening, failpoints=faults, failpoints_log=log)
 
     def _spawn(self) -> ChildProcess:
         with self._changed:

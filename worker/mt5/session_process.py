@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from worker import failpoints
 from worker.domain.errors import TerminalUnavailable
 from worker.mt5 import file_lock, wire
 from worker.mt5.link import Link
@@ -66,6 +67,7 @@ class Desk:
         return command.reply(handler(command.read_request(call)))
 
     def _open(self, opening: Opening) -> VenueFacts:
+        failpoints.arm(opening.failpoints, opening.failpoints_log, process="session")
         self._lock = file_lock.hold(_lock_file(opening), _LOCK_PATIENCE)
         link, clock = Link(_module(opening), opening), ServerClock()
         link.open()
@@ -94,7 +96,10 @@ def serve(commands: BinaryIO, answers: BinaryIO, desk: Desk) -> None:
     for line in iter(commands.readline, b""):
         if not line.endswith(b"\n"):
             return
-        answers.write(desk.answer(line))
+        answer, command = desk.answer(line), wire.name_of(line)
+        failpoints.hit("session.answer.before", command)
+        answers.write(answer)
+        failpoints.hit("session.answer.after", command)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ command can ever wait in the pipe.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,6 +34,7 @@ from worker.domain.market import (
     SendReport,
 )
 
+_BEGINNING = re.compile(rb'{"command":"([a-z]+)"')
 OPENING_SECONDS = 75.0  # MetaTrader itself gives up connecting after 60 s
 
 Request = TypeVar("Request")
@@ -53,6 +55,8 @@ class Opening:
     portable: bool = False
     symbols: tuple[str, ...] = ()
     call_timeout: float = 10.0  # seconds; the limit of every call but the opening itself
+    failpoints: str = ""
+    failpoints_log: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,12 @@ class Command(Generic[Request, Answer]):
         if "unavailable" in line:
             raise TerminalUnavailable(line["unavailable"])
         raise Defect(f"the terminal session failed in {self.name}: {line['defect']}")
+
+
+def name_of(line: bytes) -> str:
+    """Return the name of a line's command, as `Command.ask` writes it; of anything else, `unknown`."""
+    begins = _BEGINNING.match(line)
+    return begins[1].decode() if begins else "unknown"
 
 
 def unavailable(why: str) -> bytes:
