@@ -82,14 +82,14 @@ class DealReport(_Part):
     """Units of the base asset."""
     lots: PositiveNumber
     """The same size in lots."""
-    price: PositiveNumber
-    """Price in the quote currency."""
-    time: Moment
-    """When it was done, UTC."""
-    commission: Number
-    """In the account's currency; negative is paid by us."""
-    fee: Number
-    """In the account's currency; negative is paid by us."""
+    price: PositiveNumber | None
+    """Price in the quote currency; null when an operator attests the deal and does not know it."""
+    time: Moment | None
+    """When it was done, UTC; null when only an operator attests the deal."""
+    commission: Number | None
+    """In the account's currency; negative is paid by us; null when only an operator attests the deal."""
+    fee: Number | None
+    """In the account's currency; negative is paid by us; null when only an operator attests the deal."""
 
 
 class AuditAnchor(_Part):
@@ -160,7 +160,7 @@ class ExecutionConfirmation(_Part):
     intended_price: PositiveNumber | None
     """RPM's intended price, else the touch at first validation (ask to buy, bid to sell)."""
     fill_price: PositiveNumber | None
-    """Volume-weighted price of the deals; null when nothing was executed."""
+    """Volume-weighted price of the deals; null when nothing was executed or a deal's price is not known."""
     slippage_pips: NonNegativeNumber | None
     """Distance of fill from intended price, in pips."""
     adverse_slippage_pips: Number | None
@@ -180,7 +180,7 @@ class ExecutionConfirmation(_Part):
     submitted_at: Moment | None
     """When the last order was sent, UTC."""
     filled_at: Moment | None
-    """When the last deal was done, UTC."""
+    """When the last deal was done, UTC; null when nothing was executed or nobody knows the time."""
     timestamp: Moment
     """When this confirmation was made, UTC."""
     audit: AuditAnchor | None

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from worker.cli.show import cell, console, print_fields, print_table
-from worker.domain.execution import Execution
+from worker.domain.execution import Deal, Execution
 from worker.ledger.audit import AuditRow
 from worker.ledger.history import ExecutionStory
 
@@ -114,9 +114,13 @@ def _attempts(story: ExecutionStory) -> list[list[object]]:
 
 def _deals(story: ExecutionStory) -> list[list[object]]:
     return [
-        [deal.deal_id, deal.order_id, deal.lots, deal.units, deal.price, deal.commission, f"{deal.time:%H:%M:%S.%f}"]
+        [deal.deal_id, deal.order_id, deal.lots, deal.units, deal.price, deal.commission, _shown_at(deal)]
         for deal in story.execution.deals
     ]
+
+
+def _shown_at(deal: Deal) -> str:
+    return f"attested by {deal.attested_by}" if deal.time is None else f"{deal.time:%H:%M:%S.%f}"
 
 
 def _confirmations(story: ExecutionStory) -> list[list[object]]:

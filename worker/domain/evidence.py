@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from worker.domain.execution import Deal, Execution, State
-from worker.domain.market import BrokerDeal, BrokerOrder, OrderState
+from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, OrderState
+from worker.domain.token import token_in
+
+
+def token_of(seen: BrokerOrder | BrokerDeal | BrokerPosition) -> int:
+    """Return the attempt's token that something at the broker carries, in its magic or else its comment; 0 for none."""
+    return seen.magic or token_in(seen.comment) or 0
 
 
 @dataclass(slots=True)
@@ -33,8 +39,8 @@ class Evidence:
         return next(iter(self.orders.values()), None)
 
     def new_deals(self, execution: Execution) -> tuple[Deal, ...]:
-        """Return the deals that the execution does not have yet, oldest first."""
-        known = {deal.deal_id for deal in execution.deals}
+        """Return the deals that the execution does not have yet, or has only on an operator's word, oldest first."""
+        known = {deal.deal_id for deal in execution.deals if deal.attested_by is None}
         unseen = [deal for deal in self.deals.values() if deal.ticket not in known]
         return tuple(_attributed(deal, execution) for deal in sorted(unseen, key=lambda d: (d.time, d.ticket)))
 
@@ -64,6 +70,11 @@ def conclude(execution: Execution, order: BrokerOrder | None) -> Conclusion | No
     return _nothing_executed(execution, order)
 
 
+def is_all_told(execution: Execution, order: BrokerOrder | None) -> bool:
+    """Tell whether the deals that an order claims to have are all here; without the order nobody can tell."""
+    return order is not None and execution.executed_lots >= _claimed(order)
+
+
 def _claimed(order: BrokerOrder) -> Decimal:
     return order.volume_initial if order.state == OrderState.FILLED else order.executed
 
@@ -73,7 +84,7 @@ def _nothing_executed(execution: Execution, order: BrokerOrder) -> Conclusion:
     if order.state == OrderState.REJECTED:
         detail = f"the broker accepted order {order.ticket} and then rejected it"
         return Conclusion(State.REJECTED, "broker_rejection", detail)
-    if execution.state is State.CANCELLING:
+    if execution.cancelled_at is not None:
         detail = f"order {order.ticket} was not filled in time; we cancelled it and nothing was executed"
         return Conclusion(State.EXPIRED, "order_timeout", detail)
     detail = f"order {order.ticket} is {state} at the broker; we had not asked for it"

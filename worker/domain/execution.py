@@ -78,8 +78,9 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.UNRESOLVED: frozenset(
         {State.ACCEPTED, State.ERROR, State.REJECTED, State.EXPIRED, State.CANCELLED} | _EVIDENCE
     ),
-    # Final states change on late deals only; an error proved not executed is reopened by an operator's replay.
-    State.FILLED: frozenset(),
+    # Final states change on late deals only (filled: on the real figures of a deal that an operator had attested); an
+    # error proved not executed is reopened by an operator's replay.
+    State.FILLED: _EVIDENCE,
     State.PARTIALLY_FILLED: _EVIDENCE,
     State.REJECTED: _EVIDENCE,
     State.EXPIRED: _EVIDENCE,
@@ -90,18 +91,23 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 
 @dataclass(frozen=True, slots=True)
 class Deal:
-    """One execution at the broker, attributed to this trade. Units of the base asset, UTC."""
+    """
+    One execution at the broker, attributed to this trade. Units of the base asset, UTC.
+
+    A deal that an operator attests has only the figures he gave; the others are None until the broker shows it.
+    """
 
     deal_id: int
-    order_id: int
-    magic: int
-    position_id: int
+    order_id: int | None
+    magic: int | None
+    position_id: int | None
     lots: Decimal
     units: Decimal
-    price: Decimal
-    commission: Decimal
-    fee: Decimal
-    time: datetime
+    price: Decimal | None
+    commission: Decimal | None
+    fee: Decimal | None
+    time: datetime | None
+    attested_by: str | None = None  # None: the broker itself has shown it
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +192,22 @@ class Execution:
 
     @property
     def fill_price(self) -> Decimal | None:
-        """Return the volume-weighted average price of the deals, exact."""
-        lots = self.executed_lots
-        return sum((d.price * d.lots for d in self.deals), Decimal(0)) / lots if lots else None
+        """Return the volume-weighted average price of the deals, exact; None when one of them is not known."""
+        values = [deal.price * deal.lots for deal in self.deals if deal.price is not None]
+        known = 0 < len(values) == len(self.deals)
+        return sum(values, Decimal(0)) / self.executed_lots if known else None
+
+    def deals_with(self, shown: tuple[Deal, ...]) -> tuple[Deal, ...]:
+        """
+        Return all deals; one that the broker shows takes the place of the same one as it was attested.
+
+        If they are more than was asked for, the operator took another deal for this trade's: the broker's own stand.
+        """
+        tickets = {deal.deal_id for deal in shown}
+        together = tuple(deal for deal in self.deals if deal.deal_id not in tickets) + shown
+        if self.requested_lots is None or sum(deal.lots for deal in together) <= self.requested_lots:
+            return together
+        return tuple(deal for deal in together if deal.attested_by is None)
 
     @property
     def is_settled(self) -> bool:

@@ -23,6 +23,7 @@ _STATEMENTS = (
     "update_executions",
     "upsert_attempts",
     "insert_deals",
+    "withdraw_attested_deals",
     "insert_reply_addresses",
     "insert_refusals",
     "insert_confirmations",

@@ -102,11 +102,16 @@ def deal_from(row: Row) -> Deal:
         position_id=row["position_id"],
         lots=Decimal(row["lots"]),
         units=Decimal(row["units"]),
-        price=Decimal(row["price"]),
-        commission=Decimal(row["commission"]),
-        fee=Decimal(row["fee"]),
-        time=time if isinstance(time, datetime) else datetime.fromisoformat(time),
+        price=_figure(row["price"]),
+        commission=_figure(row["commission"]),
+        fee=_figure(row["fee"]),
+        time=datetime.fromisoformat(time) if isinstance(time, str) else time,
+        attested_by=row["attested_by"],
     )
+
+
+def _figure(stored: Any) -> Decimal | None:
+    return None if stored is None else Decimal(stored)
 
 
 def envelope(message: IncomingMessage) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def _of_execution(execution: Execution, anchor: Anchor) -> ExecutionConfirmation
         fill_price=_rounded(execution.fill_price),
         slippage_pips=slip.pips if slip else None,
         adverse_slippage_pips=slip.adverse_pips if slip else None,
-        slippage_exceeded=slip.exceeded if slip else False,
+        slippage_exceeded=slip.exceeded if slip else None if execution.deals else False,
         rejection_reason=None if silent or execution.reason is None else RejectionReason(execution.reason),
         rejection_details=None if silent else execution.detail,
         attempts=execution.sends,

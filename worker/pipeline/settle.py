@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from worker.domain.checks import Refusal
@@ -36,32 +39,14 @@ class Settler:
         before: tuple[Event, ...] = (),
     ) -> Execution:
         """End an execution as concluded, with what is not yet recorded of its way; returns it as stored."""
-        after = execution.advance(
-            conclusion.state,
-            version=execution.version + 1,
-            reason=conclusion.reason,
-            detail=conclusion.detail,
-            settled_at=self._clock.now(),
-            venue=execution.venue or self.venue,
-            **with_deals(execution, deals),
-        )
-        return await self._ledger.record(
-            Change(
-                after=after,
-                events=(*before, settled_event(after, deals)),
-                attempt=attempt,
-                deals=deals,
-                confirmation=draft(after),
-                dead_letter=self._dead_letter(after),
-            )
-        )
+        placed = replace(execution, venue=execution.venue or self.venue)
+        change = concluding(placed, conclusion, self._clock.now(), deals=deals, before=before)
+        letter = self._dead_letter(change.after)
+        return await self._ledger.record(replace(change, attempt=attempt, dead_letter=letter))
 
     async def corrected(self, execution: Execution, deals: tuple[Deal, ...]) -> Execution:
         """Publish the next version of a settled execution: a deal has appeared afterwards."""
-        requested = execution.requested_lots or 0
-        total = execution.executed_lots + sum(deal.lots for deal in deals)
-        state = State.FILLED if total >= requested else State.PARTIALLY_FILLED
-        return await self.concluded(execution, Conclusion(state), deals=deals)
+        return await self.concluded(execution, executed(execution, deals), deals=deals)
 
     def _dead_letter(self, after: Execution) -> OutgoingMessage | None:
         if after.state not in DEAD_LETTERED:
@@ -82,13 +67,41 @@ class Settler:
         )
 
 
+def concluding(
+    execution: Execution,
+    conclusion: Conclusion,
+    at: datetime,
+    *,
+    deals: tuple[Deal, ...] = (),
+    before: tuple[Event, ...] = (),
+) -> Change:
+    """Return the step that ends an execution as concluded: the worker's, or an operator's by evidence of his own."""
+    after = execution.advance(
+        conclusion.state,
+        version=execution.version + 1,
+        reason=conclusion.reason,
+        detail=conclusion.detail,
+        settled_at=at,
+        **with_deals(execution, deals),
+    )
+    return Change(after, (*before, settled_event(after, deals)), deals=deals, confirmation=draft(after))
+
+
+def executed(execution: Execution, deals: tuple[Deal, ...]) -> Conclusion:
+    """Return the end of an execution that has these deals too, and will have no more."""
+    total = sum((deal.lots for deal in execution.deals_with(deals)), Decimal(0))
+    requested = execution.requested_lots or Decimal(0)
+    return Conclusion(State.FILLED if total >= requested else State.PARTIALLY_FILLED)
+
+
 def with_deals(execution: Execution, deals: tuple[Deal, ...]) -> dict[str, Any]:
     """Return the changes that new deals bring to an execution."""
     if not deals:
         return {}
+    together = execution.deals_with(deals)
     return {
-        "deals": execution.deals + deals,
-        "filled_at": max(deal.time for deal in execution.deals + deals),
+        "deals": together,
+        "filled_at": max((deal.time for deal in together if deal.time is not None), default=None),
         "position_id": execution.position_id or deals[0].position_id or None,
         "order_ticket": execution.order_ticket or deals[0].order_id,
     }
@@ -110,14 +123,6 @@ def settled_event(after: Execution, deals: tuple[Deal, ...]) -> Event:
 
 
 def deal_payload(deal: Deal) -> dict[str, Any]:
-    """Return a deal as the audit trail keeps it."""
-    return {
-        "deal_id": str(deal.deal_id),
-        "order_id": str(deal.order_id),
-        "position_id": str(deal.position_id),
-        "lots": str(deal.lots),
-        "price": str(deal.price),
-        "commission": str(deal.commission),
-        "fee": str(deal.fee),
-        "time": deal.time.isoformat(),
-    }
+    """Return a deal as the audit trail keeps it: all text, null for what nobody knows."""
+    figures = asdict(deal) | {"time": None if deal.time is None else deal.time.isoformat()}
+    return {name: None if value is None else str(value) for name, value in figures.items()}

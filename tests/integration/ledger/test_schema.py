@@ -127,7 +127,7 @@ async def test_an_operator_needs_no_more_than_the_operator_s_role(
         await halt(desk, "main", reason="a test", by="ann")
         await resume(desk, "main", reason="a test", by="ann")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            await desk.connection.execute("update ledger.executions set state = 'filled'")
+            await desk.connection.execute("update ledger.executions set body = ''")
 
 
 async def test_an_operator_s_command_under_another_role_says_what_is_missing(

@@ -63,6 +63,7 @@ insert into ledger.transitions (from_state, to_state) values
     ('unknown', 'partially_filled'),
     ('unresolved', 'accepted'), ('unresolved', 'error'), ('unresolved', 'rejected'), ('unresolved', 'expired'),
     ('unresolved', 'cancelled'), ('unresolved', 'filled'), ('unresolved', 'partially_filled'),
+    ('filled', 'filled'), ('filled', 'partially_filled'),
     ('partially_filled', 'filled'), ('partially_filled', 'partially_filled'),
     ('rejected', 'filled'), ('rejected', 'partially_filled'),
     ('expired', 'filled'), ('expired', 'partially_filled'),
@@ -178,23 +179,39 @@ create table ledger.attempts (
     primary key (execution_id, number)
 ) with (fillfactor = 80);
 
--- The broker's deals, each counted once per account.
+-- The broker's deals, each counted once per account. One that an operator attests lacks what he does not know, until the
+-- broker shows it.
 create table ledger.deals (
     account      text not null,
     deal_id      bigint not null,
     execution_id uuid not null references ledger.executions,
-    order_id     bigint not null,
-    magic        bigint not null,
-    position_id  bigint not null,
+    order_id     bigint,
+    magic        bigint,
+    position_id  bigint,
     lots         numeric not null check (lots > 0),
     units        numeric not null check (units > 0),
-    price        numeric not null,
-    commission   numeric not null,
-    fee          numeric not null,
-    time         timestamptz not null,
-    primary key (account, deal_id)
+    price        numeric,
+    commission   numeric,
+    fee          numeric,
+    time         timestamptz,
+    attested_by  text,
+    primary key (account, deal_id),
+    constraint shown_or_attested check (
+        attested_by is not null or num_nulls(order_id, magic, position_id, price, commission, fee, time) = 0)
 );
 create index deals_of_execution on ledger.deals (execution_id);
+
+create function ledger.keep_what_the_broker_has_shown() returns trigger language plpgsql as $$
+begin
+    if old.attested_by is null then
+        raise exception 'deal %: the broker has shown it; it is neither changed nor deleted', old.deal_id
+            using errcode = 'MW004';
+    end if;
+    return case tg_op when 'DELETE' then old else new end;
+end $$;
+
+create trigger keep_what_the_broker_has_shown before update or delete on ledger.deals
+    for each row execute function ledger.keep_what_the_broker_has_shown();
 
 -- Every version of every confirmation, byte for byte as it is published.
 create table ledger.confirmations (

@@ -28,6 +28,7 @@ begin
         grant insert on ledger.namespaces, ledger.deals, ledger.confirmations, ledger.reply_addresses,
             ledger.refusals, ledger.audit_events, ledger.outbox to mt5_worker;
         grant delete on ledger.outbox to mt5_worker;
+        grant update, delete on ledger.deals to mt5_worker; -- attested ones only: a trigger keeps the broker's own
         grant update (published_at) on ledger.confirmations to mt5_worker;
         grant update (consumed_at, consumed_as, execution_id) on ledger.replays to mt5_worker;
         grant usage on sequence ledger.trade_counter, ledger.outbox_id_seq to mt5_worker;
@@ -37,7 +38,13 @@ begin
         grant update (halted, halt_reason, halted_by, halted_at, audit_sequence, audit_hash) on ledger.accounts
             to mt5_operator;
         grant update (state, state_by, state_reason, state_at) on ledger.dead_letters to mt5_operator;
-        grant insert on ledger.replays, ledger.outbox, ledger.audit_events to mt5_operator;
+        grant insert on ledger.replays, ledger.outbox, ledger.audit_events, ledger.confirmations to mt5_operator;
+        -- To resolve: what the trade itself says, and its token, stay out of reach.
+        grant insert, update, delete on ledger.deals to mt5_operator; -- attested ones only, as above
+        grant update (state, is_open, revision, version, attempts, sends, round_start, stale_allowed, venue,
+                      broker_symbol, contract_size, pip_size, max_slippage_pips, requested_lots, executed_lots,
+                      first_touch, validated_at, submitted_at, accepted_at, cancelled_at, cancel_asked_at, filled_at,
+                      settled_at, order_ticket, position_id, reason, detail) on ledger.executions to mt5_operator;
         grant usage on sequence ledger.outbox_id_seq to mt5_operator;
     end if;
 end $$;

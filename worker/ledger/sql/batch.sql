@@ -82,10 +82,22 @@ set outcome = excluded.outcome, request = excluded.request, retcode = excluded.r
     sent_at = excluded.sent_at, answered_at = excluded.answered_at, reply = excluded.reply
 
 -- name: insert_deals
--- A deal that is seen again, by another look or another report, is left alone.
-insert into ledger.deals
-select * from json_populate_recordset(null::ledger.deals, %(rows)s::json)
-on conflict do nothing
+-- A deal that is seen again, by another look or another report, is left alone. What the broker shows takes the place of
+-- what an operator attested.
+insert into ledger.deals as d
+select distinct on (account, deal_id) * from json_populate_recordset(null::ledger.deals, %(rows)s::json)
+order by account, deal_id, attested_by nulls first
+on conflict (account, deal_id) do update
+set execution_id = excluded.execution_id, order_id = excluded.order_id, magic = excluded.magic,
+    position_id = excluded.position_id, lots = excluded.lots, units = excluded.units, price = excluded.price,
+    commission = excluded.commission, fee = excluded.fee, time = excluded.time, attested_by = excluded.attested_by
+where d.attested_by is not null and excluded.attested_by is null
+
+-- name: withdraw_attested_deals
+-- The broker has shown that they were none of this trade's; the audit trail still tells that they were attested.
+delete from ledger.deals d
+using json_to_recordset(%(rows)s::json) as n (execution_id uuid, kept bigint[])
+where d.execution_id = n.execution_id and d.attested_by is not null and d.deal_id <> all(n.kept)
 
 -- name: insert_reply_addresses
 -- The same sender asking again is one address.

@@ -30,5 +30,6 @@ from ledger.executions e
 where token = %(token)s
 
 -- name: recorded_deals
--- Which of these broker deals the ledger has.
-select deal_id from ledger.deals where account = %(account)s and deal_id = any(%(ids)s)
+-- Which of these broker deals the ledger has as the broker shows them; what an operator attests is not recorded yet.
+select deal_id from ledger.deals
+where account = %(account)s and deal_id = any(%(ids)s) and attested_by is null
