@@ -43,6 +43,9 @@ POINTS = {
     "ledger.operator.before": "a command is about to change an account",
     "ledger.operator.within": "a command's change lacks only its COMMIT",
     "ledger.operator.after": "a command's change stands, the operator is not told",
+    "ledger.migrate.before": "a migration is about to be applied",
+    "ledger.migrate.within": "a migration lacks only its COMMIT",
+    "ledger.migrate.after": "a migration is applied",
     # RabbitMQ. `after` is handed to the socket, which may or may not carry it any further.
     "amqp.publish.before.*": "a message is about to be published; named by its kind",
     "amqp.publish.after.*": "a message is on its way",

@@ -15,6 +15,7 @@ from psycopg.rows import DictRow
 from worker.domain.errors import LedgerUnavailable, SchemaMismatch
 from worker.ledger.connection import Connection, connect_for_a_person, unavailable
 from worker.ledger.statements import sql
+from worker.ledger.transaction import transaction
 
 _log = structlog.get_logger()
 
@@ -89,7 +90,7 @@ async def _migrate(connection: Connection) -> Sequence[str]:
 
 
 async def _apply(connection: Connection, migration: Migration) -> None:
-    async with connection.transaction():
+    async with transaction(connection, "migrate"):
         await connection.execute(migration.script.encode())
         values = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
         await connection.execute(sql("record_migration"), values)
