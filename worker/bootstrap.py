@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
@@ -16,7 +16,6 @@ import structlog
 
 from worker import __version__, failpoints
 from worker.domain.errors import LeaseLost, TerminalUnavailable, WrongSetting
-from worker.domain.evidence import Evidence
 from worker.ledger.ledger import PostgresLedger
 from worker.messaging.connection import connected
 from worker.messaging.consumer import Consumer
@@ -28,14 +27,17 @@ from worker.messaging.topology import approved_queue, topology
 from worker.mt5.pool import MT5ConnectionPool
 from worker.mt5.terminal import PooledTerminal
 from worker.mt5.wire import VenueFacts
-from worker.observability import Outage, configure_logging
+from worker.observability import ALERTS, Outage, configure_logging
 from worker.pipeline.drive import Driver
 from worker.pipeline.flow import Flow
 from worker.pipeline.intake import Intake
+from worker.pipeline.late import LateEvidence
 from worker.pipeline.monitor import Monitor
 from worker.pipeline.reconcile import Reconciler
+from worker.pipeline.recover import Recovery
 from worker.pipeline.refusal import Refuser
 from worker.pipeline.runway import Runway
+from worker.pipeline.search import Searcher
 from worker.pipeline.settle import Settler
 from worker.pipeline.submit import Submitter
 from worker.pipeline.validate import Validator
@@ -74,26 +76,28 @@ class Worker:
         self._terminal = PooledTerminal(terminal_pool(settings))
         self._refuser = Refuser(account, worker_id(), clock)
         self._settler = Settler(ledger, clock, worker_id())
-        self._watch = Watch(
-            self._terminal, clock, settings.poll_interval_seconds, lambda: ledger.namespaces, self._late
-        )
+        late = LateEvidence(ledger, self._settler)
+        self._watch = Watch(self._terminal, clock, settings.poll_interval_seconds, ledger, late.take)
+        searcher = Searcher(self._terminal, ledger, clock, settings.poll_interval_seconds)
+        self._recovery = Recovery(searcher, late, ledger, clock, 2 * settings.unknown_horizon_seconds)
         self._validator = Validator(ledger, self._terminal, clock, settings)
         runway, look_now = Runway(), self._watch.look_now
         submitter = Submitter(ledger, self._terminal, clock, settings, self._settler, runway, look_now)
         monitor = Monitor(ledger, self._terminal, clock, settings, self._settler, self._watch)
-        reconciler = Reconciler(ledger, self._settler)
+        self._reconciler = Reconciler(ledger, self._settler, searcher, self._watch, clock, settings)
         flow = Flow(
             self._validator,
             submitter,
             monitor,
-            reconciler,
+            self._reconciler,
             self._settler,
             self._watch,
+            late,
             runway,
             settings.retry_backoff_seconds,
         )
         self._in_flight_changed = asyncio.Event()
-        self._driver = Driver(flow, ledger, self._settler, self._in_flight_changed.set)
+        self._driver = Driver(flow, ledger, self._in_flight_changed.set)
         self._intake = Intake(ledger, clock, account, self._refuser, self._driver.start)
         meaning = "new trades wait in RabbitMQ, confirmations in the outbox; trades in flight go on"
         self._outage = Outage("rabbitmq", meaning)
@@ -108,8 +112,7 @@ class Worker:
         self._keeping = self._start(self._ledger.lease.keep(self._report))
         try:
             await self._open_terminal(stop)
-            if not stop.is_set():
-                await self._recover()
+            if await _unless((stop, self._lease_lost), self._recover()):
                 for part in (self._relay.run(), self._ingester.run(), self._consumer.run(), self._throttle()):
                     self._start(part)
                 _log.info("worker_ready", account=self._settings.account, version=__version__)
@@ -132,12 +135,13 @@ class Worker:
             return
 
     async def _recover(self) -> None:
-        """Start every open execution of the ledger; only then does consuming begin."""
+        """Scan the broker, then start every open execution of the ledger; only after that does consuming begin."""
+        began = time.monotonic()
+        await self._recovery.scan()
         adopted = await self._driver.adopt()
-        if adopted:
-            _log.warning("recovering", executions=adopted)
-        self._start(self._watch.run())
-        self._start(self._driver.sweep())
+        for part in (self._watch.run(), self._driver.sweep(), self._reconciler.search_on()):
+            self._start(part)
+        _log.info("recovered", executions=adopted, seconds=round(time.monotonic() - began, 3))
 
     async def _until_ended(self, stop: asyncio.Event) -> None:
         waits = {asyncio.create_task(stop.wait()), asyncio.create_task(self._lease_lost.wait())}
@@ -187,9 +191,6 @@ class Worker:
             await self._in_flight_changed.wait()
             self._in_flight_changed.clear()
 
-    async def _late(self, evidence: Mapping[int, Evidence]) -> None:
-        await self._driver.late(evidence)
-
     def _tell(self, letter: DeadLetter) -> RefusedMessage | None:
         """Word the refusal for the sender of a message that never reached an intake."""
         if letter.reason not in TOLD_BY_BROKER:
@@ -204,6 +205,7 @@ class Worker:
             "reported_at": datetime.now(UTC).isoformat(),
             "in_flight": self._driver.in_flight,
             "waiting_for_terminal": self._validator.waiting,
+            "alerts": ALERTS.report(),
             "terminal": self._terminal.report(),
             "rabbitmq": {"consumer": self._consumer.connected, "relay": self._relay.connected},
         }
@@ -248,7 +250,7 @@ async def _lead_once(settings: Settings, stop: asyncio.Event) -> None:
         clock=SystemClock(),
         on_lease_lost=lost.set,
     )
-    if not await _unless(stop, ledger.lead(_standing_by)):
+    if not await _unless((stop,), ledger.lead(_standing_by)):
         await ledger.close(drain=False)
         return
     try:
@@ -257,11 +259,11 @@ async def _lead_once(settings: Settings, stop: asyncio.Event) -> None:
         _log.error("lease_lost", detail=str(error), meaning="this worker sends nothing more; it stands by")
 
 
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Do the work; False when `stop` was set first."""
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+async def _unless(events: Sequence[asyncio.Event], work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work; False when one of the events was set first."""
+    working, waits = asyncio.create_task(work), {asyncio.create_task(event.wait()) for event in events}
+    await asyncio.wait({working, *waits}, return_when=asyncio.FIRST_COMPLETED)
+    await _cancelled(waits)
     if working.done():
         working.result()
         return True
@@ -307,7 +309,7 @@ def insist_on_account_mode(settings: Settings, facts: VenueFacts) -> None:
         )
 
 
-async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,7 +6,8 @@ import logging
 import re
 import sys
 import time
-from collections.abc import MutableMapping
+from collections import Counter
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -15,6 +16,26 @@ from worker.settings import LogFormat
 
 _log = structlog.get_logger()
 _PASSWORD_IN_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://[^:/@\s]*):[^@\s]*@")
+
+
+class Alerts:
+    """Counts the log lines that ask for a person (those with `alert=True`), by event, since the process began."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def count(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Be a processor of structlog."""
+        if event.get("alert") is True:
+            self._counts[str(event["event"])] += 1
+        return event
+
+    def report(self) -> Mapping[str, int]:
+        """Return how often each has been raised."""
+        return dict(self._counts)
+
+
+ALERTS = Alerts()
 
 
 class Outage:
@@ -47,6 +68,7 @@ def configure_logging(level: str, log_format: LogFormat) -> None:
     """Send all log lines, the libraries' too, to stderr in the chosen format."""
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        ALERTS.count,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

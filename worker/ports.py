@@ -193,6 +193,10 @@ class Ledger(Protocol):
         """Take note that all deals until then have been compared; stored with the next renewal of the lease."""
         ...
 
+    def forget_witness(self) -> None:
+        """Forget the newest deal: the account's history does not hold it any more."""
+        ...
+
     async def admit(self, arrival: Arrival) -> Admission:
         """Write a new trade down, or recognise a known one."""
         ...

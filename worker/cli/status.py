@@ -68,6 +68,7 @@ def _as_fields(one: AccountStatus, queues: Queues) -> dict[str, object]:
         "worker": _worker(one),
         "executions": _counts(one.executions_by_state),
         "oldest open": one.oldest_open_at and f"{words(one.oldest_open_at)} UTC",
+        "alerts": _counts(report.get("alerts", {})),
         **_waiting(report.get("waiting_for_terminal", {})),
         **{
             f"unresolved {shortened(line.trade_id)}": line.detail or "its order may stand at the broker"

@@ -128,12 +128,18 @@ def _nobody_halted(situation: Situation) -> Refusal | None:
     return None if reason is None else _rejected("trading_halted", reason)
 
 
-def _young_enough(situation: Situation) -> Refusal | None:
-    limit = situation.limits.max_trade_age
-    age = situation.now - situation.execution.trade.decision.approved_at
-    if situation.execution.stale_allowed or not limit or age <= limit:
+def too_old(execution: Execution, limits: Limits, now: datetime) -> str | None:
+    """Tell in words that an approval is older than allowed; None when it is not, or an operator has allowed it."""
+    limit, age = limits.max_trade_age, now - execution.trade.decision.approved_at
+    if execution.stale_allowed or not limit or age <= limit:
         return None
-    ages = f"the approval is {age.total_seconds():.1f} s old, the limit is {limit.total_seconds():g} s"
+    return f"the approval is {age.total_seconds():.1f} s old, the limit is {limit.total_seconds():g} s"
+
+
+def _young_enough(situation: Situation) -> Refusal | None:
+    ages = too_old(situation.execution, situation.limits, situation.now)
+    if ages is None:
+        return None
     if situation.waited_for_terminal is not None:
         return Refusal(
             "expired", "terminal_unavailable", f"{ages}; it waited for the terminal: {situation.waited_for_terminal}"

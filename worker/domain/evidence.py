@@ -22,6 +22,10 @@ class Evidence:
     orders: dict[int, BrokerOrder] = field(default_factory=dict)
     deals: dict[int, BrokerDeal] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        """Tell whether anything was seen."""
+        return bool(self.orders or self.deals)
+
     def add_order(self, order: BrokerOrder) -> None:
         """Keep the newest sighting; an order that is over stays over."""
         known = self.orders.get(order.ticket)
@@ -31,6 +35,13 @@ class Evidence:
     def add_deal(self, deal: BrokerDeal) -> None:
         """Keep a deal."""
         self.deals[deal.ticket] = deal
+
+    def add(self, other: Evidence | None) -> None:
+        """Keep all that another look has seen."""
+        if other is not None:
+            for order in other.orders.values():
+                self.add_order(order)
+            self.deals |= other.deals
 
     def order(self, ticket: int | None) -> BrokerOrder | None:
         """Return the order with that ticket; without a ticket, the only one that carries the trade's token."""
@@ -68,11 +79,6 @@ def conclude(execution: Execution, order: BrokerOrder | None) -> Conclusion | No
     if executed > 0:
         return Conclusion(State.PARTIALLY_FILLED)
     return _nothing_executed(execution, order)
-
-
-def is_all_told(execution: Execution, order: BrokerOrder | None) -> bool:
-    """Tell whether the deals that an order claims to have are all here; without the order nobody can tell."""
-    return order is not None and execution.executed_lots >= _claimed(order)
 
 
 def _claimed(order: BrokerOrder) -> Decimal:

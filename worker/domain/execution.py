@@ -128,7 +128,8 @@ class Attempt:
     magic: int
     lots: Decimal
     request: dict[str, Any] = field(default_factory=dict)
-    outcome: str = "pending"  # pending | accepted | retry | wait | refused | ambiguous: what its answer proves
+    # pending | accepted | retry | wait | refused | ambiguous: what its answer proves; found | absent: what looks proved
+    outcome: str = "pending"
     retcode: int | None = None
     last_error: int | None = None
     order_ticket: int | None = None

@@ -243,6 +243,7 @@ class Search:
     positions: tuple[BrokerPosition, ...] = ()
     strangers: tuple[BrokerDeal, ...] = ()
     newest_deal: int | None = None  # highest ticket of all deals that were seen, whoever's
+    lacks_witness: bool = False  # the only reason for not being readable: some deals are there, the witness is not
     clean_since: datetime | None = None
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from uuid import UUID
 
 import structlog
 
 from worker.domain.errors import LeaseLost, StaleRevision
-from worker.domain.evidence import Evidence
-from worker.domain.execution import Execution, State
+from worker.domain.execution import Execution
 from worker.pipeline.flow import Flow
-from worker.pipeline.settle import Settler
 from worker.pipeline.turns import Place, Turns
 from worker.ports import Ledger
 
@@ -25,8 +23,8 @@ _log = structlog.get_logger()
 class Driver:
     """Starts, counts and adopts executions. Settled ones are left to late evidence."""
 
-    def __init__(self, flow: Flow, ledger: Ledger, settler: Settler, on_change: Callable[[], None]) -> None:
-        self._flow, self._ledger, self._settler = flow, ledger, settler
+    def __init__(self, flow: Flow, ledger: Ledger, on_change: Callable[[], None]) -> None:
+        self._flow, self._ledger = flow, ledger
         self._on_change = on_change
         self._turns = Turns()
         self._driven: dict[UUID, asyncio.Task[None]] = {}
@@ -59,17 +57,6 @@ class Driver:
             await asyncio.sleep(SWEEP_SECONDS)
             await self.adopt()
 
-    async def late(self, evidence: Mapping[int, Evidence]) -> None:
-        """Correct settled executions for which a deal has appeared afterwards."""
-        tickets = [ticket for seen in evidence.values() for ticket in seen.deals]
-        unrecorded = await self._ledger.unrecorded(tickets) if tickets else frozenset()
-        for base_token, seen in evidence.items():
-            if unrecorded.isdisjoint(seen.deals):
-                continue
-            execution = await self._ledger.find_by_token(base_token)
-            if execution is not None and execution.is_settled and execution.state is not State.UNRESOLVED:
-                await self._correct(execution, seen)
-
     async def stop(self, within: float, sends_within: float) -> None:
         """
         Let the open executions go on for `within` seconds, then leave them to the ledger.
@@ -83,21 +70,6 @@ class Driver:
                 task.cancel()
             if pending:
                 await asyncio.wait(pending, timeout=sends_within)
-
-    async def _correct(self, execution: Execution, seen: Evidence) -> None:
-        deals = seen.new_deals(execution)
-        if not deals:
-            return
-        _log.error(
-            "late_deal",
-            alert=True,
-            execution_id=str(execution.execution_id),
-            trade_id=execution.trade.identity.trade_id,
-            status=execution.state.value,
-            deals=[deal.deal_id for deal in deals],
-            meaning="the broker executed after the trade had ended; the next version of the confirmation says so",
-        )
-        await self._settler.corrected(execution, deals)
 
     async def _drive(self, execution: Execution, place: Place) -> None:
         try:

@@ -2,10 +2,12 @@
 The way of a trade, stage by stage, as the specification has it.
 
     received -> submitting -> accepted -> (working partial) -> cancelling -> settled
-                    |                                             |
-                    `--------------- unknown -> unresolved -------'
+        ^           |             |  ^                            |            ^
+        |           v             v  |                            v            |
+        `--------------------- unknown ------------------------------> unresolved
 
-An execution enters wherever the ledger says it stands: a new trade at `received`, a recovered one anywhere.
+An execution enters wherever the ledger says it stands: a new trade at `received`, a recovered one anywhere. An unknown
+outcome is found (then it goes on as accepted, or is settled), proved absent (then it may be sent again), or unresolved.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from worker.domain.checks import Refusal
-from worker.domain.execution import AT_BROKER, Execution, State
+from worker.domain.execution import Execution, State
+from worker.pipeline.late import LateEvidence
 from worker.pipeline.monitor import Monitor
 from worker.pipeline.reconcile import Reconciler
 from worker.pipeline.runway import Runway
@@ -37,36 +40,43 @@ class Flow:
         reconciler: Reconciler,
         settler: Settler,
         watch: Watch,
+        late: LateEvidence,
         runway: Runway,
         retry_backoff_seconds: float,
     ) -> None:
         self._validator, self._submitter, self._monitor = validator, submitter, monitor
         self._reconciler, self._settler, self._watch = reconciler, settler, watch
-        self._runway = runway
+        self._late, self._runway = late, runway
         self._retry_backoff_seconds = retry_backoff_seconds
 
     async def carry_out(self, execution: Execution, place: Place) -> Execution:
         """Take an execution from where it stands to where it is settled."""
         self._watch.register(execution.token)
         try:
-            execution = await self._send(execution, place)
+            while not execution.is_settled:
+                execution = await self._next_stage(execution, place)
         finally:
             place.leave()
-        if execution.state in AT_BROKER:
-            execution = await self._monitor.follow(execution)
-        if execution.state is State.UNKNOWN:
-            execution = await self._reconciler.unresolved(execution)
-        self._watch.release(execution.token)  # not on an error: what was seen is needed by whoever adopts it
+        # Not on an error: what was seen is needed by whoever adopts the execution.
+        await self._late.take({execution.token: self._watch.release(execution.token)})
         return execution
 
-    async def _send(self, execution: Execution, place: Place) -> Execution:
-        """Validate and submit until the broker has the order, or nothing will be sent."""
+    async def _next_stage(self, execution: Execution, place: Place) -> Execution:
+        if execution.state is State.RECEIVED:
+            return await self._send(execution, place)
+        place.leave()  # the next trade of the symbol may go
         if execution.state is State.SUBMITTING:
             return await self._reconciler.interrupted(execution)
-        if execution.state is State.RECEIVED:
-            async with self._runway.slot():
-                await place.near()
-                execution = await self._attempt(execution, place)
+        if execution.state is State.UNKNOWN:
+            return await self._reconciler.seek(execution)
+        return await self._monitor.follow(execution)
+
+    async def _send(self, execution: Execution, place: Place) -> Execution:
+        """Validate and submit until the broker has the order, or nothing will be sent, or nobody knows."""
+        place.rejoin()
+        async with self._runway.slot():
+            await place.near()
+            execution = await self._attempt(execution, place)
         while execution.state is State.RECEIVED:
             await place.first()
             place.is_slow = True

@@ -31,6 +31,8 @@ class Monitor:
     async def follow(self, execution: Execution) -> Execution:
         """Return the execution settled, or `unknown` when its order has vanished."""
         sighting = self._watch.register(execution.token)
+        if not sighting.evidence:
+            self._watch.expect(execution.token)
         while True:
             deals = sighting.evidence.new_deals(execution)
             ended = await self._ended(execution, sighting, deals)
@@ -39,7 +41,7 @@ class Monitor:
             if deals:
                 execution = await self._partly_filled(execution, deals)
             execution = await self._in_time(execution)
-            if self._has_vanished(execution, sighting):
+            if self._is_past_hope(execution, sighting):
                 return await self._lost_sight(execution)
             await sighting.news(self._until_next_act(execution))
 
@@ -90,15 +92,16 @@ class Monitor:
     def _until_next_act(self, execution: Execution) -> float:
         return (self._due(execution) - self._clock.now()).total_seconds()
 
-    def _has_vanished(self, execution: Execution, sighting: Sighting) -> bool:
-        """Tell whether an order we asked to cancel has been invisible for longer than the horizon."""
-        if execution.cancelled_at is None or sighting.evidence.order(execution.order_ticket) is not None:
+    def _is_past_hope(self, execution: Execution, sighting: Sighting) -> bool:
+        """Tell whether a cancelled order has been invisible, or over without its deals, for longer than the horizon."""
+        order = sighting.evidence.order(execution.order_ticket)
+        if execution.cancelled_at is None or (order is not None and not order.is_over):
             return False
         horizon = timedelta(seconds=self._settings.unknown_horizon_seconds)
         return self._clock.now() - execution.cancelled_at > horizon
 
     async def _lost_sight(self, execution: Execution) -> Execution:
-        detail = f"order {execution.order_ticket} was accepted, and neither orders nor history show it"
+        detail = f"order {execution.order_ticket} was accepted, and orders and history do not show how it ended"
         _log.error("order_vanished", execution_id=str(execution.execution_id), detail=detail)
         event = Event("alert", {"detail": detail}, execution.execution_id)
         return await self._ledger.record(Change(after=execution.advance(State.UNKNOWN, detail=detail), events=(event,)))

@@ -1,22 +1,46 @@
-"""What happens to an execution whose outcome is unknown: it is never sent again, and a person is told."""
+"""
+What becomes of an execution whose outcome is unknown: it is found, or proved absent, or given to a person.
+
+Unknown is not failed. Nothing is sent again before the absence of what was sent is proved (see `domain/absence.py`).
+"""
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
 import structlog
 
-from worker.domain.evidence import Conclusion
-from worker.domain.execution import Execution, State
-from worker.pipeline.settle import Settler
-from worker.ports import Change, Event, Ledger
+from worker.domain.absence import Absence, hindrance
+from worker.domain.checks import too_old
+from worker.domain.errors import StaleRevision
+from worker.domain.evidence import Conclusion, Evidence, conclude
+from worker.domain.execution import Attempt, Execution, State
+from worker.domain.token import MAX_ATTEMPTS
+from worker.pipeline.search import Look, Searcher
+from worker.pipeline.settle import Settler, deal_payload, with_deals
+from worker.pipeline.watch import Watch
+from worker.ports import Change, Clock, Event, Ledger
+from worker.settings import SEND_DEADLINE_SECONDS, Settings
+
+SEARCH_UNRESOLVED_SECONDS = 5.0
+_MARGIN = timedelta(minutes=5)  # behind the write-ahead; the session adds a day
 
 _log = structlog.get_logger()
 
 
 class Reconciler:
-    """Ends what cannot be decided by evidence as `unresolved`: confirmed as such, dead-lettered, alerted."""
+    """Seeks the evidence, for one execution at a time or, in the background, for all that are unresolved."""
 
-    def __init__(self, ledger: Ledger, settler: Settler) -> None:
-        self._ledger, self._settler = ledger, settler
+    def __init__(  # noqa: PLR0913, PLR0917 - one place where these six parts meet
+        self, ledger: Ledger, settler: Settler, searcher: Searcher, watch: Watch, clock: Clock, settings: Settings
+    ) -> None:
+        self._ledger, self._settler, self._searcher = ledger, settler, searcher
+        self._watch, self._clock, self._settings = watch, clock, settings
+        self._limits = settings.limits
+        self._cases: dict[UUID, Absence] = {}  # of unresolved executions
 
     async def interrupted(self, execution: Execution) -> Execution:
         """Take over a send that was written ahead by a worker that did not live to see its answer."""
@@ -25,12 +49,124 @@ class Reconciler:
         after = execution.advance(State.UNKNOWN, detail=detail, sends=execution.sends + 1)
         return await self._ledger.record(Change(after=after, events=(event,)))
 
-    async def unresolved(self, execution: Execution) -> Execution:
-        """Hand an unknown outcome to a person."""
+    async def seek(self, execution: Execution) -> Execution:
+        """Search until the attempt is found or proved absent; return it unresolved when neither seems possible."""
+        attempt = await self._ledger.latest_attempt(execution.execution_id)
+        absence, sighting = self._begin_proof(), self._watch.register(execution.token)
+        while True:
+            found = await self._found(execution, attempt, sighting.evidence)
+            if found is not None:
+                return found
+            if absence.is_proved(self._watch.lag):
+                return await self._absent(execution, attempt, absence)
+            if absence.is_hopeless(self._clock.monotonic()):
+                return await self._unresolved(execution, absence.hindrance or "", sighting.evidence)
+            look = await self._look([(execution, attempt)])
+            absence.note(look.began, hindrance(look.search, execution, attempt))
+            sighting.evidence.add(look.evidence.get(execution.token))
+
+    async def search_on(self) -> None:
+        """Search for ever for what is unresolved: evidence may still come, and ends it without a person."""
+        while True:
+            await asyncio.sleep(SEARCH_UNRESOLVED_SECONDS)
+            executions = await self._ledger.unresolved()
+            self._cases = {
+                one.execution_id: self._cases.get(one.execution_id) or self._begin_proof() for one in executions
+            }
+            if executions:
+                await self._search_for(
+                    [(one, await self._ledger.latest_attempt(one.execution_id)) for one in executions]
+                )
+
+    async def _search_for(self, cases: list[tuple[Execution, Attempt]]) -> None:
+        look = await self._look(cases)
+        for execution, attempt in cases:
+            absence = self._cases[execution.execution_id]
+            absence.note(look.began, hindrance(look.search, execution, attempt))
+            try:
+                found = await self._found(execution, attempt, look.evidence.get(execution.token) or Evidence())
+                if found is None and absence.is_proved(self._watch.lag):
+                    await self._absent(execution, attempt, absence)
+            except StaleRevision:
+                _log.info("resolved_meanwhile", execution_id=str(execution.execution_id))  # by an operator
+
+    def _begin_proof(self) -> Absence:
+        # The send began before its deadline; where it was answered long ago, this only waits a little longer.
+        return Absence(self._clock.monotonic() + SEND_DEADLINE_SECONDS, self._settings.unknown_horizon_seconds)
+
+    async def _look(self, cases: list[tuple[Execution, Attempt]]) -> Look:
+        since = min(attempt.written_at or execution.received_at for execution, attempt in cases) - _MARGIN
+        return await self._searcher.look(since, frozenset(_symbol(execution) for execution, _ in cases))
+
+    async def _found(self, execution: Execution, attempt: Attempt, evidence: Evidence) -> Execution | None:
+        """Settle or adopt what was found; None while there is nothing, or not enough to tell how it ended."""
+        deals = evidence.new_deals(execution)
+        order = evidence.order(execution.order_ticket)
+        conclusion = conclude(execution.amend(**with_deals(execution, deals)), order)
+        attempt = replace(attempt, outcome="found", order_ticket=_ticket(evidence) or attempt.order_ticket)
+        event = Event(
+            "found",
+            {
+                "attempt": attempt.number,
+                "order_id": None if order is None else str(order.ticket),
+                "order_state": None if order is None else order.state,
+                "deals": [deal_payload(deal) for deal in deals],
+            },
+            execution.execution_id,
+        )
+        if conclusion is not None:
+            placed = execution if order is None else replace(execution, order_ticket=order.ticket)
+            return await self._settler.concluded(placed, conclusion, deals=deals, attempt=attempt, before=(event,))
+        if order is None or order.is_over:
+            return None
+        after = execution.advance(
+            State.ACCEPTED,
+            **{"accepted_at": execution.accepted_at or self._clock.now(), "detail": None, "reason": None}
+            | with_deals(execution, deals)
+            | {"order_ticket": order.ticket},
+        )
+        return await self._ledger.record(Change(after=after, events=(event,), attempt=attempt, deals=deals))
+
+    async def _absent(self, execution: Execution, attempt: Attempt, absence: Absence) -> Execution:
+        """Go on from a send that is proved to have left nothing: another attempt if that is allowed, else the end."""
+        attempt = replace(attempt, outcome="absent")
+        event = Event(
+            "proved_absent",
+            {
+                "attempt": attempt.number,
+                "looks": absence.empty_looks,
+                "seconds_between_looks": round((absence.last_empty or 0) - (absence.first_empty or 0), 3),
+                "horizon_seconds": absence.horizon,
+                "observed_lag_seconds": round(self._watch.lag, 3),
+            },
+            execution.execution_id,
+        )
+        refusal = self._no_other_attempt(execution)
+        if refusal is None:
+            after = execution.advance(State.RECEIVED, detail=None)
+            return await self._ledger.record(Change(after=after, events=(event,), attempt=attempt))
+        detail = f"attempt {attempt.number} is proved not executed; {refusal}"
+        end = Conclusion(State.ERROR, "network_error", detail)
+        return await self._settler.concluded(execution, end, attempt=attempt, before=(event,))
+
+    def _no_other_attempt(self, execution: Execution) -> str | None:
+        """Tell why there is no other attempt; None when there is."""
+        sends = execution.sends - execution.round_start
+        if execution.state is State.UNRESOLVED:
+            return "it had been told as unresolved, and what was told so is not sent again"
+        if not self._settings.retry_after_proven_absent:
+            return "RETRY_AFTER_PROVEN_ABSENT forbids another"
+        if sends >= self._settings.max_retries or execution.attempts >= MAX_ATTEMPTS:
+            return f"no other is left after {sends} sends"
+        return too_old(execution, self._limits, self._clock.now())
+
+    async def _unresolved(self, execution: Execution, why: str, evidence: Evidence) -> Execution:
+        """Hand an unknown outcome to a person, and search on."""
         detail = (
-            f"attempt {execution.attempts} of {execution.broker_symbol or execution.trade.decision.symbol} may or may "
-            f"not stand at the broker ({execution.detail or 'its answer proves nothing'}). It is not sent again. Look "
-            f"for the order in the terminal by its magic number or comment."
+            f"attempt {execution.attempts} of {_symbol(execution)} may or may not stand at the broker "
+            f"({execution.detail or 'its answer proves nothing'}), and this cannot be decided: {why}. It is not sent "
+            f"again, the search goes on. Look for the order in the terminal by its magic number or comment, then end "
+            f"it with `mt5-worker executions resolve`."
         )
         _log.error(
             "outcome_unknown",
@@ -42,4 +178,14 @@ class Reconciler:
         )
         alert = Event("alert", {"alert": "outcome_unknown", "detail": detail}, execution.execution_id)
         end = Conclusion(State.UNRESOLVED, "outcome_unknown", detail)
-        return await self._settler.concluded(execution, end, before=(alert,))
+        deals = evidence.new_deals(execution)
+        return await self._settler.concluded(execution, end, deals=deals, before=(alert,))
+
+
+def _symbol(execution: Execution) -> str:
+    return execution.broker_symbol or execution.trade.decision.symbol
+
+
+def _ticket(evidence: Evidence) -> int | None:
+    order = evidence.order(None)
+    return None if order is None else order.ticket

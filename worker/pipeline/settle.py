@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import structlog
+
 from worker.domain.checks import Refusal
 from worker.domain.evidence import Conclusion
 from worker.domain.execution import Attempt, Deal, Execution, State, Venue
@@ -14,6 +16,9 @@ from worker.domain.message import OutgoingMessage
 from worker.pipeline.confirmation import draft
 from worker.pipeline.dead_letter import Failure, dead_letter
 from worker.ports import Change, Clock, Event, Ledger
+
+_OVERFILLED = "the broker shows more executed than was requested: look at the account's positions at once"
+_log = structlog.get_logger()
 
 DEAD_LETTERED = frozenset({State.ERROR, State.UNRESOLVED})
 
@@ -42,11 +47,15 @@ class Settler:
         placed = replace(execution, venue=execution.venue or self.venue)
         change = concluding(placed, conclusion, self._clock.now(), deals=deals, before=before)
         letter = self._dead_letter(change.after)
+        if executes_too_much(change.after):
+            _log.error("overfilled", alert=True, execution_id=str(execution.execution_id), meaning=_OVERFILLED)
         return await self._ledger.record(replace(change, attempt=attempt, dead_letter=letter))
 
     async def corrected(self, execution: Execution, deals: tuple[Deal, ...]) -> Execution:
         """Publish the next version of a settled execution: a deal has appeared afterwards."""
-        return await self.concluded(execution, executed(execution, deals), deals=deals)
+        payload = {"alert": "late_deal", "was": execution.state.value, "deals": [deal_payload(deal) for deal in deals]}
+        alert = Event("alert", payload, execution.execution_id)
+        return await self.concluded(execution, executed(execution, deals), deals=deals, before=(alert,))
 
     def _dead_letter(self, after: Execution) -> OutgoingMessage | None:
         if after.state not in DEAD_LETTERED:
@@ -84,7 +93,15 @@ def concluding(
         settled_at=at,
         **with_deals(execution, deals),
     )
-    return Change(after, (*before, settled_event(after, deals)), deals=deals, confirmation=draft(after))
+    alarm = Event("alert", {"alert": "overfilled", "detail": _OVERFILLED}, after.execution_id)
+    alarms = (alarm,) if executes_too_much(after) else ()
+    events = (*before, *alarms, settled_event(after, deals))
+    return Change(after, events, deals=deals, confirmation=draft(after))
+
+
+def executes_too_much(execution: Execution) -> bool:
+    """Tell whether the broker has executed more than was asked for: no rule of ours can lead there."""
+    return execution.requested_lots is not None and execution.executed_lots > execution.requested_lots
 
 
 def executed(execution: Execution, deals: tuple[Deal, ...]) -> Conclusion:

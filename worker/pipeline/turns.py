@@ -14,12 +14,16 @@ class Turns:
 
     def join(self, symbol: str) -> Place:
         """Take the last place in the symbol's queue."""
-        queue = self._queues.setdefault(symbol, deque())
         place = Place(self, symbol)
+        self.append(symbol, place)
+        return place
+
+    def append(self, symbol: str, place: Place) -> None:
+        """Put a place at the end of the symbol's queue."""
+        queue = self._queues.setdefault(symbol, deque())
         queue.append(place)
         if len(queue) == 1:
             place.come_first()
-        return place
 
     def front(self, symbol: str) -> Place:
         """Return the place whose turn it is; the queue must not be empty."""
@@ -44,6 +48,13 @@ class Place:
         self._has_left = False
         self.gone = asyncio.Event()
         self.is_slow = False  # the holder tries again, and may take its time
+
+    def rejoin(self) -> None:
+        """Take the last place anew after having left; harmless for one who has not."""
+        if self._has_left:
+            self._is_first, self.gone = asyncio.Event(), asyncio.Event()
+            self._has_left = self.is_slow = False
+            self._turns.append(self._symbol, self)
 
     async def first(self) -> None:
         """Wait until everyone who came before has left."""

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 import structlog
 
 from worker.domain.errors import TerminalUnavailable
-from worker.domain.evidence import Evidence
+from worker.domain.evidence import Evidence, token_of
 from worker.domain.market import BrokerDeal, BrokerOrder, Poll, PollRequest
-from worker.domain.token import token_in, trade_of
-from worker.ports import Clock, Terminal
+from worker.domain.token import trade_of
+from worker.ports import Clock, Ledger, Terminal, Watermark
 
 RECENT = timedelta(seconds=5)  # a poll looks back this far behind the last one: terminals show events late
-FIRST = timedelta(days=1)  # the first poll of all looks back this far
+FIRST = timedelta(days=1)  # the first poll of all looks back this far behind the ledger's watermark
+LONGEST_LAG_SECONDS = 60.0  # an order that shows up later than that says nothing about the broker's usual lag
 FAR = timedelta(hours=1)  # a poll now and then looks back this far, for what showed up later than that
 FAR_EVERY_SECONDS = 30.0
 REST_SHARE = 3.0  # after a poll the terminal is left to sends for this many times as long as the poll took
@@ -29,6 +30,7 @@ class Sighting:
 
     def __init__(self) -> None:
         self.evidence = Evidence()
+        self.expected_at: float | None = None  # monotonic seconds; None when nothing is expected, or it has been seen
         self._news = asyncio.Event()
 
     def tell(self) -> None:
@@ -53,12 +55,13 @@ class Watch:
         terminal: Terminal,
         clock: Clock,
         interval: float,
-        namespaces: Callable[[], frozenset[int]],
+        ledger: Ledger,
         late: Late,
     ) -> None:
         self._terminal, self._clock, self._interval = terminal, clock, interval
-        self._namespaces, self._late = namespaces, late
+        self._ledger, self._late = ledger, late
         self._sightings: dict[int, Sighting] = {}
+        self.lag = interval  # seconds; the longest that an accepted order has stayed out of sight
         self._wanted = asyncio.Event()
         self._last_read: datetime | None = None
         self._next_far = 0.0
@@ -67,9 +70,14 @@ class Watch:
         """Start collecting what is seen of a trade; call it before anything can reach the broker."""
         return self._sightings.setdefault(base_token, Sighting())
 
-    def release(self, base_token: int) -> None:
-        """Stop collecting: the trade is settled. What shows up from now on is late."""
-        self._sightings.pop(base_token, None)
+    def release(self, base_token: int) -> Evidence:
+        """Stop collecting, and return all that was seen: the trade is settled. What shows up from now on is late."""
+        sighting = self._sightings.pop(base_token, None)
+        return Evidence() if sighting is None else sighting.evidence
+
+    def expect(self, base_token: int) -> None:
+        """Measure from now on how long an order that the broker has accepted stays out of sight."""
+        self.register(base_token).expected_at = self._clock.monotonic()
 
     def look_now(self) -> None:
         """Ask for a poll without waiting for the interval."""
@@ -83,6 +91,7 @@ class Watch:
                 await self._look()
             except TerminalUnavailable as error:
                 _log.debug("poll_failed", detail=str(error))
+                self._expect_nothing()
             await asyncio.sleep(min((self._clock.monotonic() - began) * REST_SHARE, self._interval))
             await self._pause()
 
@@ -96,16 +105,19 @@ class Watch:
     async def _look(self) -> None:
         self._wanted.clear()
         began, far = self._clock.now(), self._clock.monotonic() >= self._next_far
-        poll = await self._terminal.poll(PollRequest(self._since(began, far=far), self._namespaces()))
+        poll = await self._terminal.poll(PollRequest(self._since(began, far=far), self._ledger.namespaces))
         await self._spread(poll)
         if poll.readable:
             self._last_read = began
+            self._ledger.compared(Watermark(began, poll.newest_deal))
+        else:
+            self._expect_nothing()
             if far:
                 self._next_far = self._clock.monotonic() + FAR_EVERY_SECONDS
 
     def _since(self, began: datetime, *, far: bool) -> datetime:
         if self._last_read is None:
-            return began - FIRST
+            return (self._ledger.watermark.looked_until or began) - FIRST
         return min(self._last_read - RECENT, began - FAR) if far else self._last_read - RECENT
 
     async def _spread(self, poll: Poll) -> None:
@@ -118,9 +130,20 @@ class Watch:
             await self._late(late)
 
     def _evidence(self, seen: BrokerOrder | BrokerDeal, late: dict[int, Evidence]) -> Evidence:
-        base = trade_of(seen.magic or token_in(seen.comment) or 0)
+        base = trade_of(token_of(seen))
         sighting = self._sightings.get(base)
         if sighting is None:
             return late.setdefault(base, Evidence())
+        self._learn_lag(sighting)
         sighting.tell()
         return sighting.evidence
+
+    def _expect_nothing(self) -> None:
+        """Forget what is expected: it is our own view that is late now, not the broker."""
+        for sighting in self._sightings.values():
+            sighting.expected_at = None
+
+    def _learn_lag(self, sighting: Sighting) -> None:
+        if sighting.expected_at is not None:
+            self.lag = min(max(self.lag, self._clock.monotonic() - sighting.expected_at), LONGEST_LAG_SECONDS)
+            sighting.expected_at = None

@@ -2,7 +2,8 @@
 -- `create schema ledger` and the table `ledger.migrations` come from the migrator itself.
 
 -- One row per trading account. Every transaction of an account locks it first: it holds the fence (lease and halt),
--- the head of the audit chain, and the identity of the batch that was committed last.
+-- the head of the audit chain, the identity of the batch that was committed last, and how far all deals of the broker
+-- have been compared with the ledger.
 create table ledger.accounts (
     account           text primary key,
     backend           text,
@@ -22,20 +23,22 @@ create table ledger.accounts (
     last_batch        uuid,
     system_identifier text,
     timeline          text,
+    compared_until    timestamptz,
+    newest_deal       bigint,
     constraint one_ledger_account_per_login unique (server, login),
     constraint bound_as_a_whole check (num_nonnulls(backend, server, login) in (0, 3)),
     constraint a_halt_has_a_reason check (not halted or num_nonnulls(halt_reason, halted_by, halted_at) = 3),
     constraint known_as_a_whole check (num_nonnulls(system_identifier, timeline) in (0, 2))
 ) with (fillfactor = 50); -- updated by every batch: room for updates in place
 
--- Token namespaces, one for each identity the database has had: a restored or promoted copy gets a new one, so that it
--- never hands out a token that the lost part of the ledger has handed out before.
+-- Token namespaces; new tokens come from the one with the highest number. A restored or promoted copy of the database
+-- begins a new one, so that it never hands out a token that the lost part of the ledger has handed out before.
 create table ledger.namespaces (
-    namespace         integer primary key check (namespace between 1 and 2097151),
+    number            integer primary key check (number > 0),
+    namespace         integer not null unique check (namespace between 1 and 2097151),
     system_identifier text not null,
     timeline          text not null,
-    created_at        timestamptz not null default now(),
-    unique (system_identifier, timeline)
+    created_at        timestamptz not null default now()
 );
 
 -- Numbers the trades in the order they were written down; the 36 bits of a token's counter.
@@ -91,6 +94,7 @@ create table ledger.executions (
     received_at       timestamptz not null,
     state             text not null,
     is_open           boolean not null, -- in an index instead of the state: most steps then touch no index at all
+    is_unresolved     boolean not null, -- the same
     revision          integer not null check (revision > 0),
     version           integer not null check (version >= 0),
     attempts          integer not null check (attempts between 0 and 63),
@@ -122,6 +126,7 @@ create table ledger.executions (
         'filled', 'partially_filled', 'rejected', 'expired', 'cancelled', 'error')),
     constraint open_until_settled check (is_open = (state in (
         'received', 'submitting', 'accepted', 'working_partial', 'cancelling', 'unknown'))),
+    constraint unresolved_until_evidence check (is_unresolved = (state = 'unresolved')),
     constraint sends_follow_attempts check (0 <= round_start and round_start <= sends and sends <= attempts),
     constraint approved_or_rejected check (units is not null or rpm_rejection is not null),
     constraint at_the_broker_after_an_attempt check (attempts > 0 or state not in (
@@ -139,6 +144,7 @@ create table ledger.executions (
 create unique index same_body_is_the_same_trade on ledger.executions (account, body_digest)
     where rpm_order_id is null;
 create index open_executions on ledger.executions (account) where is_open;
+create index unresolved_executions on ledger.executions (account) where is_unresolved;
 create index executions_by_arrival on ledger.executions (account, received_at);
 
 -- Refuses what no program may do: skip a revision, or change a state outside the table of transitions.
@@ -167,7 +173,8 @@ create table ledger.attempts (
     magic        bigint not null unique,
     lots         numeric not null check (lots > 0),
     request      jsonb not null,
-    outcome      text not null check (outcome in ('pending', 'accepted', 'retry', 'wait', 'refused', 'ambiguous')),
+    outcome      text not null check (outcome in (
+        'pending', 'accepted', 'retry', 'wait', 'refused', 'ambiguous', 'found', 'absent')),
     retcode      integer,
     last_error   integer,
     order_ticket bigint,
@@ -178,6 +185,16 @@ create table ledger.attempts (
     reply        jsonb,
     primary key (execution_id, number)
 ) with (fillfactor = 80);
+
+-- What the broker has under a token of ours that no attempt was written down for. Each is reported once.
+create table ledger.orphans (
+    account      text not null references ledger.accounts,
+    magic        bigint not null,
+    order_ticket bigint not null,
+    symbol       text not null,
+    seen_at      timestamptz not null,
+    primary key (account, magic)
+);
 
 -- The broker's deals, each counted once per account. One that an operator attests lacks what he does not know, until the
 -- broker shows it.

@@ -25,7 +25,7 @@ begin
     if exists (select from pg_roles where rolname = 'mt5_worker') then
         grant insert, update on ledger.accounts, ledger.executions, ledger.attempts, ledger.dead_letters
             to mt5_worker;
-        grant insert on ledger.namespaces, ledger.deals, ledger.confirmations, ledger.reply_addresses,
+        grant insert on ledger.namespaces, ledger.orphans, ledger.deals, ledger.confirmations, ledger.reply_addresses,
             ledger.refusals, ledger.audit_events, ledger.outbox to mt5_worker;
         grant delete on ledger.outbox to mt5_worker;
         grant update, delete on ledger.deals to mt5_worker; -- attested ones only: a trigger keeps the broker's own
@@ -41,7 +41,7 @@ begin
         grant insert on ledger.replays, ledger.outbox, ledger.audit_events, ledger.confirmations to mt5_operator;
         -- To resolve: what the trade itself says, and its token, stay out of reach.
         grant insert, update, delete on ledger.deals to mt5_operator; -- attested ones only, as above
-        grant update (state, is_open, revision, version, attempts, sends, round_start, stale_allowed, venue,
+        grant update (state, is_open, is_unresolved, revision, version, attempts, sends, round_start, stale_allowed, venue,
                       broker_symbol, contract_size, pip_size, max_slippage_pips, requested_lots, executed_lots,
                       first_touch, validated_at, submitted_at, accepted_at, cancelled_at, cancel_asked_at, filled_at,
                       settled_at, order_ticket, position_id, reason, detail) on ledger.executions to mt5_operator;

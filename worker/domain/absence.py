@@ -1,0 +1,104 @@
+"""
+Proof of absence: when it may be said that a send left nothing at the broker.
+
+"Not found" is not proof: an order may show up late, a history may not be loaded yet, a frozen terminal may still let
+the request go. A send is proved absent by looks that could have seen it and did not: at least two, further apart than
+the broker was ever seen to lag behind, the last of them begun after the horizon, and each without any hindrance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from worker.domain.evidence import token_of
+from worker.domain.execution import Attempt, Execution
+from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, Search
+from worker.domain.token import trade_of
+
+CLOCK_MARGIN = timedelta(minutes=1)  # by which a deal's time may precede the machine's time of the send that caused it
+HOPELESS_AFTER_HORIZONS = 2.0  # then a person is told, while the search goes on
+
+
+@dataclass(slots=True)
+class Absence:
+    """
+    The looks so far, on the monotonic clock (seconds): setting the machine's clock proves nothing.
+
+    `sent_by` is the latest moment at which the send may have begun, `horizon` what must have passed since then.
+    """
+
+    sent_by: float
+    horizon: float
+    first_empty: float | None = None
+    last_empty: float | None = None
+    hindrance: str | None = "no look has been made yet"
+    empty_looks: int = 0
+
+    @property
+    def horizon_ends(self) -> float:
+        """Return the moment after which a look counts as the last one."""
+        return self.sent_by + self.horizon
+
+    def note(self, began: float, hindrance: str | None) -> None:
+        """Take a look into account; one that proves nothing starts the proof anew."""
+        self.hindrance = hindrance
+        if hindrance is not None:
+            self.first_empty = self.last_empty = None
+            self.empty_looks = 0
+            return
+        self.first_empty = began if self.first_empty is None else self.first_empty
+        self.last_empty = began
+        self.empty_looks += 1
+
+    def is_proved(self, lag: float) -> bool:
+        """Tell whether the looks prove it; `lag` is the broker's longest observed one, in seconds."""
+        if self.first_empty is None or self.last_empty is None:
+            return False
+        return self.last_empty - self.first_empty > lag and self.last_empty > self.horizon_ends
+
+    def is_hopeless(self, now: float) -> bool:
+        """Tell whether proof has been sought for so long that a person must be told."""
+        return self.hindrance is not None and now > self.sent_by + HOPELESS_AFTER_HORIZONS * self.horizon
+
+
+def hindrance(search: Search, execution: Execution, attempt: Attempt) -> str | None:
+    """Tell why this search does not speak for the absence of an attempt; None when it does."""
+    symbol = execution.broker_symbol or execution.trade.decision.symbol
+    if execution.deals:
+        return f"{execution.executed_lots} lots of it are known to be executed"
+    if attempt.outcome == "accepted":
+        return "the broker had accepted it"
+    if not search.readable:
+        return search.detail or "the terminal's records could not be read"
+    if symbol in search.unreadable_symbols:
+        return f"the terminal could not read its records of {symbol}"
+    return _trace(search, execution) or _stranger(search, symbol, attempt) or _sender(search, attempt)
+
+
+def _trace(search: Search, execution: Execution) -> str | None:
+    for seen in (*search.orders, *search.deals, *search.positions):
+        if trade_of(token_of(seen)) == execution.token:
+            return f"{_KINDS[type(seen)]} {seen.ticket} carries its token"
+    return None
+
+
+def _stranger(search: Search, symbol: str, attempt: Attempt) -> str | None:
+    since = None if attempt.written_at is None else attempt.written_at - CLOCK_MARGIN
+    for deal in search.strangers:
+        if deal.symbol == symbol and (since is None or deal.time >= since):
+            return f"deal {deal.ticket} of {symbol} carries nobody's mark and may be it"
+    return None
+
+
+def _sender(search: Search, attempt: Attempt) -> str | None:
+    """Tell when somebody may still hold the request: a terminal that neither answered nor restarted since."""
+    if attempt.retcode is not None:
+        return None
+    handed_over = attempt.answered_at or attempt.written_at
+    if handed_over is not None and search.clean_since is not None and search.clean_since > handed_over:
+        return None
+    return "the terminal that was given the request has neither answered it nor been restarted since"
+
+
+_KINDS = {BrokerOrder: "order", BrokerDeal: "deal", BrokerPosition: "position"}

@@ -1,0 +1,90 @@
+"""The searcher: one search of the terminal for all who wait for evidence, however many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from worker.domain.errors import TerminalUnavailable
+from worker.domain.evidence import Evidence, token_of
+from worker.domain.market import Search, SearchRequest
+from worker.domain.token import trade_of
+from worker.ports import Clock, Ledger, Terminal, Watermark
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One search: when it began (monotonic seconds), what it has found, and that sorted by base token."""
+
+    began: float
+    search: Search
+    evidence: Mapping[int, Evidence]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    since: datetime
+    symbols: frozenset[str]
+    answer: asyncio.Future[Look]
+
+
+class Searcher:
+    """Whoever asks is answered by a search that began after the asking; two searches are `rest` seconds apart."""
+
+    def __init__(self, terminal: Terminal, ledger: Ledger, clock: Clock, rest: float) -> None:
+        self._terminal, self._ledger, self._clock, self._rest = terminal, ledger, clock, rest
+        self._wishes: list[_Wish] = []
+        self._searching: asyncio.Task[None] | None = None
+
+    async def look(self, since: datetime, symbols: frozenset[str] = frozenset()) -> Look:
+        """
+        Look for everything of ours since then (UTC), and through all that is known of these symbols.
+
+        A terminal that does not answer makes an unreadable look, never an error.
+        """
+        answer: asyncio.Future[Look] = asyncio.get_running_loop().create_future()
+        self._wishes.append(_Wish(since, symbols, answer))
+        if self._searching is None:
+            self._searching = asyncio.create_task(self._serve(), name="searcher")
+        return await answer
+
+    async def _serve(self) -> None:
+        try:
+            await asyncio.sleep(0)  # those who ask in this very moment share the first search
+            while self._wishes:
+                wishes, self._wishes = self._wishes, []
+                look = await self._look(wishes)
+                for wish in wishes:
+                    if not wish.answer.done():
+                        wish.answer.set_result(look)
+                await asyncio.sleep(self._rest)
+        finally:
+            self._searching = None
+
+    async def _look(self, wishes: list[_Wish]) -> Look:
+        began = self._clock.monotonic()
+        request = SearchRequest(
+            since=min(wish.since for wish in wishes),
+            namespaces=self._ledger.namespaces,
+            symbols=frozenset().union(*(wish.symbols for wish in wishes)),
+            witness=self._ledger.watermark.newest_deal,
+        )
+        try:
+            search = await self._terminal.search(request)
+        except TerminalUnavailable as error:
+            search = Search(readable=False, detail=str(error))
+        if search.readable:
+            self._ledger.compared(Watermark(newest_deal=search.newest_deal))
+        return Look(began, search, _by_trade(search))
+
+
+def _by_trade(search: Search) -> Mapping[int, Evidence]:
+    found: dict[int, Evidence] = defaultdict(Evidence)
+    for order in search.orders:
+        found[trade_of(token_of(order))].add_order(order)
+    for deal in search.deals:
+        found[trade_of(token_of(deal))].add_deal(deal)
+    return found
