@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fixtures.book import Book
+from tests.fixtures.broker import Broker
 from tests.fixtures.rpm import RPM, JsonObject, Sent
 from tests.fixtures.subscriber import Confirmation, Subscriber
 from tests.fixtures.worker_process import Finished, WorkerProcess, run_command
@@ -48,6 +49,11 @@ class Desk:
         """The queue that the worker consumes."""
         return f"trades.approved.{self.account}"
 
+    @property
+    def broker(self) -> Broker:
+        """The broker's own hand."""
+        return Broker(Path(self.settings["MT5_SIMULATED_BOOK"]))
+
     def start(self) -> None:
         """Start the worker and wait until it consumes."""
         self.worker.start()
@@ -65,6 +71,12 @@ class Desk:
     def confirmation(self, sent: Sent, *, version: int = 1, times: int = 1, timeout: float = 30) -> Confirmation:
         """Wait for the confirmation of a message."""
         return self.downstream.wait_for(sent.correlation, version=version, times=times, timeout=timeout)
+
+    def ended(self, sent: Sent, *, timeout: float = 30) -> Confirmation:
+        """Wait for a confirmation that is final: `unresolved` is not the end."""
+        return self.downstream.wait_for_any(
+            lambda one: one.correlation_id == sent.correlation and one["final"], timeout=timeout
+        )
 
     def confirmed(self, message: JsonObject | bytes, **properties: Any) -> Confirmation:
         """Publish and wait for the confirmation."""

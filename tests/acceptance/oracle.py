@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.desk import Desk
+from tests.acceptance.desk import Desk, eventually
 from tests.fixtures.book import Traded
 from tests.fixtures.rpm import LONG, Sent
 from tests.fixtures.subscriber import Confirmation
@@ -60,6 +60,17 @@ def lots_of(symbol: str, units: float) -> Decimal:
 def exactly(number: Decimal | float) -> Any:
     """Compare with a number out of JSON, allowing for its being a double."""
     return pytest.approx(float(number), rel=1e-9, abs=1e-12)
+
+
+def orders_of(desk: Desk, sent: Sent) -> list[Traded]:
+    """Return the broker's orders of a trade, effective or not."""
+    return by_size(desk.book.traded()).get(size_of(sent), [])
+
+
+def placed(desk: Desk, sent: Sent) -> str:
+    """Wait until the broker has an order of this trade, and return its ticket."""
+    eventually(lambda: orders_of(desk, sent), f"no order of {size_of(sent)} in the book")
+    return orders_of(desk, sent)[0].ticket
 
 
 def check_execution(confirmed: Confirmation, traded: Traded, *, symbol: str, pip: Decimal | None = None) -> None:
