@@ -77,7 +77,8 @@ def hindrance(search: Search, execution: Execution, attempt: Attempt) -> str | N
 
 
 def _trace(search: Search, execution: Execution) -> str | None:
-    for seen in (*search.orders, *search.deals, *search.positions):
+    traces: tuple[BrokerOrder | BrokerDeal | BrokerPosition, ...] = (*search.orders, *search.deals, *search.positions)
+    for seen in traces:
         if trade_of(token_of(seen)) == execution.token:
             return f"{_KINDS[type(seen)]} {seen.ticket} carries its token"
     return None

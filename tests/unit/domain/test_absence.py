@@ -1,0 +1,150 @@
+"""A send is proved absent by looks that could have seen it and did not; anything less proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.domain.stories import NOW, an_execution
+from worker.domain.absence import Absence, hindrance
+from worker.domain.execution import Attempt, Deal, Execution, State
+from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, OrderState, Search
+from worker.domain.token import attempt_token, base_token, comment_of
+
+TOKEN = base_token(77, 5)
+FIRST = attempt_token(TOKEN, 1)
+ZERO = Decimal(0)
+moments = st.floats(0, 1000, allow_nan=False)
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def unknown() -> Execution:
+    return an_execution(token=TOKEN, state=State.UNKNOWN, attempts=1, sends=1)
+
+
+def lost() -> Attempt:
+    return Attempt(
+        1, FIRST, Decimal(1), outcome="ambiguous", last_error=-10002, written_at=NOW, answered_at=NOW + seconds(1)
+    )
+
+
+def clean() -> Search:
+    return Search(readable=True, newest_deal=70, clean_since=NOW + seconds(2))
+
+
+def a_deal(magic: int = 0, comment: str = "", symbol: str = "EURUSD", after: float = 1) -> BrokerDeal:
+    return BrokerDeal(80, 70, magic, 7, symbol, Decimal(1), Decimal("1.1"), ZERO, ZERO, NOW + seconds(after), comment)
+
+
+def an_order(magic: int, comment: str = "") -> BrokerOrder:
+    return BrokerOrder(70, magic, "EURUSD", OrderState.FILLED, Decimal(1), ZERO, 7, comment, historical=True)
+
+
+def test_a_clean_look_that_finds_nothing_has_no_hindrance() -> None:
+    assert hindrance(clean(), unknown(), lost()) is None
+
+
+@pytest.mark.parametrize(
+    ("look", "why"),
+    [
+        (lambda: Search(readable=False, detail="logged out"), "logged out"),
+        (lambda: replace(clean(), unreadable_symbols=frozenset({"EURUSD"})), "could not read its records of EURUSD"),
+        (lambda: replace(clean(), orders=(an_order(FIRST),)), "order 70 carries its token"),
+        (lambda: replace(clean(), orders=(an_order(0, comment_of(FIRST)),)), "order 70 carries its token"),
+        (lambda: replace(clean(), deals=(a_deal(attempt_token(TOKEN, 2)),)), "deal 80 carries its token"),
+        (
+            lambda: replace(clean(), positions=(BrokerPosition(9, 70, FIRST, "EURUSD", Decimal(1), ""),)),
+            "position 9 carries its token",
+        ),
+        (lambda: replace(clean(), strangers=(a_deal(),)), "deal 80 of EURUSD carries nobody's mark"),
+        (lambda: replace(clean(), strangers=(a_deal(after=-59),)), "carries nobody's mark"),
+        (lambda: replace(clean(), clean_since=None), "neither answered it nor been restarted"),
+        (lambda: replace(clean(), clean_since=NOW + seconds(0.5)), "neither answered it nor been restarted"),
+    ],
+)
+def test_what_keeps_a_look_from_proving_anything(look: Callable[[], Search], why: str) -> None:
+    found = hindrance(look(), unknown(), lost())
+    assert found is not None
+    assert why in found
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        replace(clean(), unreadable_symbols=frozenset({"GBPUSD"})),
+        replace(clean(), orders=(an_order(attempt_token(base_token(77, 6), 1)),)),
+        replace(clean(), strangers=(a_deal(symbol="GBPUSD"),)),
+        replace(clean(), strangers=(a_deal(after=-61),)),
+    ],
+)
+def test_what_does_not_concern_the_attempt_is_no_hindrance(look: Search) -> None:
+    assert hindrance(look, unknown(), lost()) is None
+
+
+def test_a_terminal_that_answered_holds_no_request_any_more() -> None:
+    answered = replace(lost(), last_error=None, retcode=10012)
+    assert hindrance(replace(clean(), clean_since=None), unknown(), answered) is None
+
+
+def test_what_the_broker_had_accepted_is_never_absent() -> None:
+    found = hindrance(clean(), unknown(), replace(lost(), outcome="accepted", retcode=10008))
+    assert found == "the broker had accepted it"
+
+
+def test_what_is_partly_executed_is_never_absent() -> None:
+    deal = Deal(80, 70, FIRST, 7, Decimal(1), Decimal(100_000), Decimal("1.1"), ZERO, ZERO, NOW)
+    found = hindrance(clean(), replace(unknown(), deals=(deal,)), lost())
+    assert found is not None
+    assert "known to be executed" in found
+
+
+def test_an_interrupted_send_counts_from_its_write_ahead() -> None:
+    interrupted = replace(lost(), answered_at=None, outcome="pending", last_error=None)
+    assert hindrance(replace(clean(), clean_since=NOW - seconds(1)), unknown(), interrupted) is not None
+    assert hindrance(replace(clean(), clean_since=NOW + seconds(1)), unknown(), interrupted) is None
+
+
+@given(first=moments, second=moments, lag=st.floats(0, 50))
+def test_two_looks_prove_it_only_beyond_horizon_and_lag(first: float, second: float, lag: float) -> None:
+    absence = Absence(sent_by=10, horizon=15)
+    for began in sorted((first, second)):
+        absence.note(began, None)
+    beyond = max(first, second) > 25 and abs(second - first) > lag
+    assert absence.is_proved(lag) == beyond
+
+
+@given(began=moments, lag=st.floats(0, 50))
+def test_one_look_proves_nothing(began: float, lag: float) -> None:
+    absence = Absence(sent_by=0, horizon=15)
+    absence.note(began, None)
+    assert not absence.is_proved(lag)
+
+
+@given(looks=st.lists(st.tuples(moments, st.booleans()), max_size=8), lag=st.floats(0, 5))
+def test_a_look_that_proves_nothing_starts_the_proof_anew(looks: list[tuple[float, bool]], lag: float) -> None:
+    absence = Absence(sent_by=0, horizon=15)
+    for began, hindered in sorted(looks):
+        absence.note(began, "unreadable" if hindered else None)
+    absence.note(1001, "unreadable")
+    absence.note(1002, None)
+    assert not absence.is_proved(lag)
+    assert absence.empty_looks == 1
+
+
+def test_a_person_is_told_after_twice_the_horizon_unless_proof_is_on_its_way() -> None:
+    absence = Absence(sent_by=10, horizon=15)
+    assert not absence.is_hopeless(40)
+    assert absence.is_hopeless(41)
+    absence.note(39, None)
+    assert not absence.is_hopeless(41)
+    absence.note(40, "unreadable")
+    assert absence.is_hopeless(41)
