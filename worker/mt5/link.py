@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from worker import failpoints
@@ -26,13 +27,33 @@ class Link:
     pauses; commands in between fail with TerminalUnavailable.
     """
 
-    def __init__(self, module: Any, opening: Opening, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        module: Any,
+        opening: Opening,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        terminal_lives_here: bool = False,
+    ) -> None:
         self.module = module
+        self._terminal_lives_here = terminal_lives_here
+        self._connected_at: datetime | None = None
         self._opening = opening
         self._monotonic = monotonic
         self._broken: str | None = None
         self._pause, self._retry_at = _FIRST_PAUSE, 0.0
         self._expected = (opening.login or 0, opening.server or "")
+
+    @property
+    def clean_since(self) -> datetime | None:
+        """
+        Return the time (UTC) since which no request handed over earlier can still leave; None when that is not known.
+
+        A terminal inside this process takes one request at a time and forgets it with the connection. A terminal that
+        is a process of its own may be frozen over a request and send it when it wakes up, however often we reconnect:
+        only its restart would end that.
+        """
+        return self._connected_at if self._terminal_lives_here else None
 
     def open(self) -> None:
         """Connect for the first time; what was not prescribed of login and server is whatever is found."""
@@ -118,6 +139,7 @@ class Link:
         if not self.module.initialize(*path, **given):
             self._broken = self.last_error()
             raise TerminalUnavailable(f"the terminal could not be opened: {self._broken}")
+        self._connected_at = datetime.now(UTC)
         self._broken, self._pause, self._retry_at = None, _FIRST_PAUSE, 0.0
 
     def _notice_break(self, function: str) -> None:

@@ -14,7 +14,6 @@ from worker.mt5.quotes import Quotes
 from worker.mt5.server_clock import ServerClock
 from worker.mt5.wire import OrderStory
 
-_TRADES = {0, 1}  # DEAL_TYPE_BUY, DEAL_TYPE_SELL; balance, credit and charges are deals too
 _PAGE = timedelta(hours=1)
 
 
@@ -72,6 +71,7 @@ class News:
             self._order_news(request, working or (), ended or ()),
             self._deal_news(request, dealt or ()),
             unreadable,
+            max((row.ticket for row in dealt or ()), default=None),
         )
 
     def story(self, ticket: int) -> OrderStory | None:
@@ -101,7 +101,7 @@ class News:
 
     def _deal_news(self, request: PollRequest, dealt: Iterable[Any]) -> tuple[BrokerDeal, ...]:
         self._deals.turn(self._now())
-        ours = (row for row in dealt if row.type in _TRADES and _is_ours(row, request))
+        ours = (row for row in dealt if row.type in readings.TRADES and _is_ours(row, request))
         return tuple(self._deal(row) for row in ours if self._deals.is_news(row.ticket, "dealt"))
 
     def _deal(self, row: Any) -> BrokerDeal:
@@ -120,7 +120,7 @@ class News:
         begin = order.time_setup - int(timedelta(days=1).total_seconds())
         end = int((self._now() + timedelta(days=2)).timestamp())
         rows = self._link.rows("history_deals_get", begin, end) or ()
-        return [row for row in rows if row.order == order.ticket and row.type in _TRADES]
+        return [row for row in rows if row.order == order.ticket and row.type in readings.TRADES]
 
 
 def _is_ours(row: Any, request: PollRequest) -> bool:

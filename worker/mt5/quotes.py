@@ -52,10 +52,8 @@ class Quotes:
 
     def instrument(self, symbol: str) -> Instrument | None:
         """Read a symbol's specification; None when the broker has no such symbol."""
-        if symbol not in self._selected:
-            if not self._link.call("symbol_select", symbol, True):  # noqa: FBT003 - the package takes it by position only
-                return None
-            self._selected.add(symbol)
+        if not self.select(symbol):
+            return None
         info = self._link.call("symbol_info", symbol)
         if info is None:
             return None
@@ -64,6 +62,12 @@ class Quotes:
         except ValueError as error:
             raise TerminalUnavailable(f"{error}; the terminal may still be loading it") from None
         return self._instruments[symbol]
+
+    def select(self, symbol: str) -> bool:
+        """Have the terminal follow a symbol; False when the broker has no such symbol."""
+        if symbol not in self._selected and self._link.call("symbol_select", symbol, True):  # noqa: FBT003 - the package takes it by position only
+            self._selected.add(symbol)
+        return symbol in self._selected
 
     def known_instrument(self, symbol: str) -> Instrument | None:
         """Return the specification as last read, reading it only the first time."""

@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from worker.domain.instrument import Instrument
-from worker.domain.market import BrokerDeal, BrokerOrder, Health
+from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, Health
 from worker.domain.token import token_in
 
+TRADES = frozenset({0, 1})  # DEAL_TYPE_BUY, DEAL_TYPE_SELL; balance, credit and charges are deals too
 _HEDGING = 2  # ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
 _REAL = 2  # ACCOUNT_TRADE_MODE_REAL; demo and contest accounts are both demo to us
 _PLACES = 10  # finer than any price or volume, coarser than the noise of a float
@@ -135,8 +136,20 @@ def deal(row: Any, time: datetime) -> BrokerDeal:
     )
 
 
+def position(row: Any) -> BrokerPosition:
+    """Read a position. Its magic is read as an order's is; its identifier is the ticket of the order that opened it."""
+    return BrokerPosition(
+        ticket=row.ticket,
+        opened_by=row.identifier,
+        magic=token_of(row),
+        symbol=row.symbol,
+        volume=exact(row.volume),
+        comment=row.comment,
+    )
+
+
 def token_of(row: Any) -> int:
-    """Return the magic of an order or deal, else the token in its comment, else 0."""
+    """Return the magic of an order, deal or position, else the token in its comment, else 0."""
     return int(row.magic) or token_in(row.comment) or 0
 
 

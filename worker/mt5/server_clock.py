@@ -15,8 +15,7 @@ _ZONES = (timedelta(hours=-12), timedelta(hours=14))
 _WATCHED_WITHIN = timedelta(seconds=60)  # a change between two looks further apart may be old
 _MEMORY = timedelta(minutes=10)  # after that another symbol may say that the clocks have been put back
 _MARGIN = timedelta(seconds=5)
-_MARGIN_WHILE_UNKNOWN = timedelta(days=1)
-_AHEAD = timedelta(days=1)
+_DAY = timedelta(days=1)
 
 
 @dataclass(slots=True)
@@ -72,10 +71,20 @@ class ServerClock:
         to lag behind this machine; a day early while the offset is not known.
         """
         if self._offset is None:
-            begin, end = since - _MARGIN_WHILE_UNKNOWN, now + _AHEAD
+            begin, end = since - _DAY, now + _DAY
         else:
-            begin, end = since + self._offset - self._lag - _MARGIN, now + self._offset + _AHEAD
+            begin, end = since + self._offset - self._lag - _MARGIN, now + self._offset + _DAY
         return int(begin.timestamp()), int(end.timestamp()) + 1
+
+    def search_window(self, since: datetime, now: datetime) -> tuple[int, int]:
+        """
+        Return a window in server time (epoch, seconds) with a day's margin on both sides of [`since`, `now`] (UTC).
+
+        Two days while the offset is not known, which is less than one.
+        """
+        margin = _DAY if self._offset is not None else 2 * _DAY
+        offset = self._offset or timedelta(0)
+        return int((since + offset - margin).timestamp()), int((now + offset + margin).timestamp()) + 1
 
     def _measure(self, watch: _Watch, difference: timedelta) -> None:
         offset = round(difference / _STEP) * _STEP

@@ -31,6 +31,8 @@ from worker.domain.market import (
     PollRequest,
     Quote,
     QuoteRequest,
+    Search,
+    SearchRequest,
     SendReport,
     SendStatus,
 )
@@ -109,6 +111,10 @@ class TerminalSession:
     def poll(self, request: PollRequest) -> Poll:
         """Look once for the news of all orders. Raises TerminalUnavailable."""
         return self.call(wire.POLL, request)
+
+    def search(self, request: SearchRequest) -> Search:
+        """Look for tokens in everything the terminal knows. Raises TerminalUnavailable."""
+        return self.call(wire.SEARCH, request)
 
     def cancel(self, ticket: int, symbol: str) -> CancelReport:
         """Ask for an order's cancellation; raises TerminalUnavailable when the request certainly did not leave."""

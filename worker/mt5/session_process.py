@@ -23,6 +23,7 @@ from worker.mt5 import file_lock, wire
 from worker.mt5.link import Link
 from worker.mt5.looking import News
 from worker.mt5.quotes import OPENING_WATCH_SECONDS, Quotes
+from worker.mt5.searching import Searcher
 from worker.mt5.sending import Sender
 from worker.mt5.server_clock import ServerClock
 from worker.mt5.wire import Command, Opening, VenueFacts
@@ -69,16 +70,17 @@ class Desk:
     def _open(self, opening: Opening) -> VenueFacts:
         failpoints.arm(opening.failpoints, opening.failpoints_log, process="session")
         self._lock = file_lock.hold(_lock_file(opening), _LOCK_PATIENCE)
-        link, clock = Link(_module(opening), opening), ServerClock()
+        link, clock = _link(opening), ServerClock()
         link.open()
         quotes = Quotes(link, clock)
         quotes.watch(opening.symbols, OPENING_WATCH_SECONDS)
-        sender, news = Sender(link, quotes), News(link, quotes, clock)
+        sender, news, searcher = Sender(link, quotes), News(link, quotes, clock), Searcher(link, quotes, clock)
         self._link, self._quotes, self._limit = link, quotes, opening.call_timeout
         self._commands = {
             "quote": (wire.QUOTE, quotes.quote),
             "submit": (wire.SUBMIT, sender.submit),
             "poll": (wire.POLL, news.poll),
+            "search": (wire.SEARCH, searcher.search),
             "cancel": (wire.CANCEL, sender.cancel),
             "health": (wire.HEALTH, lambda _: link.health()),
             "instruments": (wire.INSTRUMENTS, quotes.instruments),
@@ -116,14 +118,14 @@ def _time_limit(seconds: float) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def _module(opening: Opening) -> Any:
+def _link(opening: Opening) -> Link:
     if opening.backend == "native":
         from worker.mt5 import native  # noqa: PLC0415 - only the chosen backend is loaded
 
-        return native.module()
+        return Link(native.module(), opening)
     from worker.mt5 import simulated  # noqa: PLC0415 - only the chosen backend is loaded
 
-    return simulated.module(opening.book)
+    return Link(simulated.module(opening.book), opening, terminal_lives_here=True)
 
 
 def _lock_file(opening: Opening) -> Path:

@@ -11,7 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -27,9 +27,12 @@ from worker.domain.market import (
     PollRequest,
     Quote,
     QuoteRequest,
+    Search,
+    SearchRequest,
     SendReport,
     SendStatus,
 )
+from worker.mt5.findings import merged
 from worker.mt5.pool import MT5ConnectionPool
 from worker.mt5.session import TerminalSession
 from worker.mt5.wire import OPENING_SECONDS, VenueFacts
@@ -143,6 +146,18 @@ class PooledTerminal:
         lane = self._any_lane()
         return await self._do(lane, _Urgency.QUESTION, lambda: lane.session.poll(request))
 
+    async def search(self, request: SearchRequest) -> Search:
+        """
+        Look for tokens in everything the account knows. Raises TerminalUnavailable.
+
+        A symbol is looked up by the session that sends its orders: only that one can say what it still holds.
+        """
+        asked: dict[_Lane, set[str]] = {}
+        for symbol in request.symbols:
+            asked.setdefault(self._lane_of(symbol), set()).add(symbol)
+        looks = [self._search(lane, request, symbols) for lane, symbols in (asked or {self._any_lane(): set()}).items()]
+        return merged(await asyncio.gather(*looks))
+
     async def cancel(self, ticket: int, symbol: str) -> CancelReport:
         """Ask the broker to cancel an order. Raises TerminalUnavailable when the request certainly did not leave."""
         lane = self._lane_of(symbol)
@@ -167,6 +182,10 @@ class PooledTerminal:
         self._pool.close(patience)
         for lane in self._lanes:
             lane.join(patience)
+
+    async def _search(self, lane: _Lane, request: SearchRequest, symbols: set[str]) -> Search:
+        part = replace(request, symbols=frozenset(symbols))
+        return await self._do(lane, _Urgency.QUESTION, lambda: lane.session.search(part))
 
     async def _do(self, lane: _Lane, urgency: _Urgency, work: Callable[[], Answer]) -> Answer:
         began = time.monotonic()

@@ -31,6 +31,8 @@ from worker.domain.market import (
     PollRequest,
     Quote,
     QuoteRequest,
+    Search,
+    SearchRequest,
     SendReport,
 )
 
@@ -144,6 +146,7 @@ OPEN: Command[Opening, VenueFacts] = Command("open", TypeAdapter(Opening), TypeA
 QUOTE: Command[QuoteRequest, Quote] = Command("quote", TypeAdapter(QuoteRequest), TypeAdapter(Quote))
 SUBMIT: Command[OrderRequest, SendReport] = Command("submit", TypeAdapter(OrderRequest), TypeAdapter(SendReport))
 POLL: Command[PollRequest, Poll] = Command("poll", TypeAdapter(PollRequest), TypeAdapter(Poll))
+SEARCH: Command[SearchRequest, Search] = Command("search", TypeAdapter(SearchRequest), TypeAdapter(Search))
 CANCEL: Command[CancelRequest, CancelReport] = Command("cancel", TypeAdapter(CancelRequest), TypeAdapter(CancelReport))
 HEALTH: Command[None, Health] = Command("health", TypeAdapter(None), TypeAdapter(Health))
 INSTRUMENTS: Command[tuple[str, ...], tuple[Instrument, ...]] = Command(
