@@ -11,17 +11,15 @@ from worker.ledger.confirmations import reply_address
 from worker.ledger.job import ask_for_replay, close_letter, consume, usable_replay
 from worker.ledger.page import Page
 from worker.ledger.records import envelope, execution_row, step_row
-from worker.ledger.tenure import Tenure
 from worker.ledger.view import Question, ReplayRecord, View
 from worker.ports import Admission, Admittance, Arrival, Event
 
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """The job of one arrival; the tenure knows the namespace of tokens of the database as it is when it decides."""
+    """The job of one arrival."""
 
     arrival: Arrival
-    tenure: Tenure
     kind: str = "admit"
     steps: None = None
 
@@ -54,7 +52,7 @@ class Admit:
             account=self.arrival.account,
             trade=self.arrival.trade,
             message=self.arrival.message,
-            token=base_token(self.tenure.namespace, view.counters.pop(0)),
+            token=base_token(view.namespaces[-1].namespace, view.counters.pop(0)),
             received_at=self.arrival.received_at,
             stale_allowed=replay is not None and replay.allow_stale,
         )

@@ -85,6 +85,7 @@ class _Batch:
             account = self.tenure.see(view.account)
             page = Page(account.account, account.head, self.clock)
             self.results = [_decide(wish.job, view, page) for wish in self.wishes]
+            self.tenure.learn(view)
             self.has_mail = page.has_mail
             self.may_be_committed = True
             await page.write(connection, self.id)

@@ -8,23 +8,20 @@ halted until an operator has looked, and tokens come from a new namespace.
 
 from __future__ import annotations
 
-import secrets
-
 import structlog
 from psycopg.rows import DictRow
 
-from worker.domain.token import NAMESPACE_BITS
 from worker.ledger.connection import Connection
+from worker.ledger.halting import halt_by_worker
+from worker.ledger.namespaces import namespaces_of
 from worker.ledger.page import Page
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
 from worker.ledger.transaction import transaction
-from worker.ledger.view import account_from
+from worker.ledger.view import AccountRow, account_from
 from worker.ports import Clock, Event
 
 _log = structlog.get_logger()
-
-_HALTED_BY = "worker"
 
 
 async def recognise(connection: Connection, tenure: Tenure, clock: Clock) -> None:
@@ -40,41 +37,22 @@ async def recognise(connection: Connection, tenure: Tenure, clock: Clock) -> Non
         before = {name: row[name] for name in present}
         if before != present:
             page = Page(tenure.account, account.head, clock)
-            await _note_the_change(connection, page, before, present)
+            await connection.execute(sql("remember_database_identity"), {"account": page.account, **present})
+            tenure.halt = _note_the_change(page, account, before, present).halt
             await page.write(connection)
-            tenure.halt = await _halt_now(connection, tenure.account)
-        await _learn_namespaces(connection, tenure, present)
+        known = await namespaces_of(connection, **present)
+        tenure.namespaces = frozenset(one.namespace for one in known)
 
 
-async def _note_the_change(connection: Connection, page: Page, before: DictRow, present: DictRow) -> None:
-    await connection.execute(sql("remember_database_identity"), {"account": page.account, **present})
+def _note_the_change(page: Page, account: AccountRow, before: DictRow, present: DictRow) -> AccountRow:
+    """Return the account as it stands then: halted, unless it never had a database before."""
     page.append(Event("database_recognised", {"before": before, "now": present}))
     if before["system_identifier"] is None:
-        return
+        return account
     reason = (
         f"the database is another copy than before (timeline {before['timeline']} -> {present['timeline']}, system "
         f"{before['system_identifier']} -> {present['system_identifier']}): compare broker and ledger, then resume"
     )
     page.append(Event("alert", {"alert": "database_changed", "detail": reason}))
-    page.append(Event("halted", {"reason": reason}))
-    await connection.execute(sql("set_halt"), {"account": page.account, "reason": reason, "by": _HALTED_BY})
     _log.error("the account is halted", account=page.account, reason=reason)
-
-
-async def _halt_now(connection: Connection, account: str) -> str | None:
-    cursor = await connection.execute(sql("lock_account"), {"account": account})
-    row = await cursor.fetchone()
-    return account_from(row).halt if row else None
-
-
-async def _learn_namespaces(connection: Connection, tenure: Tenure, present: DictRow) -> None:
-    while True:
-        cursor = await connection.execute(sql("all_namespaces"))
-        rows = await cursor.fetchall()
-        tenure.namespaces = frozenset(row["namespace"] for row in rows)
-        mine = [row["namespace"] for row in rows if {name: row[name] for name in present} == present]
-        if mine:
-            tenure.namespace = mine[0]
-            return
-        offer = 1 + secrets.randbelow((1 << NAMESPACE_BITS) - 1)
-        await connection.execute(sql("offer_namespace"), {"namespace": offer, **present})
+    return halt_by_worker(page, account, reason)

@@ -12,14 +12,14 @@ from psycopg import errors
 from worker import failpoints
 from worker.domain.errors import WrongSetting
 from worker.ledger.connection import Connection
-from worker.ledger.encoding import json_default
+from worker.ledger.encoding import as_row, json_default
 from worker.ledger.line import Line
 from worker.ledger.page import Page
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
 from worker.ledger.transaction import transaction
 from worker.ledger.view import account_from, halt_in_words, lock_account
-from worker.ports import Clock, Event
+from worker.ports import Clock, Event, Watermark
 from worker.settings import LEASE_SECONDS
 
 RENEW_SECONDS = 1.0
@@ -83,13 +83,15 @@ class Lease:
                 return str(row["lease_holder"])
             cursor = await connection.execute(sql("take_lease"), values)
             taken = await cursor.fetchone()
-            epoch = taken["lease_epoch"] if taken else 0
+            if taken is None:
+                raise self._tenure.lost()
             page = Page(self._tenure.account, account_from(row).head, self._clock)
-            about = {"epoch": epoch, "holder": self._tenure.worker_id, "previous_holder": row["lease_holder"]}
-            page.append(Event("lease_taken", about))
+            about = {"holder": self._tenure.worker_id, "previous_holder": row["lease_holder"]}
+            page.append(Event("lease_taken", {"epoch": taken["lease_epoch"], **about}))
             await page.write(connection)
-        self._tenure.epoch = epoch
+        self._tenure.epoch = taken["lease_epoch"]
         self._tenure.halt = account_from(row).halt
+        self._tenure.watermark = Watermark(taken["compared_until"], taken["newest_deal"])
         return None
 
     async def _open(self, connection: Connection, values: dict[str, Any]) -> None:
@@ -134,7 +136,7 @@ class Lease:
     async def _renew(self, connection: Connection, report: str) -> None:
         values = {"account": self._tenure.account, "holder": self._tenure.worker_id, "epoch": self._tenure.epoch}
         failpoints.hit("ledger.renew.before")
-        cursor = await connection.execute(sql("renew_lease"), {**values, "report": report})
+        cursor = await connection.execute(sql("renew_lease"), {**values, "report": report, **self._compared()})
         failpoints.hit("ledger.renew.after")
         row = await cursor.fetchone()
         if row is None:
@@ -142,7 +144,7 @@ class Lease:
         self._tenure.halt = halt_in_words(row["halted_by"], row["halt_reason"]) if row["halted"] else None
 
     async def _release(self, connection: Connection) -> None:
-        values = {"account": self._tenure.account}
+        values = {"account": self._tenure.account, **self._compared()}
         async with transaction(connection, "release"):
             row = await lock_account(connection, self._tenure.account)
             if row is None or row.epoch != self._tenure.epoch or row.holder is None:
@@ -151,6 +153,9 @@ class Lease:
             page = Page(self._tenure.account, row.head, self._clock)
             page.append(Event("lease_released", {"epoch": row.epoch, "holder": self._tenure.worker_id}))
             await page.write(connection)
+
+    def _compared(self) -> dict[str, Any]:
+        return as_row(self._tenure.watermark)
 
 
 def _bound_otherwise(account: str, bound: dict[str, Any], wanted: dict[str, Any]) -> str:

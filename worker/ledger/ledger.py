@@ -6,9 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
+import structlog
 from psycopg.rows import DictRow
 
-from worker.domain.execution import Execution
+from worker.domain.errors import NotFound
+from worker.domain.execution import Attempt, Execution
 from worker.ledger.admit import Admit
 from worker.ledger.commit import Committer
 from worker.ledger.connection import Connection
@@ -17,14 +19,17 @@ from worker.ledger.lease import Lease
 from worker.ledger.letters import TakeIn
 from worker.ledger.line import Line
 from worker.ledger.mailbox import PostgresOutbox
+from worker.ledger.orphans import ReportOrphans, halt_reason
 from worker.ledger.record import Record
-from worker.ledger.records import execution_from
+from worker.ledger.records import attempt_from, execution_from
 from worker.ledger.refuse import Refuse
 from worker.ledger.schema import check
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
 from worker.observability import Outage
-from worker.ports import Admission, Arrival, Change, Clock, DeadLetter, RefusedMessage
+from worker.ports import Admission, Arrival, Change, Clock, DeadLetter, Orphan, RefusedMessage, Watermark
+
+_log = structlog.get_logger()
 
 
 class PostgresLedger:
@@ -87,9 +92,18 @@ class PostgresLedger:
         """Return all token namespaces of this database."""
         return self._tenure.namespaces
 
+    @property
+    def watermark(self) -> Watermark:
+        """Return how far all deals have been compared with the ledger, by this worker or those before it."""
+        return self._tenure.watermark
+
+    def compared(self, watermark: Watermark) -> None:
+        """Take note that all deals until then have been compared; stored with the next renewal of the lease."""
+        self._tenure.compared(watermark)
+
     async def admit(self, arrival: Arrival) -> Admission:
         """Write a new trade down, or recognise a known one."""
-        return await self._committer.submit(Admit(arrival, self._tenure))
+        return await self._committer.submit(Admit(arrival))
 
     async def refuse(self, refused: RefusedMessage) -> None:
         """Write a refusal down with its dead letter and confirmation; a redelivery adds nothing."""
@@ -107,6 +121,31 @@ class PostgresLedger:
         """Return the executions of this account that are not settled, but for those, in the order of arrival."""
         values = {"account": self._tenure.account, "besides": list(besides)}
         return [execution_from(row) for row in await self._read("open_executions", values)]
+
+    async def unresolved(self) -> Sequence[Execution]:
+        """Return the executions of this account that wait for evidence or a person, in the order of arrival."""
+        rows = await self._read("unresolved_executions", {"account": self._tenure.account})
+        return [execution_from(row) for row in rows]
+
+    async def latest_attempt(self, execution_id: UUID) -> Attempt:
+        """Return the last write-ahead of an execution; raises NotFound when it has none."""
+        rows = await self._read("latest_attempt", {"execution_id": execution_id})
+        if not rows:
+            raise NotFound(f"execution {execution_id} has no attempt: nothing was ever written ahead for it")
+        return attempt_from(rows[0])
+
+    async def report_orphans(self, seen: Sequence[Orphan]) -> Sequence[Orphan]:
+        """Return those that nobody knows; for them the account is halted and tokens come from a new namespace."""
+        if not await self._are_strangers(seen):
+            return []
+        new = await self._committer.submit(ReportOrphans(seen))
+        if new:
+            _log.error("orphans_found", alert=True, account=self._tenure.account, detail=halt_reason(new))
+        return new
+
+    async def _are_strangers(self, seen: Sequence[Orphan]) -> bool:
+        values = {"account": self._tenure.account, "magics": [orphan.magic for orphan in seen]}
+        return bool(seen) and bool(await self._read("find_strangers", values))
 
     async def unrecorded(self, deal_ids: Sequence[int]) -> frozenset[int]:
         """Return which of these broker deals the ledger does not have."""

@@ -12,6 +12,7 @@ from psycopg import errors
 
 from worker.domain.errors import NotFound, Refused
 from worker.ledger.connection import Connection, connect_for_a_person, unavailable
+from worker.ledger.halting import halt_account
 from worker.ledger.page import Page
 from worker.ledger.schema import check_on
 from worker.ledger.statements import sql
@@ -60,8 +61,7 @@ async def locked(desk: Operator, account: str) -> AsyncIterator[tuple[AccountRow
 async def halt(desk: Operator, account: str, *, reason: str, by: str) -> None:
     """Halt an account: from this commit on nothing new is sent. A second halt replaces the reason of the first."""
     async with locked(desk, account) as (row, page):
-        page.append(Event("halted", {"reason": reason, "halted_before": row.halt}, actor=by))
-        await desk.connection.execute(sql("set_halt"), {"account": account, "reason": reason, "by": by})
+        halt_account(page, row, reason=reason, by=by)
 
 
 async def resume(desk: Operator, account: str, *, reason: str, by: str) -> bool:

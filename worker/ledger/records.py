@@ -59,6 +59,7 @@ def step_row(execution: Execution) -> dict[str, Any]:
         **{name: getattr(execution, name) for name in _STEPPED},
         "state": execution.state,
         "is_open": execution.state in OPEN,
+        "is_unresolved": execution.state is State.UNRESOLVED,
         "venue": as_row(execution.venue) if execution.venue else None,
         "executed_lots": execution.executed_lots,
     }

@@ -59,7 +59,7 @@ async def status(desk: Operator, account: str) -> AccountStatus:
         raise NotFound(f"the ledger has no account {account}: no worker has run for it yet")
     states = await _rows(desk, "executions_by_state", account=account)
     letters = await _rows(desk, "dead_letters_by_reason", account=account)
-    unresolved = await _rows(desk, "unresolved_executions", account=account)
+    unresolved = await _rows(desk, "unresolved_lines", account=account)
     return AccountStatus(
         **rows[0],
         executions_by_state={row["state"]: row["count"] for row in states},

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
 
 from worker.domain.errors import LeaseLost
-from worker.ledger.view import AccountRow
+from worker.ledger.view import AccountRow, View
+from worker.ports import Watermark
+
+T = TypeVar("T", datetime, int)
 
 
 @dataclass(slots=True)
@@ -22,8 +27,8 @@ class Tenure:
     on_lost: Callable[[], None] = lambda: None
     epoch: int = 0
     halt: str | None = None
-    namespace: int = 0
     namespaces: frozenset[int] = field(default_factory=frozenset)
+    watermark: Watermark = field(default_factory=Watermark)
     is_lost: bool = False
 
     def see(self, row: AccountRow | None) -> AccountRow:
@@ -32,6 +37,22 @@ class Tenure:
             raise self.lost()
         self.halt = row.halt
         return row
+
+    def learn(self, view: View) -> None:
+        """
+        Take note of what the jobs of a batch have left, before it is committed.
+
+        A halt or a namespace that the commit does not bring does no harm until the next look at the account's row.
+        """
+        self.halt = view.account.halt
+        self.namespaces |= {one.namespace for one in view.namespaces}
+
+    def compared(self, watermark: Watermark) -> None:
+        """Move the watermark on; it never goes back."""
+        self.watermark = Watermark(
+            _later(self.watermark.looked_until, watermark.looked_until),
+            _later(self.watermark.newest_deal, watermark.newest_deal),
+        )
 
     def lost(self) -> LeaseLost:
         """Take note that the lease is lost, and return the error to raise."""
@@ -42,3 +63,9 @@ class Tenure:
             f"another worker has taken over account {self.account}: this one ({self.worker_id}, epoch {self.epoch}) "
             "must not send or write any more"
         )
+
+
+def _later(one: T | None, other: T | None) -> T | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return max(one, other)

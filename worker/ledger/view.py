@@ -14,6 +14,7 @@ from worker.domain.trade import Trade, TradeIdentity
 from worker.ledger.confirmations import Confirmation, ReplyAddress, confirmation_from
 from worker.ledger.connection import Connection
 from worker.ledger.encoding import Row, rows_as_json
+from worker.ledger.namespaces import Namespace
 from worker.ledger.records import execution_from
 from worker.ledger.statements import sql
 from worker.ports import Anchor
@@ -75,6 +76,7 @@ class Question:
     replays: list[UUID] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
 
     def ask_for_trade(self, account: str, trade: Trade) -> None:
         """Ask for the execution of a trade, by its identity and by its body."""
@@ -90,6 +92,7 @@ class Question:
     def statements(self, account: str) -> dict[str, dict[str, Any]]:
         """Return the statements that answer, with their values; nothing is asked that nobody wants to know."""
         asked: dict[str, tuple[object, dict[str, Any]]] = {
+            "all_namespaces": (self.arrivals or self.tokens, {}),
             "take_trade_counters": (self.arrivals, {"count": self.arrivals}),
             "find_trades": (self.trades, {"rows": rows_as_json(self.trades)}),
             "find_revisions": (self.executions, {"ids": self.executions}),
@@ -97,6 +100,7 @@ class Question:
             "find_replays": (self.replays, {"ids": self.replays, "account": account}),
             "find_refusals": (self.refusals, {"digests": self.refusals, "account": account}),
             "find_letters": (self.letters, {"rows": rows_as_json(self.letters)}),
+            "find_strangers": (self.tokens, {"magics": self.tokens, "account": account}),
         }
         return {name: values for name, (wanted, values) in asked.items() if wanted}
 
@@ -106,7 +110,9 @@ class View:
 
     def __init__(self, account: AccountRow) -> None:
         self.account = account
+        self.namespaces: list[Namespace] = []
         self.counters: list[int] = []
+        self.strangers: set[int] = set()
         self.revisions: dict[UUID, int] = {}
         self.addresses: dict[UUID, list[ReplyAddress]] = defaultdict(list)
         self.confirmations: dict[UUID, Confirmation] = {}
@@ -170,6 +176,7 @@ def _read_address(view: View, row: Row) -> None:
 
 
 _READERS: dict[str, Callable[[View, Row], None]] = {
+    "all_namespaces": lambda view, row: view.namespaces.append(Namespace(**row)),
     "take_trade_counters": lambda view, row: view.counters.append(row["counter"]),
     "find_trades": _read_trade,
     "find_revisions": lambda view, row: view.revisions.update({row["execution_id"]: row["revision"]}),
@@ -177,4 +184,5 @@ _READERS: dict[str, Callable[[View, Row], None]] = {
     "find_replays": _read_replay,
     "find_refusals": lambda view, row: view.refusals.add(row["content_digest"]),
     "find_letters": lambda view, row: view.letters.update({row["letter_id"]: row}),
+    "find_strangers": lambda view, row: view.strangers.add(row["magic"]),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -65,6 +65,15 @@ def accepted(execution: Execution) -> Change:
     return Change(after, (Event("answered", {"retcode": 10009}, execution.execution_id),))
 
 
+def unknown(execution: Execution) -> Change:
+    return Change(execution.advance(State.UNKNOWN, detail="no answer"))
+
+
+def unresolved(execution: Execution) -> Change:
+    after = execution.advance(State.UNRESOLVED, version=execution.version + 1, reason="outcome_unknown")
+    return Change(after, (), confirmation=a_draft(after), dead_letter=a_dead_message(execution.message))
+
+
 def a_deal(execution: Execution, deal_id: int, lots: str = "1.00") -> Deal:
     return Deal(
         deal_id=deal_id,
@@ -100,8 +109,8 @@ def rejected(execution: Execution) -> Change:
 
 
 def a_draft(execution: Execution) -> ConfirmationDraft:
-    def render(anchor: Anchor) -> bytes:
-        told = {"status": execution.state, "audit": {"sequence": anchor.sequence, "hash": anchor.hash}}
+    def render(anchor: Anchor | None) -> bytes:
+        told = {"account": execution.account, "status": execution.state, "audit": anchor and asdict(anchor)}
         return json.dumps(told).encode()
 
     return ConfirmationDraft(

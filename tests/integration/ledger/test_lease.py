@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from tests.integration.ledger.conftest import OpenLedger
-from tests.integration.ledger.stories import RealClock, a_trade, an_arrival
+from tests.integration.ledger.stories import NOON, RealClock, a_trade, an_arrival
 from worker.domain.errors import LeaseLost, WrongSetting
+from worker.domain.token import namespace_of
 from worker.ledger.connection import Connection
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import operator
 from worker.ledger.status import status
+from worker.ports import Watermark
 
 pytestmark = pytest.mark.services
 
@@ -124,3 +127,39 @@ async def test_accounts_of_one_database_share_its_namespace(open_ledger: OpenLed
 
     assert main.namespaces == other.namespaces
     assert len(main.namespaces) == 1
+
+
+async def test_how_far_deals_were_compared_outlives_the_worker_and_never_goes_back(open_ledger: OpenLedger) -> None:
+    first = await open_ledger()
+    assert first.watermark == Watermark()
+    first.compared(Watermark(NOON, 9001))
+    first.compared(Watermark(NOON - timedelta(hours=1)))
+    first.compared(Watermark(None, 8000))
+    await first.lease.renew({})
+    second = await open_ledger("other", "host:2")
+    await first.close()
+
+    third = await open_ledger(worker_id="host:3")
+
+    assert third.watermark == Watermark(NOON, 9001)
+    assert second.watermark == Watermark()
+    third.compared(Watermark(NOON + timedelta(hours=1)))
+    await third.close()
+    assert (await open_ledger()).watermark == Watermark(NOON + timedelta(hours=1), 9001)
+
+
+async def test_going_back_to_a_copy_of_the_database_that_was_used_before_begins_a_namespace_too(
+    open_ledger: OpenLedger, database: Connection
+) -> None:
+    # Given a database whose tokens came from another copy for a while
+    first = await open_ledger()
+    own = first.namespaces
+    await first.close()
+    await database.execute(
+        "insert into ledger.namespaces (number, namespace, system_identifier, timeline) values (2, 4711, 'other', '1')"
+    )
+
+    again = await open_ledger()
+
+    assert len(again.namespaces - own - {4711}) == 1
+    assert namespace_of((await again.admit(an_arrival())).execution.token) not in own | {4711}

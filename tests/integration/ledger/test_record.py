@@ -20,9 +20,11 @@ from tests.integration.ledger.stories import (
     failed,
     filled,
     rejected,
+    unknown,
+    unresolved,
     written_ahead,
 )
-from worker.domain.errors import HaltedAtCommit, IllegalTransition, LeaseLost, StaleRevision, WorkerError
+from worker.domain.errors import HaltedAtCommit, IllegalTransition, LeaseLost, NotFound, StaleRevision, WorkerError
 from worker.domain.execution import TRANSITIONS, Execution, State
 from worker.domain.message import MessageKind
 from worker.ledger.connection import Connection
@@ -159,6 +161,26 @@ async def test_a_worker_that_was_replaced_can_write_nothing_and_is_told_once(
     assert told == ["lost"]
     cursor = await database.execute("select state from ledger.executions")
     assert [row["state"] for row in await cursor.fetchall()] == ["received"]
+
+
+async def test_the_last_attempt_is_the_one_with_the_highest_number(ledger: PostgresLedger) -> None:
+    execution = await _new(ledger)
+    with pytest.raises(NotFound, match="has no attempt: nothing was ever written ahead"):
+        await ledger.latest_attempt(execution.execution_id)
+    ahead = await ledger.record(written_ahead(execution))
+    second = written_ahead(await ledger.record(Change(ahead.advance(State.RECEIVED))))
+    await ledger.record(second)
+
+    assert await ledger.latest_attempt(execution.execution_id) == second.attempt
+
+
+async def test_the_unresolved_are_found_in_the_order_of_their_arrival(ledger: PostgresLedger) -> None:
+    executions = [await _new(ledger, name) for name in ("B", "A", "C")]
+    for execution in executions[:2]:
+        await ledger.record(unresolved(await ledger.record(unknown(await ledger.record(written_ahead(execution))))))
+
+    assert [one.trade.identity.trade_id for one in await ledger.unresolved()] == ["B", "A"]
+    assert [one.trade.identity.trade_id for one in await ledger.open_executions()] == ["C"]
 
 
 async def test_the_schema_holds_the_domain_s_table_of_transitions(database: Connection) -> None:

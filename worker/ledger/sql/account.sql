@@ -31,18 +31,22 @@ update ledger.accounts
 set lease_epoch = lease_epoch + 1, lease_holder = %(holder)s, lease_counter = lease_counter + 1,
     lease_renewed_at = now(), worker_report = '{}'
 where account = %(account)s
-returning lease_epoch
+returning lease_epoch, compared_until, newest_deal
 
 -- name: renew_lease
 -- A standby watches the counter, not the time: clocks of two machines are never compared.
 update ledger.accounts
-set lease_counter = lease_counter + 1, lease_renewed_at = now(), worker_report = %(report)s::jsonb
+set lease_counter = lease_counter + 1, lease_renewed_at = now(), worker_report = %(report)s::jsonb,
+    compared_until = greatest(compared_until, %(looked_until)s), newest_deal = greatest(newest_deal, %(newest_deal)s)
 where account = %(account)s and lease_epoch = %(epoch)s and lease_holder = %(holder)s
 returning halted, halt_reason, halted_by
 
 -- name: release_lease
 -- The next worker need not wait for the lease to run out.
-update ledger.accounts set lease_holder = null, worker_report = '{}' where account = %(account)s
+update ledger.accounts
+set lease_holder = null, worker_report = '{}',
+    compared_until = greatest(compared_until, %(looked_until)s), newest_deal = greatest(newest_deal, %(newest_deal)s)
+where account = %(account)s
 
 -- name: bind_account
 -- For ever: an account of the ledger is one login at one server.
@@ -51,12 +55,6 @@ update ledger.accounts set backend = %(backend)s, server = %(server)s, login = %
 -- name: owner_of_login
 -- Which account of the ledger already stands for this login.
 select account from ledger.accounts where server = %(server)s and login = %(login)s
-
--- name: set_halt
--- From its commit on, no send of this account can be written ahead.
-update ledger.accounts
-set halted = true, halt_reason = %(reason)s, halted_by = %(by)s, halted_at = now()
-where account = %(account)s
 
 -- name: lift_halt
 -- Trading goes on.
@@ -75,14 +73,14 @@ update ledger.accounts set system_identifier = %(system_identifier)s, timeline =
 where account = %(account)s
 
 -- name: offer_namespace
--- A random number of 21 bits; when it is taken, or another account was faster, nothing happens and the caller looks again.
-insert into ledger.namespaces (namespace, system_identifier, timeline)
-values (%(namespace)s, %(system_identifier)s, %(timeline)s)
+-- When it is taken, or another account was faster, nothing happens and the caller looks again.
+insert into ledger.namespaces (number, namespace, system_identifier, timeline)
+values (%(number)s, %(namespace)s, %(system_identifier)s, %(timeline)s)
 on conflict do nothing
 
 -- name: all_namespaces
--- Every token namespace this ledger has used.
-select namespace, system_identifier, timeline from ledger.namespaces
+-- Every token namespace this ledger has used; the last one is in use.
+select number, namespace, system_identifier, timeline from ledger.namespaces order by number
 
 -- name: all_accounts
 -- For messages that name what there is.

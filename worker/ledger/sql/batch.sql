@@ -53,6 +53,12 @@ select a.letter_id,
 from json_to_recordset(%(rows)s::json)
     as a (letter_id uuid, content_digest text, account text, execution_id uuid, trade_id text, message_id text)
 
+-- name: find_strangers
+-- Which of these tokens at the broker no attempt was written down for, by any account, and no report has named before.
+select magic from unnest(%(magics)s::bigint[]) as seen (magic)
+where not exists (select from ledger.attempts a where a.magic = seen.magic)
+  and not exists (select from ledger.orphans o where o.account = %(account)s and o.magic = seen.magic)
+
 -- name: insert_executions
 -- New trades, in an order that two workers cannot lock each other out with.
 insert into ledger.executions
@@ -62,7 +68,7 @@ order by identity_kind, trade_id
 -- name: update_executions
 -- The next revision of known trades; what the trade itself says never changes.
 update ledger.executions e
-set state = n.state, is_open = n.is_open, revision = n.revision, version = n.version, attempts = n.attempts, sends = n.sends,
+set state = n.state, is_open = n.is_open, is_unresolved = n.is_unresolved, revision = n.revision, version = n.version, attempts = n.attempts, sends = n.sends,
     round_start = n.round_start, stale_allowed = n.stale_allowed, venue = n.venue, broker_symbol = n.broker_symbol,
     contract_size = n.contract_size, pip_size = n.pip_size, max_slippage_pips = n.max_slippage_pips,
     requested_lots = n.requested_lots, executed_lots = n.executed_lots, first_touch = n.first_touch,
@@ -145,6 +151,23 @@ update ledger.dead_letters d set state = n.state, state_at = n.state_at
 from json_populate_recordset(null::ledger.dead_letters, %(rows)s::json) n
 join ledger.replays r on r.execution_id = n.execution_id
 where d.letter_id = r.letter_id and d.state = 'replaying'
+
+-- name: insert_orphans
+-- Each is reported once.
+insert into ledger.orphans select * from json_populate_recordset(null::ledger.orphans, %(rows)s::json)
+
+-- name: insert_namespaces
+-- From its commit on, new tokens of all accounts come from it.
+insert into ledger.namespaces (number, namespace, system_identifier, timeline)
+select number, namespace, system_identifier, timeline
+from json_populate_recordset(null::ledger.namespaces, %(rows)s::json)
+
+-- name: halt_accounts
+-- From its commit on, no send of this account can be written ahead.
+update ledger.accounts a
+set halted = true, halt_reason = n.halt_reason, halted_by = n.halted_by, halted_at = n.halted_at
+from json_populate_recordset(null::ledger.accounts, %(rows)s::json) n
+where a.account = n.account
 
 -- name: insert_outbox
 -- Ids follow the order of the rows; the account's lock makes that the order of commit.

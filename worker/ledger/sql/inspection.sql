@@ -19,7 +19,8 @@ from (values
     ('ledger.executions', 'INSERT'), ('ledger.executions', 'UPDATE'),
     ('ledger.attempts', 'INSERT'), ('ledger.attempts', 'UPDATE'),
     ('ledger.dead_letters', 'INSERT'), ('ledger.dead_letters', 'UPDATE'),
-    ('ledger.namespaces', 'INSERT'), ('ledger.deals', 'INSERT'), ('ledger.confirmations', 'INSERT'),
+    ('ledger.namespaces', 'INSERT'), ('ledger.orphans', 'INSERT'), ('ledger.deals', 'INSERT'),
+    ('ledger.confirmations', 'INSERT'),
     ('ledger.reply_addresses', 'INSERT'), ('ledger.refusals', 'INSERT'), ('ledger.audit_events', 'INSERT'),
     ('ledger.outbox', 'INSERT'), ('ledger.outbox', 'DELETE')
 ) as w (name, privilege)

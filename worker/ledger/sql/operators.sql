@@ -132,10 +132,10 @@ from ledger.accounts a where a.account = %(account)s
 -- All there ever were.
 select state, count(*) as count from ledger.executions where account = %(account)s group by state order by state
 
--- name: unresolved_executions
+-- name: unresolved_lines
 -- Those that need a person, the oldest first.
 select execution_id, trade_id, symbol, detail, settled_at
-from ledger.executions where account = %(account)s and state = 'unresolved' order by received_at
+from ledger.executions where account = %(account)s and is_unresolved order by received_at
 
 -- name: dead_letters_by_reason
 -- Those that wait for an operator: of this account, or taken in for it without an account of their own.

@@ -21,6 +21,19 @@ where account = %(account)s and is_open
   and execution_id <> all(%(besides)s::uuid[])
 order by received_at, token
 
+-- name: unresolved_executions
+-- Executions that wait for evidence or a person, however many have ended otherwise.
+select e.*,
+       coalesce((select jsonb_agg(to_jsonb(d) order by d.time, d.deal_id)
+                 from ledger.deals d where d.execution_id = e.execution_id), '[]') as deals
+from ledger.executions e
+where account = %(account)s and is_unresolved
+order by received_at, token
+
+-- name: latest_attempt
+-- The last write-ahead of a trade.
+select * from ledger.attempts where execution_id = %(execution_id)s order by number desc limit 1
+
 -- name: execution_by_token
 -- Whose order this is.
 select e.*,

@@ -1,0 +1,168 @@
+"""Orders at the broker that the ledger never wrote down: the account stops, a person is told, tokens begin anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from ops.services import Services
+from ops.services.isolation import with_path
+from tests.fixtures.chain import first_fault
+from tests.integration.ledger.conftest import OpenLedger
+from tests.integration.ledger.stories import RealClock, a_trade, an_arrival, written_ahead
+from worker.domain.errors import HaltedAtCommit
+from worker.domain.execution import Attempt, Execution
+from worker.domain.token import ATTEMPT_BITS, COUNTER_BITS, attempt_token, base_token, namespace_of, trade_of
+from worker.ledger.audit import AuditRow
+from worker.ledger.connection import PERSON_SESSION, Connection, connect
+from worker.ledger.ledger import PostgresLedger
+from worker.ledger.operators import halt, operator, resume
+from worker.ports import Orphan
+
+pytestmark = pytest.mark.services
+
+T = TypeVar("T")
+
+
+def an_orphan(counter: int = 900, ticket: int = 7001, namespace: int = 77) -> Orphan:
+    return Orphan(attempt_token(base_token(namespace, counter), 1), ticket, "EURUSD")
+
+
+async def test_an_order_of_an_attempt_is_no_orphan(ledger: PostgresLedger, open_ledger: OpenLedger) -> None:
+    other = await open_ledger("other", "host:2")
+    ahead = written_ahead((await other.admit(an_arrival(a_trade(account="other")))).execution)
+    await other.record(ahead)
+    assert ahead.attempt is not None
+
+    assert await ledger.report_orphans([Orphan(ahead.attempt.magic, 7001, "EURUSD")]) == []
+    assert await ledger.report_orphans([]) == []
+    assert ledger.halt is None
+    assert len(ledger.namespaces) == 1
+
+
+async def test_orphans_halt_the_account_and_say_what_to_do(ledger: PostgresLedger, database: Connection) -> None:
+    execution = (await ledger.admit(an_arrival())).execution
+    orphans = [an_orphan(900 + number, 7000 + number) for number in range(7)]
+
+    assert await ledger.report_orphans([*orphans, orphans[0]]) == orphans
+
+    assert ledger.halt == (
+        "halted by worker: the broker has 7 orders under a token of this ledger that it never wrote down (ticket 7000, "
+        "7001, 7002, 7003, 7004 and 2 more): the ledger was restored from an older copy, or another worker writes "
+        "elsewhere, and trades may have been executed that it does not know; compare broker and ledger, then "
+        "`mt5-worker resume`"
+    )
+    with pytest.raises(HaltedAtCommit):
+        await ledger.record(written_ahead(execution))
+    trail = await _trail(database)
+    assert first_fault(trail) is None
+    assert [row.kind for row in trail][-2:] == ["alert", "halted"]
+    alert = json.loads(trail[-2].payload)
+    assert (alert["alert"], len(alert["orders"])) == ("orphans", 7)
+    assert alert["orders"][6] == {"ticket": "7006", "token": str(orphans[6].magic), "symbol": "EURUSD"}
+
+
+async def test_an_orphan_halts_the_account_once(ledger: PostgresLedger, ledger_url: str, database: Connection) -> None:
+    await ledger.report_orphans([an_orphan(1)])
+    async with operator(ledger_url, RealClock()) as desk:
+        await resume(desk, "main", reason="they are ours: restored on Monday", by="ann")
+    before = await _trail(database)
+
+    assert await ledger.report_orphans([an_orphan(1)]) == []
+    assert await _trail(database) == before
+
+    assert await ledger.report_orphans([an_orphan(1), an_orphan(2, 7002)]) == [an_orphan(2, 7002)]
+    assert ledger.halt is not None
+    assert "has 1 order under" in ledger.halt
+
+
+async def test_a_halt_that_stood_before_can_still_be_read(ledger: PostgresLedger, ledger_url: str) -> None:
+    async with operator(ledger_url, RealClock()) as desk:
+        await halt(desk, "main", reason="news at noon", by="ann")
+
+    await ledger.report_orphans([an_orphan(1)])
+    first = ledger.halt
+    await ledger.report_orphans([an_orphan(2)])
+
+    assert first is not None
+    assert first.startswith("halted by worker: the broker has 1 order")
+    assert first.endswith("(before that halted by ann: news at noon)")
+    assert ledger.halt == first
+
+
+async def test_after_orphans_every_worker_of_the_database_takes_tokens_from_a_new_namespace(
+    ledger: PostgresLedger, open_ledger: OpenLedger
+) -> None:
+    other = await open_ledger("other", "host:2")
+    old = ledger.namespaces
+
+    await ledger.report_orphans([an_orphan()])
+
+    (new,) = ledger.namespaces - old
+    for number, (account, worker) in enumerate([("main", ledger), ("other", other)]):
+        trade = a_trade(f"RPM-{number}", account=account)
+        assert namespace_of((await worker.admit(an_arrival(trade))).execution.token) == new
+        assert worker.namespaces == old | {new}
+    assert (await open_ledger("third", "host:3")).namespaces == old | {new}
+
+
+async def test_a_ledger_restored_from_an_older_copy_never_gives_a_token_twice(
+    ledger_url: str, services: Services
+) -> None:
+    # Given a trade that was sent after the ledger had been copied
+    await _lead(ledger_url, lambda ledger: ledger.admit(an_arrival(a_trade("RPM-1"))))
+    await _copy(ledger_url, f"{ledger_url}_copy")
+    sent = await _lead(ledger_url, lambda ledger: _send(ledger, "RPM-2"))
+
+    # When the copy takes the ledger's place, and a worker sees the order of that trade at the broker
+    services.drop_database(ledger_url.rpartition("/")[2])
+    await _copy(f"{ledger_url}_copy", ledger_url)
+    services.drop_database(f"{ledger_url}_copy".rpartition("/")[2])
+    orphan = Orphan(sent.magic, 7001, "EURUSD")
+
+    async def look_and_trade(ledger: PostgresLedger) -> tuple[Sequence[Orphan], str | None, Execution]:
+        found = await ledger.report_orphans([orphan])
+        return found, ledger.halt, (await ledger.admit(an_arrival(a_trade("RPM-3")))).execution
+
+    found, halted, execution = await _lead(ledger_url, look_and_trade)
+
+    # Then the account is halted, and the next trade's token was never given, though its counter was
+    assert found == [orphan]
+    assert halted is not None
+    assert namespace_of(execution.token) != namespace_of(sent.magic)
+    assert _counter(execution.token) == _counter(sent.magic)
+
+
+async def _send(ledger: PostgresLedger, order_id: str) -> Attempt:
+    change = written_ahead((await ledger.admit(an_arrival(a_trade(order_id)))).execution)
+    await ledger.record(change)
+    assert change.attempt is not None
+    return change.attempt
+
+
+async def _lead(url: str, work: Callable[[PostgresLedger], Awaitable[T]]) -> T:
+    ledger = await PostgresLedger.open(url, account="main", worker_id="host:1", clock=RealClock())
+    await ledger.lead()
+    try:
+        return await work(ledger)
+    finally:
+        await ledger.close()
+
+
+async def _copy(source: str, target: str) -> None:
+    async with await connect(with_path(source, "postgres"), "test", PERSON_SESSION) as owner:
+        names = [Identifier(url.rpartition("/")[2]) for url in (target, source)]
+        await owner.execute(SQL("create database {} template {}").format(*names).as_bytes(owner))
+
+
+async def _trail(database: Connection) -> list[AuditRow]:
+    cursor = await database.execute("select * from ledger.audit_events where account = 'main' order by sequence")
+    return [AuditRow(**row) for row in await cursor.fetchall()]
+
+
+def _counter(token: int) -> int:
+    return (trade_of(token) >> ATTEMPT_BITS) % (1 << COUNTER_BITS)

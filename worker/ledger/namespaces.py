@@ -1,0 +1,42 @@
+"""Where new tokens come from: a random namespace, replaced whenever the ledger may have lost some of its past."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from worker.domain.token import NAMESPACE_BITS
+from worker.ledger.connection import Connection
+from worker.ledger.encoding import as_row
+from worker.ledger.statements import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """One namespace, and the copy of the database that it was begun in. New tokens come from the highest number."""
+
+    number: int
+    namespace: int
+    system_identifier: str
+    timeline: str
+
+
+def next_namespace(known: Sequence[Namespace], system_identifier: str, timeline: str) -> Namespace:
+    """Return a namespace that was never used, to follow those."""
+    used = {one.namespace for one in known}
+    offer = 1 + secrets.randbelow((1 << NAMESPACE_BITS) - 1)
+    while offer in used:
+        offer = 1 + secrets.randbelow((1 << NAMESPACE_BITS) - 1)
+    return Namespace(known[-1].number + 1 if known else 1, offer, system_identifier, timeline)
+
+
+async def namespaces_of(connection: Connection, system_identifier: str, timeline: str) -> Sequence[Namespace]:
+    """Return all namespaces, the last one begun in this very copy of the database: now, if need be."""
+    while True:
+        cursor = await connection.execute(sql("all_namespaces"))
+        known = [Namespace(**row) for row in await cursor.fetchall()]
+        if known and (known[-1].system_identifier, known[-1].timeline) == (system_identifier, timeline):
+            return known
+        offer = next_namespace(known, system_identifier, timeline)
+        await connection.execute(sql("offer_namespace"), as_row(offer))
