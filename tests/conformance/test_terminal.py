@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.terminal import OpenTerminal, Sightings, a_look, a_question, an_order, is_over
+from tests.fixtures.terminal import OpenTerminal, Sightings, a_look, a_question, a_search, an_order, is_over
 from worker.domain.market import NotSentReason, OrderRequest, SendReport, SendStatus
 from worker.domain.outcomes import Proof, judge
 from worker.domain.trade import Direction
@@ -113,6 +113,59 @@ async def test_only_the_asked_namespaces_are_told_of(terminal: Terminal) -> None
     poll = await terminal.poll(a_look(namespace=4712))
     assert poll.readable
     assert (poll.orders, poll.deals) == ((), ())
+
+
+async def test_a_search_finds_an_order_with_all_that_came_of_it(
+    terminal: Terminal, news_of: Callable[[OrderRequest], Sightings]
+) -> None:
+    order = an_order(lots=Decimal("0.2"))
+    report = await terminal.submit(order)
+    await news_of(order).until(is_over)
+
+    for _ in range(2):  # each search tells the whole
+        search = await terminal.search(a_search("EURUSD"))
+
+        assert (search.readable, search.unreadable_symbols) == (True, frozenset())
+        assert {seen.ticket for seen in search.orders if seen.magic == order.magic} == {report.order_ticket}
+        deals = [deal for deal in search.deals if deal.magic == order.magic]
+        assert sum(deal.volume for deal in deals) == order.lots
+        assert report.order_ticket in {seen.opened_by for seen in search.positions}
+        assert not {deal.ticket for deal in search.strangers} & {deal.ticket for deal in deals}
+
+
+async def test_the_newest_deal_that_was_seen_proves_the_next_look_whole(
+    terminal: Terminal, news_of: Callable[[OrderRequest], Sightings]
+) -> None:
+    order = an_order()
+    await terminal.submit(order)
+    await news_of(order).until(is_over)
+    newest = (await terminal.poll(a_look())).newest_deal
+    assert newest is not None
+
+    found = await terminal.search(a_search(witness=newest))
+    wanting = await terminal.search(a_search(witness=newest + 1_000_000))
+
+    assert (found.readable, found.newest_deal) == (True, newest)
+    assert (wanting.readable, wanting.lacks_witness) == (False, True)
+    assert str(newest + 1_000_000) in wanting.detail
+
+
+async def test_a_search_tells_of_the_asked_namespaces_only(terminal: Terminal) -> None:
+    await terminal.submit(an_order())
+    search = await terminal.search(a_search(namespaces=frozenset({4712})))
+    assert search.readable
+    assert (search.orders, search.deals, search.positions, search.strangers) == ((), (), (), ())
+
+
+async def test_nothing_is_proved_about_a_symbol_that_cannot_be_asked_for(terminal: Terminal) -> None:
+    search = await terminal.search(a_search("EURUSD", "NOSUCH", "EUR*"))
+    assert search.readable
+    assert search.unreadable_symbols == {"NOSUCH", "EUR*"}
+
+
+async def test_a_terminal_is_clean_since_a_moment_of_the_past_or_not_known_to_be(terminal: Terminal) -> None:
+    search = await terminal.search(a_search())
+    assert search.clean_since is None or search.clean_since < datetime.now(UTC)
 
 
 async def test_a_passed_deadline_stops_a_send(terminal: Terminal, news_of: Callable[[OrderRequest], Sightings]) -> None:

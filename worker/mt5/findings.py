@@ -105,8 +105,9 @@ def merged(searches: Sequence[Search]) -> Search:
     if len(searches) == 1:
         return searches[0]
     clean = [search.clean_since for search in searches]
+    readable = all(search.readable for search in searches)
     return Search(
-        readable=all(search.readable for search in searches),
+        readable=readable,
         detail="; ".join(dict.fromkeys(search.detail for search in searches if search.detail)),
         unreadable_symbols=frozenset().union(*(search.unreadable_symbols for search in searches)),
         orders=_united(search.orders for search in searches),
@@ -114,6 +115,7 @@ def merged(searches: Sequence[Search]) -> Search:
         positions=_united(search.positions for search in searches),
         strangers=_united(search.strangers for search in searches),
         newest_deal=max((search.newest_deal or 0 for search in searches), default=0) or None,
+        lacks_witness=not readable and all(search.readable or search.lacks_witness for search in searches),
         clean_since=None if None in clean else max(filter(None, clean)),
     )
 

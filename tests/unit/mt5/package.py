@@ -44,7 +44,7 @@ def a_tick(ask: float = 1.1, time_msc: int = 1_700_000_000_000) -> Struct:
 
 def an_order_row(**changes: Any) -> Struct:
     fields: dict[str, Any] = {"ticket": 1, "magic": TOKEN, "symbol": "EURUSD", "state": 1, "position_id": 0}
-    fields |= {"volume_initial": 0.1, "volume_current": 0.1, "comment": comment_of(TOKEN)}
+    fields |= {"type": 0, "volume_initial": 0.1, "volume_current": 0.1, "comment": comment_of(TOKEN)}
     return Struct(**(fields | {"time_setup": 1_700_000_000, "time_setup_msc": 1_700_000_000_000} | changes))
 
 
@@ -52,6 +52,11 @@ def a_deal_row(**changes: Any) -> Struct:
     fields: dict[str, Any] = {"ticket": 11, "order": 1, "magic": TOKEN, "type": 0, "position_id": 1, "volume": 0.1}
     fields |= {"price": 1.1, "commission": -0.35, "fee": 0.0, "symbol": "EURUSD", "comment": comment_of(TOKEN)}
     return Struct(**(fields | {"time": 1_700_000_000, "time_msc": 1_700_000_000_000} | changes))
+
+
+def a_position_row(**changes: Any) -> Struct:
+    fields: dict[str, Any] = {"ticket": 1, "identifier": 1, "magic": TOKEN, "symbol": "EURUSD", "volume": 0.1}
+    return Struct(**(fields | {"time": 1_700_000_000, "comment": comment_of(TOKEN)} | changes))
 
 
 class Package:
@@ -78,6 +83,7 @@ class Package:
             "order_check": Struct(retcode=0, comment="Done"),
             "order_send": Struct(retcode=10009, deal=11, order=1, comment="done"),
             "orders_get": (),
+            "positions_get": (),
             "history_orders_get": (),
             "history_deals_get": (),
         } | answers

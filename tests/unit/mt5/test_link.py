@@ -134,3 +134,27 @@ def test_an_empty_answer_that_hides_an_error_is_unreadable() -> None:
 
     package.answers["orders_get"] = hides_an_error
     assert link.rows("orders_get") is None
+
+
+def test_a_terminal_inside_the_process_is_clean_since_the_last_connection() -> None:
+    # Given a terminal that lives in this very process
+    package, watch = Package(), Watch()
+    link = Link(package, Opening("main", "simulated"), watch, terminal_lives_here=True)
+    link.open()
+    first = link.clean_since
+
+    # When its pipe breaks, and the link connects again
+    package.fails("orders_get", -10002)
+    with pytest.raises(TerminalUnavailable):
+        link.rows("orders_get")
+    assert link.clean_since == first
+    link.ensure()
+
+    # Then nothing that was handed over before is still in it
+    assert first is not None
+    assert link.clean_since is not None
+    assert link.clean_since > first
+
+
+def test_a_terminal_of_its_own_process_is_not_clean_by_a_new_connection() -> None:
+    assert a_link(Package()).clean_since is None
