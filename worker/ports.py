@@ -91,7 +91,7 @@ class ConfirmationDraft:
     symbol: str | None
     routing_key: str
     correlation_id: str | None
-    render: Callable[[Anchor], bytes]
+    render: Callable[[Anchor | None], bytes]  # None: made in the chain of another account than the confirmation's
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, Search
 from worker.domain.token import trade_of
 
 CLOCK_MARGIN = timedelta(minutes=1)  # by which a deal's time may precede the machine's time of the send that caused it
-HOPELESS_AFTER_HORIZONS = 2.0  # then a person is told, while the search goes on
+HOPELESS_AFTER_HORIZONS = 2.0  # of looks that cannot decide; then a person is told, while the search goes on
+UNREADABLE_SECONDS = 60.0  # for which a terminal that cannot be read at all may need no person's decision yet
+_UNDECIDED_LOOKS = 2
 
 
 @dataclass(slots=True)
@@ -34,18 +36,20 @@ class Absence:
     last_empty: float | None = None
     hindrance: str | None = "no look has been made yet"
     empty_looks: int = 0
+    undecided_looks: int = 0  # after the horizon, of a terminal that could be read
 
     @property
     def horizon_ends(self) -> float:
         """Return the moment after which a look counts as the last one."""
         return self.sent_by + self.horizon
 
-    def note(self, began: float, hindrance: str | None) -> None:
+    def note(self, began: float, hindrance: str | None, *, readable: bool = True) -> None:
         """Take a look into account; one that proves nothing starts the proof anew."""
         self.hindrance = hindrance
         if hindrance is not None:
             self.first_empty = self.last_empty = None
             self.empty_looks = 0
+            self.undecided_looks += readable and began > self.horizon_ends
             return
         self.first_empty = began if self.first_empty is None else self.first_empty
         self.last_empty = began
@@ -59,7 +63,11 @@ class Absence:
 
     def is_hopeless(self, now: float) -> bool:
         """Tell whether proof has been sought for so long that a person must be told."""
-        return self.hindrance is not None and now > self.sent_by + HOPELESS_AFTER_HORIZONS * self.horizon
+        sought = now - self.sent_by
+        undecidable = sought > HOPELESS_AFTER_HORIZONS * self.horizon
+        if self.undecided_looks < _UNDECIDED_LOOKS:
+            undecidable = undecidable and sought > UNREADABLE_SECONDS
+        return self.hindrance is not None and undecidable
 
 
 def hindrance(search: Search, execution: Execution, attempt: Attempt) -> str | None:

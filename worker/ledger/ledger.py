@@ -101,6 +101,10 @@ class PostgresLedger:
         """Take note that all deals until then have been compared; stored with the next renewal of the lease."""
         self._tenure.compared(watermark)
 
+    def forget_witness(self) -> None:
+        """Forget the newest deal: the account's history does not hold it any more."""
+        self._tenure.forget_witness()
+
     async def admit(self, arrival: Arrival) -> Admission:
         """Write a new trade down, or recognise a known one."""
         return await self._committer.submit(Admit(arrival))

@@ -54,6 +54,10 @@ class Tenure:
             _later(self.watermark.newest_deal, watermark.newest_deal),
         )
 
+    def forget_witness(self) -> None:
+        """Forget the newest deal: the account's history does not hold it any more."""
+        self.watermark = Watermark(self.watermark.looked_until, None)
+
     def lost(self) -> LeaseLost:
         """Take note that the lease is lost, and return the error to raise."""
         if not self.is_lost:

@@ -37,7 +37,7 @@ def draft(after: Execution) -> ConfirmationDraft:
     """Return the confirmation of a settled execution."""
     decision = after.trade.decision
 
-    def render(anchor: Anchor) -> bytes:
+    def render(anchor: Anchor | None) -> bytes:
         return _of_execution(after, anchor).to_bytes()
 
     return ConfirmationDraft(
@@ -76,7 +76,7 @@ def refusal_draft(  # noqa: PLR0913 - every one of them stands in the confirmati
         "intended_units": parts.units,
     }
 
-    def render(anchor: Anchor) -> bytes:
+    def render(anchor: Anchor | None) -> bytes:
         return _of_refusal(execution_id, account, known, reason, detail, at, anchor).to_bytes()
 
     return ConfirmationDraft(
@@ -92,7 +92,7 @@ def refusal_draft(  # noqa: PLR0913 - every one of them stands in the confirmati
     )
 
 
-def _of_execution(execution: Execution, anchor: Anchor) -> ExecutionConfirmation:
+def _of_execution(execution: Execution, anchor: Anchor | None) -> ExecutionConfirmation:
     decision, trade = execution.trade.decision, execution.trade
     slip = _slippage(execution)
     silent = execution.state in _WITHOUT_REASON
@@ -128,7 +128,7 @@ def _of_execution(execution: Execution, anchor: Anchor) -> ExecutionConfirmation
         submitted_at=execution.submitted_at,
         filled_at=execution.filled_at,
         timestamp=execution.settled_at or execution.received_at,
-        audit=AuditAnchor(sequence=anchor.sequence, hash=anchor.hash),
+        audit=_audit(anchor),
     )
 
 
@@ -165,6 +165,10 @@ def _rounded(price: Decimal | None) -> Decimal | None:
     return None if price is None else price.quantize(_PRICE_PRECISION).normalize()
 
 
+def _audit(anchor: Anchor | None) -> AuditAnchor | None:
+    return None if anchor is None else AuditAnchor(sequence=anchor.sequence, hash=anchor.hash)
+
+
 def _ticket(ticket: int | None) -> str | None:
     return None if ticket is None else str(ticket)
 
@@ -176,7 +180,7 @@ def _of_refusal(  # noqa: PLR0913, PLR0917 - see refusal_draft
     reason: str,
     detail: str,
     at: datetime,
-    anchor: Anchor,
+    anchor: Anchor | None,
 ) -> ExecutionConfirmation:
     return ExecutionConfirmation(
         execution_id=str(execution_id),
@@ -204,6 +208,6 @@ def _of_refusal(  # noqa: PLR0913, PLR0917 - see refusal_draft
         submitted_at=None,
         filled_at=None,
         timestamp=at,
-        audit=AuditAnchor(sequence=anchor.sequence, hash=anchor.hash),
+        audit=_audit(anchor),
         **known,
     )

@@ -58,7 +58,9 @@ class Flow:
         finally:
             place.leave()
         # Not on an error: what was seen is needed by whoever adopts the execution.
-        await self._late.take({execution.token: self._watch.release(execution.token)})
+        seen = self._watch.release(execution.token)
+        if seen.new_deals(execution):
+            await self._late.take({execution.token: seen})
         return execution
 
     async def _next_stage(self, execution: Execution, place: Place) -> Execution:

@@ -62,7 +62,7 @@ class Reconciler:
             if absence.is_hopeless(self._clock.monotonic()):
                 return await self._unresolved(execution, absence.hindrance or "", sighting.evidence)
             look = await self._look([(execution, attempt)])
-            absence.note(look.began, hindrance(look.search, execution, attempt))
+            absence.note(look.began, hindrance(look.search, execution, attempt), readable=look.search.readable)
             sighting.evidence.add(look.evidence.get(execution.token))
 
     async def search_on(self) -> None:
@@ -82,7 +82,7 @@ class Reconciler:
         look = await self._look(cases)
         for execution, attempt in cases:
             absence = self._cases[execution.execution_id]
-            absence.note(look.began, hindrance(look.search, execution, attempt))
+            absence.note(look.began, hindrance(look.search, execution, attempt), readable=look.search.readable)
             try:
                 found = await self._found(execution, attempt, look.evidence.get(execution.token) or Evidence())
                 if found is None and absence.is_proved(self._watch.lag):

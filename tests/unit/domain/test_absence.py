@@ -142,9 +142,26 @@ def test_a_look_that_proves_nothing_starts_the_proof_anew(looks: list[tuple[floa
 
 def test_a_person_is_told_after_twice_the_horizon_unless_proof_is_on_its_way() -> None:
     absence = Absence(sent_by=10, horizon=15)
+    absence.note(26, "the symbol is unreadable")
+    absence.note(27, "the symbol is unreadable")
     assert not absence.is_hopeless(40)
     assert absence.is_hopeless(41)
     absence.note(39, None)
     assert not absence.is_hopeless(41)
-    absence.note(40, "unreadable")
+    absence.note(40, "the symbol is unreadable")
     assert absence.is_hopeless(41)
+
+
+def test_a_terminal_that_cannot_be_read_at_all_is_given_a_minute() -> None:
+    absence = Absence(sent_by=10, horizon=1)
+    for began in range(10, 70):
+        absence.note(began, "it is being opened", readable=False)
+        assert not absence.is_hopeless(began)
+    assert absence.is_hopeless(71)
+
+
+def test_looks_before_the_horizon_do_not_make_it_hopeless() -> None:
+    absence = Absence(sent_by=10, horizon=15)
+    for began in range(10, 25):
+        absence.note(began, "the symbol is unreadable")
+    assert not absence.is_hopeless(41)

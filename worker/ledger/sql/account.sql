@@ -37,7 +37,7 @@ returning lease_epoch, compared_until, newest_deal
 -- A standby watches the counter, not the time: clocks of two machines are never compared.
 update ledger.accounts
 set lease_counter = lease_counter + 1, lease_renewed_at = now(), worker_report = %(report)s::jsonb,
-    compared_until = greatest(compared_until, %(looked_until)s), newest_deal = greatest(newest_deal, %(newest_deal)s)
+    compared_until = greatest(compared_until, %(looked_until)s), newest_deal = %(newest_deal)s
 where account = %(account)s and lease_epoch = %(epoch)s and lease_holder = %(holder)s
 returning halted, halt_reason, halted_by
 
@@ -45,7 +45,7 @@ returning halted, halt_reason, halted_by
 -- The next worker need not wait for the lease to run out.
 update ledger.accounts
 set lease_holder = null, worker_report = '{}',
-    compared_until = greatest(compared_until, %(looked_until)s), newest_deal = greatest(newest_deal, %(newest_deal)s)
+    compared_until = greatest(compared_until, %(looked_until)s), newest_deal = %(newest_deal)s
 where account = %(account)s
 
 -- name: bind_account
