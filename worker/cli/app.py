@@ -10,6 +10,7 @@ import typer
 
 from worker import __version__
 from worker.cli import (
+    audit,
     confirmations,
     database,
     dead_letters,
@@ -37,6 +38,7 @@ _GROUPS = (
     halt,
     executions,
     dead_letters,
+    audit,
     instruments,
     topology,
     schema,

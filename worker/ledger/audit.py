@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -48,6 +49,14 @@ class Fault:
     problem: str
 
 
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """An anchor in a subscriber's hands."""
+
+    anchor: Anchor
+    confirmation: str  # that holds it, by its message id
+
+
 def seal(account: str, head: Anchor, event: Event, at: datetime) -> AuditRow:
     """Return the event as the next row after `head`."""
     row = AuditRow(
@@ -73,24 +82,70 @@ def hash_of(row: AuditRow) -> str:
     return hashlib.sha256(b"".join(_encoded(value) for value in list(as_row(row).values())[:-1])).hexdigest()
 
 
-def first_fault(rows: Iterable[AuditRow], after: Anchor = GENESIS) -> Fault | None:
-    """Follow one account's chain from `after` and return the first row that does not continue it, or None."""
-    head = after
-    for row in rows:
-        problem = _problem(row, head)
+class Chain:
+    """
+    Follows one account's chain, event by event, and then judges its end.
+
+    The chain alone shows only that it holds together: whoever owns the database can make a new one. What subscribers
+    hold cannot be made anew, so each `Witness` must find its event as it was.
+    """
+
+    def __init__(self, account: str, witnesses: Iterable[Witness] = (), after: Anchor = GENESIS) -> None:
+        self.account = account
+        self.head = after  # the last event that holds
+        self._witnesses: dict[int, list[Witness]] = defaultdict(list)
+        for witness in witnesses:
+            self._witnesses[witness.anchor.sequence].append(witness)
+
+    def follow(self, row: AuditRow) -> Fault | None:
+        """Take the next event in the order of the sequence; None when it holds."""
+        if row.sequence > self.head.sequence + 1:
+            return self._missing(row.sequence - 1, f"the next one is event {row.sequence}")
+        problem = _problem(row, self.head) or self._contradiction(row.anchor)
         if problem is not None:
             return Fault(row.account, row.sequence, problem)
-        head = row.anchor
-    return None
+        self.head = row.anchor
+        return None
+
+    def end(self, head: Anchor) -> Fault | None:
+        """Judge where the chain ends: `head` is what the account's row says."""
+        if head.sequence > self.head.sequence:
+            return self._missing(
+                head.sequence, f"the account's own row says that event {head.sequence} is the last one"
+            )
+        if head.sequence < self.head.sequence:
+            problem = f"the account's own row says that event {head.sequence} is the last one: what follows was added"
+            return Fault(self.account, head.sequence + 1, problem)
+        if head.hash != self.head.hash:
+            return Fault(self.account, head.sequence, "the account's own row names another hash for its last event")
+        return self._cut_off()
+
+    def _cut_off(self) -> Fault | None:
+        last = max(self._witnesses, default=0)
+        if last <= self.head.sequence:
+            return None
+        return self._missing(last, f"confirmation {self._witnesses[last][0].confirmation} was made after event {last}")
+
+    def _contradiction(self, anchor: Anchor) -> str | None:
+        for witness in self._witnesses.pop(anchor.sequence, ()):
+            if witness.anchor != anchor:
+                names = f"confirmation {witness.confirmation} names another hash for it"
+                return f"{names}: it, or one before it, was rewritten"
+        return None
+
+    def _missing(self, last: int, why: str) -> Fault:
+        first = self.head.sequence + 1
+        what = f"event {first} is missing" if first == last else f"events {first} to {last} are missing"
+        return Fault(self.account, first, f"{what}: {why}")
 
 
 def _problem(row: AuditRow, head: Anchor) -> str | None:
-    if row.sequence != head.sequence + 1:
-        return f"event {row.sequence} follows event {head.sequence}: events are missing, added or out of order"
-    if row.previous_hash != head.hash:
-        return "it does not name the hash of the event before it"
+    if row.sequence <= head.sequence:
+        return f"it comes after event {head.sequence}: it was added, or moved"
     if row.hash != hash_of(row):
-        return "its content does not match its hash"
+        return "its content does not match its hash: it was changed"
+    if row.previous_hash != head.hash:
+        return f"it does not follow from event {head.sequence}: it, or that one, was replaced"
     return None
 
 

@@ -78,8 +78,12 @@ class Page:
         )
 
     def confirm(self, draft: ConfirmationDraft, addresses: Iterable[ReplyAddress]) -> Confirmation:
-        """Write a confirmation down, anchored in the chain as it stands; send it once to each who waits for it."""
-        body = draft.render(self.head)
+        """
+        Write a confirmation down, anchored in its account's chain as it stands; send it once to each who waits for it.
+
+        The word to the sender of a dead letter may be for an account that has no worker, and so no chain.
+        """
+        body = draft.render(self.head if draft.account == self.account else None)
         told = {"version": draft.version, "status": draft.status, "sha256": hashlib.sha256(body).hexdigest()}
         self.append(Event("confirmed", told, draft.execution_id))
         confirmation = Confirmation(draft.execution_id, draft.version, draft.routing_key, draft.correlation_id, body)

@@ -7,9 +7,10 @@ import asyncio
 import psycopg
 import pytest
 
+from tests.fixtures.chain import first_fault
 from tests.integration.ledger.stories import RealClock, a_trade, an_arrival, rejected, written_ahead
 from worker.domain.errors import HaltedAtCommit
-from worker.ledger.audit import AuditRow, first_fault
+from worker.ledger.audit import AuditRow
 from worker.ledger.connection import Connection
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import halt, operator, resume
@@ -67,10 +68,7 @@ async def test_a_removed_event_is_found(ledger: PostgresLedger, database: Connec
     fault = first_fault([row for row in rows if row.sequence != 3])
 
     assert fault is not None
-    assert (fault.sequence, fault.problem) == (
-        4,
-        "event 4 follows event 2: events are missing, added or out of order",
-    )
+    assert (fault.sequence, fault.problem) == (3, "event 3 is missing: the next one is event 4")
 
 
 @pytest.mark.parametrize("change", ["update ledger.audit_events set kind = 'x'", "delete from ledger.audit_events"])

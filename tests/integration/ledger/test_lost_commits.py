@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.fixtures.chain import first_fault
 from tests.integration.ledger.cutting import Cut, Wire, wire_to
 from tests.integration.ledger.stories import RealClock, a_message, a_trade, an_arrival, rejected
-from worker.ledger.audit import AuditRow, first_fault
+from worker.ledger.audit import AuditRow
 from worker.ledger.connection import Connection
 from worker.ledger.ledger import PostgresLedger
 from worker.ports import Admittance

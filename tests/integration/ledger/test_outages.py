@@ -10,9 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from ops.services import Services
+from tests.fixtures.chain import first_fault
 from tests.integration.ledger.stories import RealClock, a_trade, accepted, an_arrival, filled, written_ahead
 from worker.domain.errors import LedgerUnavailable
-from worker.ledger.audit import AuditRow, first_fault
+from worker.ledger.audit import AuditRow
 from worker.ledger.connection import PERSON_SESSION, connect
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.schema import check, migrate

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.ledger.audit import GENESIS, AuditRow, first_fault, hash_of, seal
-from worker.ports import Event
+from tests.fixtures.chain import first_fault
+from worker.ledger.audit import GENESIS, AuditRow, Chain, Fault, Witness, hash_of, seal
+from worker.ports import Anchor, Event
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -26,6 +27,11 @@ def a_chain(length: int = 4) -> list[AuditRow]:
         head = rows[-1].anchor if rows else GENESIS
         rows.append(seal("main", head, Event("settled", {"number": number}, uuid4()), NOON))
     return rows
+
+
+def _end(rows: Sequence[AuditRow], head: Anchor, witnesses: Sequence[Witness] = ()) -> Fault | None:
+    chain = Chain("main", witnesses)
+    return next((fault for row in rows if (fault := chain.follow(row))), None) or chain.end(head)
 
 
 def test_a_chain_that_nobody_touched_holds_from_the_beginning_and_from_any_anchor() -> None:
@@ -61,7 +67,7 @@ def test_a_change_to_any_column_is_found_at_its_row(column: str) -> None:
 
 @pytest.mark.parametrize(
     ("rearranged", "sequence"),
-    [([0, 1, 3], 4), ([1, 2, 3], 2), ([0, 2, 1, 3], 3), ([0, 1, 1, 2], 2), ([3, 2, 1, 0], 4)],
+    [([0, 1, 3], 3), ([1, 2, 3], 1), ([0, 2, 1, 3], 2), ([0, 1, 1, 2], 2), ([3, 2, 1, 0], 1)],
 )
 def test_a_missing_doubled_or_moved_event_is_found(rearranged: Sequence[int], sequence: int) -> None:
     rows = a_chain()
@@ -78,7 +84,85 @@ def test_an_end_that_was_forged_with_right_hashes_does_not_follow_from_the_real_
     fault = first_fault(forged[2:], after=real[1].anchor)
 
     assert fault is not None
-    assert fault.problem == "it does not name the hash of the event before it"
+    assert fault.problem == "it does not follow from event 2: it, or that one, was replaced"
+
+
+def test_missing_events_are_named() -> None:
+    rows = a_chain(6)
+
+    assert first_fault([rows[0], *rows[2:]]) == Fault("main", 2, "event 2 is missing: the next one is event 3")
+    assert first_fault([rows[0], *rows[4:]]) == Fault("main", 2, "events 2 to 4 are missing: the next one is event 5")
+
+
+class TestTheEnd:
+    """The account's own row says where the chain ends."""
+
+    def test_it_is_where_the_account_says(self) -> None:
+        assert _end(a_chain(), head=a_chain()[-1].anchor) is not None  # another chain: its executions are others
+        rows = a_chain()
+        assert _end(rows, head=rows[-1].anchor) is None
+        assert _end([], head=GENESIS) is None
+
+    def test_an_end_that_was_cut_off_is_missing(self) -> None:
+        rows = a_chain()
+
+        fault = _end(rows[:2], head=rows[-1].anchor)
+
+        assert fault == Fault(
+            "main", 3, "events 3 to 4 are missing: the account's own row says that event 4 is the last one"
+        )
+
+    def test_an_event_that_was_added_rightly_sealed_is_beyond_it(self) -> None:
+        rows = a_chain()
+
+        fault = _end(rows, head=rows[2].anchor)
+
+        assert fault == Fault(
+            "main", 4, "the account's own row says that event 3 is the last one: what follows was added"
+        )
+
+    def test_an_account_s_row_that_was_changed_does_not_fit(self) -> None:
+        rows = a_chain()
+
+        fault = _end(rows, head=replace(rows[-1].anchor, hash="0" * 64))
+
+        assert fault == Fault("main", 4, "the account's own row names another hash for its last event")
+
+
+class TestWitnesses:
+    """What subscribers hold shows what an owner of the database can hide."""
+
+    def test_copies_of_an_untouched_chain_agree(self) -> None:
+        rows = a_chain()
+        witnesses = [Witness(GENESIS, "a:1"), *(Witness(row.anchor, "b:1") for row in rows), Witness(GENESIS, "c:1")]
+
+        assert _end(rows, head=rows[-1].anchor, witnesses=witnesses) is None
+
+    def test_a_chain_rewritten_as_a_whole_contradicts_the_first_of_them(self) -> None:
+        real, forged = a_chain(), a_chain()
+        witnesses = [Witness(real[number].anchor, f"x:{number}") for number in (1, 2)]
+
+        fault = _end(forged, head=forged[-1].anchor, witnesses=witnesses)
+
+        assert fault == Fault(
+            "main", 2, "confirmation x:1 names another hash for it: it, or one before it, was rewritten"
+        )
+
+    def test_two_copies_that_contradict_each_other_cannot_both_agree(self) -> None:
+        rows = a_chain()
+        witnesses = [Witness(rows[1].anchor, "x:1"), Witness(Anchor(2, "f" * 64), "y:1")]
+
+        fault = _end(rows, head=rows[-1].anchor, witnesses=witnesses)
+
+        assert fault is not None
+        assert (fault.sequence, fault.problem[:16]) == (2, "confirmation y:1")
+
+    def test_an_end_cut_off_with_its_head_is_missed_by_a_copy_from_after_it(self) -> None:
+        rows = a_chain()
+
+        fault = _end(rows[:2], head=rows[1].anchor, witnesses=[Witness(rows[3].anchor, "x:1")])
+
+        assert fault == Fault("main", 3, "events 3 to 4 are missing: confirmation x:1 was made after event 4")
 
 
 @given(TEXTS, TEXTS, TEXTS, TEXTS)
