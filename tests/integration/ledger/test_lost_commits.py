@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.faults.proxy import Proxy
+from tests.faults.wire_formats import POSTGRES_MOMENTS, Moment
 from tests.fixtures.chain import first_fault
-from tests.integration.ledger.cutting import Cut, Wire, wire_to
 from tests.integration.ledger.stories import RealClock, a_message, a_trade, an_arrival, rejected
 from worker.ledger.audit import AuditRow
 from worker.ledger.connection import Connection
@@ -19,40 +20,40 @@ pytestmark = pytest.mark.services
 
 
 @pytest.fixture
-async def wire_and_ledger(ledger_url: str) -> AsyncIterator[tuple[Wire, PostgresLedger]]:
-    async with wire_to(ledger_url) as (wire, url):
-        ledger = await PostgresLedger.open(url, account="main", worker_id="host:1", clock=RealClock())
+async def wire_and_ledger(ledger_url: str) -> AsyncIterator[tuple[Proxy, PostgresLedger]]:
+    with Proxy(ledger_url) as wire:
+        ledger = await PostgresLedger.open(wire.url, account="main", worker_id="host:1", clock=RealClock())
         await ledger.lead()
         yield wire, ledger
         await ledger.close()
 
 
-@pytest.mark.parametrize("cut", list(Cut))
+@pytest.mark.parametrize("moment", POSTGRES_MOMENTS, ids=str)
 async def test_an_admission_whose_commit_is_lost_is_answered_as_what_it_was(
-    wire_and_ledger: tuple[Wire, PostgresLedger], database: Connection, cut: Cut
+    wire_and_ledger: tuple[Proxy, PostgresLedger], database: Connection, moment: Moment
 ) -> None:
     wire, ledger = wire_and_ledger
 
-    wire.cut_next_commit(cut)
+    wire.cut_at(moment)
     admissions = await asyncio.gather(*(ledger.admit(an_arrival(a_trade(f"RPM-{n}"))) for n in range(20)))
 
-    assert wire.cuts == 1
+    assert wire.fired == {moment: 1}
     assert [admission.admittance for admission in admissions] == [Admittance.NEW] * 20
     assert await ledger.open_executions() == [admission.execution for admission in admissions]
     await _nothing_twice(database, executions=20, received=20)
 
 
-@pytest.mark.parametrize("cut", list(Cut))
+@pytest.mark.parametrize("moment", POSTGRES_MOMENTS, ids=str)
 async def test_a_confirmation_whose_commit_is_lost_is_published_once(
-    wire_and_ledger: tuple[Wire, PostgresLedger], database: Connection, cut: Cut
+    wire_and_ledger: tuple[Proxy, PostgresLedger], database: Connection, moment: Moment
 ) -> None:
     wire, ledger = wire_and_ledger
     execution = (await ledger.admit(an_arrival(message=a_message(reply_to="desk")))).execution
 
-    wire.cut_next_commit(cut)
+    wire.cut_at(moment)
     settled = await ledger.record(rejected(execution))
 
-    assert wire.cuts == 1
+    assert wire.fired == {moment: 1}
     assert await ledger.find_by_token(settled.token) == settled
     assert [row.message.kind.value for row in await ledger.outbox.pending(10)] == ["confirmation", "reply"]
     await _nothing_twice(database, executions=1, received=1)
