@@ -84,6 +84,8 @@ class _Batch:
                 raise self.tenure.lost()
             account = self.tenure.see(view.account)
             page = Page(account.account, account.head, self.clock)
+            if not self.tenure.has_written:
+                page.append(self.tenure.beginning())
             self.results = [_decide(wish.job, view, page) for wish in self.wishes]
             self.tenure.learn(view)
             self.has_mail = page.has_mail
@@ -170,6 +172,7 @@ class Committer:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one job must not stop the others
             await self._blame(wishes, error, again=again)
         else:
+            self._tenure.has_written = True
             if batch.has_mail:
                 self._on_mail()
             for wish, result in zip(wishes, batch.results, strict=True):

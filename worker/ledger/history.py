@@ -98,13 +98,18 @@ async def executions(desk: Operator, wanted: ExecutionFilter, limit: int) -> Seq
 
 async def execution(desk: Operator, name: str) -> ExecutionStory:
     """Return all of the trade with this execution id or trade id. Raises NotFound, Refused when several have it."""
+    return await _story(desk, await find(desk, name))
+
+
+async def find(desk: Operator, name: str) -> Execution:
+    """Return the execution with this execution id or trade id. Raises NotFound, Refused when several have it."""
     found = await _rows(desk, "executions_by_name", execution_id=_uuid(name), trade_id=name)
     if not found:
         raise NotFound(f"the ledger has no execution and no trade with the id {name}")
     if len(found) > 1:
         ids = ", ".join(str(row["execution_id"]) for row in found)
         raise Refused(f"several trades have the id {name}: name the execution, one of {ids}")
-    return await _story(desk, execution_from(found[0]))
+    return execution_from(found[0])
 
 
 async def _story(desk: Operator, found: Execution) -> ExecutionStory:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from psycopg import errors
+from psycopg.rows import DictRow
 
 from worker import failpoints
 from worker.domain.errors import WrongSetting
@@ -24,6 +25,7 @@ from worker.settings import LEASE_SECONDS
 
 RENEW_SECONDS = 1.0
 POLL_SECONDS = 0.5
+BLIND_SECONDS = 3.0  # a standby that has not looked for longer than this does not know what happened meanwhile
 
 
 class Lease:
@@ -34,7 +36,7 @@ class Lease:
         self._clock = clock
         self._line = line
         self._seen: tuple[int, int] | None = None
-        self._seen_at = 0.0
+        self._seen_at = self._looked_at = 0.0
 
     async def take(self, on_standby: Callable[[str], None] = lambda _holder: None) -> None:
         """Wait until the account is free or its holder has gone silent, and take it under a new epoch."""
@@ -74,22 +76,25 @@ class Lease:
         """Return None once the lease is ours, else its holder."""
         values = {"account": self._tenure.account, "holder": self._tenure.worker_id}
         await self._open(connection, values)
+        cursor = await connection.execute(sql("look_at_lease"), values)
+        if (holder := self._live_holder(await cursor.fetchone())) is not None:
+            return holder
+        await connection.execute(sql("end_stuck_transactions"))
+        return await self._take(connection, values)
+
+    async def _take(self, connection: Connection, values: dict[str, Any]) -> str | None:
         async with transaction(connection, "take"):
             cursor = await connection.execute(sql("lock_account"), values)
             row = await cursor.fetchone()
             if row is None:
                 raise self._tenure.lost()
-            if row["lease_holder"] is not None and not self._has_gone_silent(row["lease_epoch"], row["lease_counter"]):
-                return str(row["lease_holder"])
+            if (holder := self._live_holder(row)) is not None:
+                return holder
             cursor = await connection.execute(sql("take_lease"), values)
             taken = await cursor.fetchone()
             if taken is None:
                 raise self._tenure.lost()
-            page = Page(self._tenure.account, account_from(row).head, self._clock)
-            about = {"holder": self._tenure.worker_id, "previous_holder": row["lease_holder"]}
-            page.append(Event("lease_taken", {"epoch": taken["lease_epoch"], **about}))
-            await page.write(connection)
-        self._tenure.epoch = taken["lease_epoch"]
+        self._tenure.epoch, self._tenure.predecessor = taken["lease_epoch"], row["lease_holder"]
         self._tenure.halt = account_from(row).halt
         self._tenure.watermark = Watermark(taken["compared_until"], taken["newest_deal"])
         return None
@@ -99,11 +104,15 @@ class Lease:
         await connection.execute(sql("open_account"), values)
         failpoints.hit("ledger.open.after")
 
-    def _has_gone_silent(self, epoch: int, counter: int) -> bool:
-        now = self._clock.monotonic()
-        if self._seen != (epoch, counter):
-            self._seen, self._seen_at = (epoch, counter), now
-        return now - self._seen_at >= LEASE_SECONDS
+    def _live_holder(self, row: DictRow | None) -> str | None:
+        """Return who holds the lease; None when it is free, or when its counter was watched standing still."""
+        if row is None or row["lease_holder"] is None:
+            return None
+        now, seen = self._clock.monotonic(), (row["lease_epoch"], row["lease_counter"])
+        if self._seen != seen or now - self._looked_at > BLIND_SECONDS:
+            self._seen, self._seen_at = seen, now
+        self._looked_at = now
+        return None if now - self._seen_at >= LEASE_SECONDS else str(row["lease_holder"])
 
     async def _bind(self, connection: Connection, wanted: dict[str, Any]) -> None:
         account = self._tenure.account
@@ -136,7 +145,11 @@ class Lease:
     async def _renew(self, connection: Connection, report: str) -> None:
         values = {"account": self._tenure.account, "holder": self._tenure.worker_id, "epoch": self._tenure.epoch}
         failpoints.hit("ledger.renew.before")
-        cursor = await connection.execute(sql("renew_lease"), {**values, "report": report, **self._compared()})
+        try:
+            cursor = await connection.execute(sql("renew_lease"), {**values, "report": report, **self._compared()})
+        except errors.LockNotAvailable:
+            await connection.execute(sql("end_stuck_transactions"))
+            raise
         failpoints.hit("ledger.renew.after")
         row = await cursor.fetchone()
         if row is None:
@@ -150,6 +163,8 @@ class Lease:
             if row is None or row.epoch != self._tenure.epoch or row.holder is None:
                 return
             await connection.execute(sql("release_lease"), values)
+            if not self._tenure.has_written:
+                return
             page = Page(self._tenure.account, row.head, self._clock)
             page.append(Event("lease_released", {"epoch": row.epoch, "holder": self._tenure.worker_id}))
             await page.write(connection)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from worker.domain.errors import LeaseLost
 from worker.ledger.view import AccountRow, View
-from worker.ports import Watermark
+from worker.ports import Event, Watermark
 
 T = TypeVar("T", datetime, int)
 
@@ -26,6 +26,8 @@ class Tenure:
     worker_id: str
     on_lost: Callable[[], None] = lambda: None
     epoch: int = 0
+    predecessor: str | None = None  # who held the lease until it was taken over; None when it was free
+    has_written: bool = False  # a take-over that finds nothing to do leaves no trace in the audit trail
     halt: str | None = None
     namespaces: frozenset[int] = field(default_factory=frozenset)
     watermark: Watermark = field(default_factory=Watermark)
@@ -37,6 +39,11 @@ class Tenure:
             raise self.lost()
         self.halt = row.halt
         return row
+
+    def beginning(self) -> Event:
+        """Return the event that precedes the first that this tenure writes."""
+        about = {"epoch": self.epoch, "holder": self.worker_id, "previous_holder": self.predecessor}
+        return Event("lease_taken", about)
 
     def learn(self, view: View) -> None:
         """

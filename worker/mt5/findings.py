@@ -116,7 +116,7 @@ def merged(searches: Sequence[Search]) -> Search:
         strangers=_united(search.strangers for search in searches),
         newest_deal=max((search.newest_deal or 0 for search in searches), default=0) or None,
         lacks_witness=not readable and all(search.readable or search.lacks_witness for search in searches),
-        clean_since=None if None in clean else max(filter(None, clean)),
+        clean_since=None if None in clean else min(filter(None, clean)),
     )
 
 

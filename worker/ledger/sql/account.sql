@@ -1,6 +1,9 @@
 -- name: open_account
--- The first worker or command that names an account makes its row.
-insert into ledger.accounts (account) values (%(account)s) on conflict do nothing
+-- The first worker or command that names an account makes its row. Looking first keeps it from waiting for whoever has
+-- locked the row.
+insert into ledger.accounts (account)
+select %(account)s where not exists (select from ledger.accounts where account = %(account)s)
+on conflict do nothing
 
 -- name: lock_account
 -- The first statement of every transaction that writes for an account.
@@ -24,6 +27,22 @@ update ledger.accounts set last_batch = %(batch)s where account = %(account)s
 -- An update rather than a select: it waits for whoever still commits, and its own commit proves that everything
 -- before it has reached the synchronous standby too.
 update ledger.accounts set last_batch = last_batch where account = %(account)s returning last_batch, lease_epoch
+
+-- name: look_at_lease
+-- Without a lock: a holder that hangs in a transaction must not keep the others from seeing that it does.
+select lease_epoch, lease_holder, lease_counter from ledger.accounts where account = %(account)s
+
+-- name: end_stuck_transactions
+-- Writers of any account that wait for their client in the middle of a transaction: their process stands still, or the
+-- wire to it leads nowhere. PostgreSQL's own limit (idle_in_transaction_session_timeout) does not see those that stand
+-- between two statements of a pipeline. Those of users that this one may not signal are left alone.
+select pg_terminate_backend(a.pid)
+from pg_stat_activity a join pg_roles r on r.oid = a.usesysid
+where a.wait_event in ('ClientRead', 'ClientWrite') and a.state_change < clock_timestamp() - interval '4 s'
+  and pg_has_role(a.usesysid, 'usage') and (not r.rolsuper or current_setting('is_superuser') = 'on')
+  and exists (select from pg_locks l
+              where l.pid = a.pid and l.relation = 'ledger.accounts'::regclass and l.database = a.datid
+                and l.mode in ('RowShareLock', 'RowExclusiveLock'))
 
 -- name: take_lease
 -- A new epoch fences every earlier holder out.

@@ -39,6 +39,19 @@ left join lateral (
 ) e on true
 where d.letter_id = %(letter_id)s
 
+-- name: owners_of_deals
+-- Whose deals these are.
+select d.deal_id, d.execution_id, e.trade_id
+from ledger.deals d join ledger.executions e using (execution_id)
+where d.account = %(account)s and d.deal_id = any(%(ids)s)
+order by d.deal_id
+
+-- name: resolve_letters_of_execution
+-- An operator has said what became of the trade: nothing is left to be done about them.
+update ledger.dead_letters
+set state = 'resolved', state_by = %(by)s, state_reason = %(reason)s, state_at = %(at)s
+where execution_id = %(execution_id)s and state in ('new', 'failed_again')
+
 -- name: set_letter_state
 -- By an operator; the worker closes a replay by itself.
 update ledger.dead_letters
