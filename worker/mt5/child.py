@@ -94,6 +94,10 @@ class ChildProcess:
 
     def epitaph(self) -> str:
         """Tell why it has ended."""
+        if self._process.returncode == wire.ENDED_BY_SILENCE:
+            return (
+                "the terminal session's process heard nothing for too long and ended: it took this process for frozen"
+            )
         return self._why_killed or f"the terminal session's process ended (code {self._process.returncode})"
 
     def kill(self, why: str) -> None:

@@ -18,6 +18,11 @@ from worker.domain.errors import TerminalUnavailable
 
 _PAUSE_SECONDS = 0.02
 
+
+class TerminalInUse(TerminalUnavailable):
+    """Another process holds the terminal. That may end at any moment."""
+
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -56,7 +61,7 @@ def hold(path: Path, patience: float) -> BinaryIO:
     """
     Lock the file for as long as the returned object lives, waiting at most `patience` seconds.
 
-    Raises TerminalUnavailable when another process keeps it, or when the file cannot be written.
+    Raises TerminalInUse when another process keeps it, TerminalUnavailable when the file cannot be written.
     """
     file = _opened(path)
     give_up_at = time.monotonic() + patience
@@ -66,7 +71,7 @@ def hold(path: Path, patience: float) -> BinaryIO:
         except OSError:
             if time.monotonic() >= give_up_at:
                 file.close()
-                raise TerminalUnavailable(
+                raise TerminalInUse(
                     f"another process is using this terminal (it holds {path}); end it, or give this session a "
                     "terminal of its own"
                 ) from None

@@ -26,7 +26,9 @@ class SessionOptions(BaseModel):
 
     `backend` must be named: simulated fills must never be taken for real ones. `book` is the simulated broker's file
     (a private temporary one without it); the others are MetaTrader's: the path of terminal64.exe, login data, and
-    whether the terminal keeps its data beside its program. `timeout` is the limit of one call in seconds.
+    whether the terminal keeps its data beside its program. `timeout` is the limit of one call in seconds. With a
+    `silence_limit` the session gives its terminal up when it is not called for so many seconds: then this process is
+    frozen, and another one may need the terminal.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -39,6 +41,7 @@ class SessionOptions(BaseModel):
     server: str | None = None
     portable: bool = False
     timeout: float = Field(default=10, gt=0)
+    silence_limit: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _a_book_is_simulated(self) -> Self:
@@ -150,6 +153,7 @@ class MT5ConnectionPool:
             portable=options.portable,
             symbols=symbols,
             call_timeout=options.timeout,
+            silence_limit=options.silence_limit,
         )
 
     def _book(self, options: SessionOptions) -> Path | None:

@@ -38,6 +38,7 @@ from worker.domain.market import (
 )
 from worker.mt5 import wire
 from worker.mt5.child import ChildProcess, NotDelivered, Unanswered
+from worker.mt5.file_lock import TerminalInUse
 from worker.mt5.wire import OPENING_SECONDS, CancelRequest, Command, Opening, OrderStory, VenueFacts
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0  # seconds between attempts to open the terminal
@@ -201,7 +202,7 @@ class TerminalSession:
     def _open(self) -> ChildProcess:
         child = self._spawn()
         try:
-            facts = wire.OPEN.read_answer(child.call(wire.OPEN.ask(self._armed_opening()), OPENING_SECONDS))
+            facts = self._opened(child)
         except TerminalUnavailable as error:
             child.kill(str(error))
             child.release()
@@ -209,6 +210,20 @@ class TerminalSession:
             raise TerminalUnavailable(str(error)) from error
         self._announce(facts)
         return child
+
+    def _opened(self, child: ChildProcess) -> VenueFacts:
+        """Have the child open the terminal: at once when it is free, however long another process may use it."""
+        opening = wire.OPEN.ask(self._armed_opening())
+        while True:
+            try:
+                return wire.OPEN.read_answer(child.call(opening, OPENING_SECONDS))
+            except TerminalInUse as error:
+                self._wait_for_terminal(str(error))
+
+    def _wait_for_terminal(self, problem: str) -> None:
+        if problem != self._problem and not self._closing.is_set():
+            self._problem = problem
+            _log.warning("terminal in use, waiting for it", session=self.name, problem=problem)
 
     def _armed_opening(self) -> Opening:
         faults, log = failpoints.hand_down()

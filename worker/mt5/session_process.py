@@ -26,9 +26,10 @@ from worker.mt5.quotes import OPENING_WATCH_SECONDS, Quotes
 from worker.mt5.searching import Searcher
 from worker.mt5.sending import Sender
 from worker.mt5.server_clock import ServerClock
+from worker.mt5.silence import Listener
 from worker.mt5.wire import Command, Opening, VenueFacts
 
-_LOCK_PATIENCE = 3.0  # seconds that a predecessor may need to end
+_LOCK_PATIENCE = 1.0  # seconds; then the parent is told, which asks again
 _PARENT_IS_QUICKER = 2.0  # seconds
 
 _Handler = Callable[[Any], Any]
@@ -42,6 +43,7 @@ class Desk:
         self._link: Link | None = None
         self._quotes: Quotes | None = None
         self._limit = wire.OPENING_SECONDS
+        self.silence_limit: float | None = None
         self._commands: dict[str, tuple[Command[Any, Any], _Handler]] = {"open": (wire.OPEN, self._open)}
 
     def answer(self, line: bytes) -> bytes:
@@ -50,7 +52,7 @@ class Desk:
             with _time_limit(self._limit):
                 return self._execute(json.loads(line))
         except TerminalUnavailable as error:
-            return wire.unavailable(str(error))
+            return wire.unavailable(error)
         except Exception as error:  # noqa: BLE001 - one command's defect must not take the terminal away from the others
             traceback.print_exc()
             return wire.defect(f"{type(error).__name__}: {error}")
@@ -69,6 +71,7 @@ class Desk:
 
     def _open(self, opening: Opening) -> VenueFacts:
         failpoints.arm(opening.failpoints, opening.failpoints_log, process="session")
+        self.silence_limit = opening.silence_limit
         self._lock = file_lock.hold(_lock_file(opening), _LOCK_PATIENCE)
         link, clock = _link(opening), ServerClock()
         link.open()
@@ -95,9 +98,8 @@ class Desk:
 
 def serve(commands: BinaryIO, answers: BinaryIO, desk: Desk) -> None:
     """Answer commands until the parent has closed its end. A line that was cut off is not a command."""
-    for line in iter(commands.readline, b""):
-        if not line.endswith(b"\n"):
-            return
+    listener = Listener(commands)
+    while (line := listener.line(desk.silence_limit)).endswith(b"\n"):
         answer, command = desk.answer(line), wire.name_of(line)
         failpoints.hit("session.answer.before", command)
         answers.write(answer)

@@ -35,9 +35,11 @@ from worker.domain.market import (
     SearchRequest,
     SendReport,
 )
+from worker.mt5.file_lock import TerminalInUse
 
 _BEGINNING = re.compile(rb'{"command":"([a-z]+)"')
 OPENING_SECONDS = 75.0  # MetaTrader itself gives up connecting after 60 s
+ENDED_BY_SILENCE = 4  # the child's exit code when its parent had fallen silent
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
@@ -57,6 +59,7 @@ class Opening:
     portable: bool = False
     symbols: tuple[str, ...] = ()
     call_timeout: float = 10.0  # seconds; the limit of every call but the opening itself
+    silence_limit: float | None = None  # seconds; the child ends when it hears nothing for longer; None: it waits
     failpoints: str = ""
     failpoints_log: Path | None = None
 
@@ -122,7 +125,7 @@ class Command(Generic[Request, Answer]):
         except ValueError as error:
             raise Defect(f"the terminal session's answer to {self.name} cannot be read: {error}") from None
         if "unavailable" in line:
-            raise TerminalUnavailable(line["unavailable"])
+            raise (TerminalInUse if line["in_use"] else TerminalUnavailable)(line["unavailable"])
         raise Defect(f"the terminal session failed in {self.name}: {line['defect']}")
 
 
@@ -132,9 +135,9 @@ def name_of(line: bytes) -> str:
     return begins[1].decode() if begins else "unknown"
 
 
-def unavailable(why: str) -> bytes:
+def unavailable(error: TerminalUnavailable) -> bytes:
     """Write that the terminal cannot answer now; nothing was sent to the broker."""
-    return json.dumps({"unavailable": why}).encode() + b"\n"
+    return json.dumps({"unavailable": str(error), "in_use": isinstance(error, TerminalInUse)}).encode() + b"\n"
 
 
 def defect(what: str) -> bytes:

@@ -228,11 +228,45 @@ async def test_two_sessions_of_one_account_stand_side_by_side(book_file: Path) -
         assert pool.get_connection(timeout=1)[0] == first[0]
 
 
+def test_a_session_takes_its_terminal_over_as_soon_as_it_is_free(book_file: Path) -> None:
+    # Given a session that waits for a terminal that another process uses
+    held = file_lock.hold(file_lock.lock_file_of_book(book_file, "main"), patience=1)
+    with MT5ConnectionPool({"main": {"backend": "simulated", "book": book_file}}) as pool:
+        with pytest.raises(TerminalUnavailable, match="another process is using this terminal"):
+            pool.get_connection(timeout=5)
+
+        # When the other one ends
+        held.close()
+        began = time.monotonic()
+
+        # Then it has it within a second, from the same child process
+        pool.release_connection(pool.get_connection(timeout=10))
+        assert time.monotonic() - began < 1
+        assert pool.sessions["main"].report()["restarts"] == 0
+
+
+async def test_a_child_that_hears_nothing_ends_and_another_begins(book_file: Path) -> None:
+    session = {"backend": "simulated", "book": book_file, "silence_limit": 0.5}
+    with MT5ConnectionPool({"main": session}) as pool:
+        _, session_ = await asyncio.to_thread(pool.get_connection, 20)
+        pid = session_.report()["pid"]
+
+        # As long as it is asked, it stays
+        for _ in range(10):
+            session_.health()
+            await asyncio.sleep(0.1)
+        assert session_.report()["pid"] == pid
+
+        # When it is not, it ends
+        assert await asyncio.to_thread(_ends, pid, 5)
+
+
 _PARENT = """
 import sys, threading
 from tests.fixtures.terminal import an_order
 from worker.mt5 import MT5ConnectionPool
-pool = MT5ConnectionPool({{"main": {{"backend": "simulated", "book": {book!r}, "timeout": {limit}}}}})
+session = {{"backend": "simulated", "book": {book!r}, "timeout": {limit}, "silence_limit": {silence}}}
+pool = MT5ConnectionPool({{"main": session}})
 name, session = pool.get_connection(timeout=30)
 print(session.report()["pid"], flush=True)
 sys.stdin.readline()
@@ -244,7 +278,7 @@ print("sending", flush=True)
 
 def _parent_that_dies_while_sending(book: Path, symbol: str, limit: float, *, latency_ms: float) -> int:
     """Start another parent, kill it in the middle of a send, and return its child's process number."""
-    script = _PARENT.format(book=str(book), symbol=symbol, limit=limit)
+    script = _PARENT.format(book=str(book), symbol=symbol, limit=limit, silence=None)
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", script], cwd=_ROOT, text=True, stdin=pipe, stdout=pipe) as parent:
         assert parent.stdin is not None
@@ -271,3 +305,28 @@ def test_a_child_that_hangs_without_a_parent_ends_itself_so_that_its_lock_become
     child = _parent_that_dies_while_sending(book_file, "EURUSD.hang", 1, latency_ms=0)
     assert _ends(child, within=8)
     file_lock.hold(file_lock.lock_file_of_book(book_file, "main"), patience=1).close()
+
+
+def test_a_child_of_a_frozen_parent_ends_and_executes_nothing_that_comes_afterwards(book_file: Path) -> None:
+    # Given a parent that is frozen while it does not send
+    script = _PARENT.format(book=str(book_file), symbol="EURUSD", limit=5, silence=1)
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", script], cwd=_ROOT, text=True, stdin=pipe, stdout=pipe) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.send_signal(signal.SIGSTOP)
+
+        # Then its session ends, and the terminal is free
+        assert _ends(child, within=5)
+        lock = file_lock.hold(file_lock.lock_file_of_book(book_file, "main"), patience=1)
+
+        # When it wakes up and sends, nothing reaches the broker
+        parent.stdin.write("go\n")
+        parent.stdin.flush()
+        parent.send_signal(signal.SIGCONT)
+        assert parent.stdout.readline() == "sending\n"
+        time.sleep(0.5)
+        parent.kill()
+        assert _orders_in(book_file) == 0
+        lock.close()

@@ -26,6 +26,7 @@ from worker.domain.market import (
     SendReport,
 )
 from worker.mt5 import wire
+from worker.mt5.file_lock import TerminalInUse
 from worker.mt5.wire import CancelRequest, Command, Opening
 
 _decimals = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**15), max_value=10**15, places=10)
@@ -89,7 +90,7 @@ def test_answers_arrive_as_they_were(command: Command[Any, Any], answers: Any, d
 
 def test_troubles_are_answers_too() -> None:
     with pytest.raises(TerminalUnavailable, match="logged out"):
-        wire.HEALTH.read_answer(wire.unavailable("logged out"))
+        wire.HEALTH.read_answer(wire.unavailable(TerminalUnavailable("logged out")))
     with pytest.raises(wire.Defect, match="KeyError"):
         wire.HEALTH.read_answer(wire.defect("KeyError: 'x'"))
 
@@ -102,3 +103,8 @@ def test_an_answer_that_cannot_be_read_is_a_defect(line: bytes) -> None:
 
 def test_a_password_does_not_show() -> None:
     assert "hunter2" not in repr(Opening("main", "native", password="hunter2"))  # noqa: S106 - made up
+
+
+def test_that_a_terminal_is_in_use_is_told_as_such() -> None:
+    with pytest.raises(TerminalInUse, match="another process"):
+        wire.HEALTH.read_answer(wire.unavailable(TerminalInUse("another process")))
