@@ -43,10 +43,11 @@ from worker.pipeline.submit import Submitter
 from worker.pipeline.validate import Validator
 from worker.pipeline.watch import Watch
 from worker.ports import DeadLetter, RefusedMessage
-from worker.settings import Backend, Settings, worker_id
+from worker.settings import LEASE_SECONDS, Backend, Settings, worker_id
 
 PREFETCH = 100  # fills a group commit while the one before it is written; bounds what huge messages may hold
 SWITCH_SECONDS = 0.0005  # a terminal's thread that has an answer waits no longer than this for the busy loop
+POLLS_IN_A_SILENCE = 3  # a poll may come as late as twice the interval after the last one
 RESUME_BELOW = 0.9  # of MAX_IN_FLIGHT: the consumer does not flap at the limit
 PUBLISH_WITHIN_SECONDS = 5.0  # at the end, for what is already in the outbox
 HAND_OVER_WITHIN_SECONDS = 5.0  # at the end, for the last commits and the lease
@@ -73,7 +74,7 @@ class Worker:
     def __init__(self, settings: Settings, ledger: PostgresLedger, lease_lost: asyncio.Event) -> None:
         clock, account = SystemClock(), settings.account
         self._settings, self._ledger, self._lease_lost = settings, ledger, lease_lost
-        self._terminal = PooledTerminal(terminal_pool(settings))
+        self._terminal = PooledTerminal(terminal_pool(settings, silence_limit=_silence_limit(settings)))
         self._refuser = Refuser(account, worker_id(), clock)
         self._settler = Settler(ledger, clock, worker_id())
         late = LateEvidence(ledger, self._settler)
@@ -280,13 +281,19 @@ async def _prepare_rabbitmq(settings: Settings) -> None:
         raise WrongSetting("\n".join(problems))
 
 
-def terminal_pool(settings: Settings, name: str = "main") -> MT5ConnectionPool:
-    """Return the account's terminal session under a name, not yet opened."""
+def _silence_limit(settings: Settings) -> float:
+    """Return how long a session may hear nothing (s): as long as the lease lives, and never less than some polls."""
+    return max(LEASE_SECONDS, POLLS_IN_A_SILENCE * settings.poll_interval_seconds)
+
+
+def terminal_pool(settings: Settings, name: str = "main", silence_limit: float | None = None) -> MT5ConnectionPool:
+    """Return the account's terminal session under a name, not yet opened; see SessionOptions for the limit."""
     if settings.mt5_sessions is not None:
         raise WrongSetting("MT5_SESSIONS: several terminals of one account are not supported yet; use MT5_TERMINAL")
     session: dict[str, Any] = {
         "backend": str(settings.mt5_backend),
         "timeout": settings.terminal_call_timeout_seconds,
+        "silence_limit": silence_limit,
     }
     if settings.mt5_backend is Backend.SIMULATED:
         session |= {"book": settings.mt5_simulated_book}
