@@ -186,7 +186,7 @@ def test_an_end_that_the_behaviour_does_not_allow_is_wrong(run: Run) -> None:
         book=Book(run.book),
         received=run.received,
         postgres_url=run.postgres_url,
-        ends=lambda _: [("filled", None)],
+        ends=lambda *_: [("filled", None)],
     )
 
     assert len(verdict.wrong) == 2, "the partial fill and the refusal"

@@ -21,7 +21,7 @@ from tests.fixtures.rpm import Sent
 from tests.fixtures.subscriber import Confirmation
 
 Outcome = tuple[str, str | None]  # status and reason
-Ends = Callable[[Sent], Collection[Outcome] | None]
+Ends = Callable[[Sent, Sequence[Confirmation]], Collection[Outcome] | None]
 
 _ATTEMPT_BITS = 6
 _GLANCE_SECONDS = 0.1
@@ -50,7 +50,7 @@ class Verdict:
         return "\n".join([f"{self.account}: {self.trades} trades, {len(lines)} problems", *lines[:_SHOWN]])
 
 
-def anything_final(_sent: Sent) -> None:
+def anything_final(_sent: Sent, _told: Sequence[Confirmation]) -> None:
     """Let a trade end in any way that is final: for runs in which only truth matters."""
 
 
@@ -66,7 +66,7 @@ def judge(  # noqa: PLR0913 - the run, the witnesses, and what is allowed
     """
     Judge a run that has come to rest; messages published again count as the trade they repeat.
 
-    `ends` names the outcomes that a trade may have; None stands for any final one. Orders in the book that belong to
+    `ends` names the outcomes that a trade may have after all that was told of it; None stands for any final one. Orders in the book that belong to
     no trade of `published` count as wrong, and so does an execution or a confirmation of such a trade.
     """
     trades = list({sent.correlation: sent for sent in published}.values())
@@ -153,7 +153,7 @@ class _Witnesses:
         yield from contradictions(told)
         yield from untruths(last, orders)
         yield from _wrong_about_units(last, sent, orders)
-        yield from _wrong_end(last, ends(sent))
+        yield from _wrong_end(last, ends(sent, told))
         yield from self._wrong_in_the_ledger(told, rows[0], orders)
 
     def _wrong_in_the_ledger(self, told: list[Confirmation], row: Row, orders: list[Traded]) -> Iterable[str]:
