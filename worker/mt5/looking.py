@@ -59,6 +59,7 @@ class News:
         health = self._link.health()
         if not self._link.is_expected(health):
             return Poll(health, readable=False, detail=str(health.problem))
+        self._quotes.glance()
         window = self._clock.window(request.since, self._now())
         # In this order: an order that ends while we look is then seen twice, never not at all.
         working = self._link.rows("orders_get")
@@ -84,7 +85,7 @@ class News:
             readings.order(row, historical=historical),
             tuple(self._deal(deal) for deal in self._deals_of(row)),
             instrument.contract_size,
-            self._clock.to_utc(row.time_setup_msc),
+            self._clock.to_utc(row.time_setup_msc, self._now()),
         )
 
     def _order_news(
@@ -106,7 +107,8 @@ class News:
 
     def _deal(self, row: Any) -> BrokerDeal:
         # While the server's clock is not known, the time of this look stands in: it is not earlier than the deal.
-        return readings.deal(row, self._clock.to_utc(row.time_msc) or self._now())
+        now = self._now()
+        return readings.deal(row, self._clock.to_utc(row.time_msc, now) or now)
 
     def _find(self, ticket: int) -> tuple[Any, bool]:
         for function, historical in (("orders_get", False), ("history_orders_get", True)):

@@ -32,6 +32,7 @@ class Quotes:
         self._instruments: dict[str, Instrument] = {}
         self._selected: set[str] = set()
         self._watch_again_at = 0.0
+        self._glances = 0
 
     def forget(self) -> None:
         """Forget what was known of the symbols: the terminal may be another one after a reconnect."""
@@ -44,8 +45,7 @@ class Quotes:
         instrument = self.instrument(request.symbol)
         if instrument is None:
             return Quote(health, None, None, None, datetime.now(UTC))
-        self._learn_the_clock(request.symbol)
-        tick = self.tick(instrument)
+        tick = self._timed_tick(instrument)
         taken_at = datetime.now(UTC)
         margin = None if tick is None else self._margin(request, instrument, tick)
         return Quote(health, instrument, tick, margin, taken_at)
@@ -83,9 +83,18 @@ class Quotes:
         raw = self._link.call("symbol_info_tick", instrument.symbol)
         if raw is None or not raw.time:
             return None
-        self._clock.observe(instrument.symbol, raw.time_msc, datetime.now(UTC))
+        now = datetime.now(UTC)
+        self._clock.observe(instrument.symbol, raw.time_msc, now)
         bid, ask = readings.exact(raw.bid, instrument.digits), readings.exact(raw.ask, instrument.digits)
-        return Tick(bid, ask, self._clock.to_utc(raw.time_msc))
+        return Tick(bid, ask, self._clock.to_utc(raw.time_msc, now))
+
+    def glance(self) -> None:
+        """Look at the price of one known symbol after the other, for what it tells of the server's clock."""
+        if self._clock.offset is not None:  # else it takes several looks at one symbol
+            self._glances += 1
+        if self._instruments:
+            known = list(self._instruments.values())
+            self.tick(known[self._glances % len(known)])
 
     def watch(self, symbols: Sequence[str], seconds: float) -> None:
         """Watch prices of these symbols (the visible ones when none are named) until the clock is known."""
@@ -97,10 +106,14 @@ class Quotes:
                 self.tick(instrument)
             time.sleep(_BETWEEN_LOOKS)
 
-    def _learn_the_clock(self, symbol: str) -> None:
-        if self._clock.offset is None and self._monotonic() >= self._watch_again_at:
-            self.watch([symbol], _QUOTE_WATCH_SECONDS)
-            self._watch_again_at = self._monotonic() + _BETWEEN_WATCHES
+    def _timed_tick(self, instrument: Instrument) -> Tick | None:
+        """Read the latest prices; the server's clock is learnt from them where it has to be, or had been put back."""
+        tick = self.tick(instrument)
+        if self._clock.offset is not None or self._monotonic() < self._watch_again_at:
+            return tick
+        self.watch([instrument.symbol], _QUOTE_WATCH_SECONDS)
+        self._watch_again_at = self._monotonic() + _BETWEEN_WATCHES
+        return self.tick(instrument)
 
     def _margin(self, request: QuoteRequest, instrument: Instrument, tick: Tick) -> Decimal | None:
         lots = lots_for(request.units, instrument, request.volume_policy, request.max_volume_shortfall)

@@ -104,7 +104,8 @@ class Searcher:
 
     def _time_of(self, row: Any) -> datetime:
         # While the server's clock is not known, the time of this look stands in: it is not earlier than the deal.
-        return self._clock.to_utc(row.time_msc) or self._now()
+        now = self._now()
+        return self._clock.to_utc(row.time_msc, now) or now
 
 
 def _missing(witness: int | None) -> str:

@@ -2,7 +2,8 @@
 The trade server's clock.
 
 MetaTrader writes times as the server's wall clock encoded as an epoch, often two or three hours ahead of UTC, and
-names the zone nowhere. The difference is measured: a price seen to change was quoted just now.
+names the zone nowhere. The difference is measured: a price seen to change was quoted just now. It changes with
+daylight saving, and what was written before such a change stays as it was.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ _WATCHED_WITHIN = timedelta(seconds=60)  # a change between two looks further ap
 _MEMORY = timedelta(minutes=10)  # after that another symbol may say that the clocks have been put back
 _MARGIN = timedelta(seconds=5)
 _DAY = timedelta(days=1)
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -29,18 +31,29 @@ class _Watch:
     confirmed_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Era:
+    """An offset, and since when (UTC, within a look or two) the server's clock has had it."""
+
+    offset: timedelta
+    since: datetime
+
+
 class ServerClock:
     """
     Measures the offset of the server's wall clock from UTC, in steps of 15 minutes.
 
     A symbol's measurement counts once two of its changes agree: after a reconnect the first "change" may be an old
     price coming in. Late quotes can only make the offset look too small, so the largest of the symbols' recent
-    measurements is taken; a symbol that is quoted with a delay never moves it.
+    measurements is taken; a symbol that is quoted with a delay never moves it. A price that is a quarter of an hour
+    older than the one before it means that the clock was put back: then everything is measured anew.
     """
 
     def __init__(self) -> None:
         self._watches: dict[str, _Watch] = {}
         self._offset: timedelta | None = None
+        self._held_at = _ALWAYS  # when the present offset was last seen to hold
+        self._eras: list[_Era] = []  # oldest first
         self._lag = timedelta(0)
 
     @property
@@ -54,14 +67,26 @@ class ServerClock:
         if watch is None:
             self._watches[symbol] = _Watch(tick_milliseconds, now)
             return
+        if _wall_clock(tick_milliseconds) <= _wall_clock(watch.tick) - _STEP:
+            self._measure_anew()
+            self._watches[symbol] = _Watch(tick_milliseconds, now)
+            return
         changed = tick_milliseconds > watch.tick and now - watch.seen_at <= _WATCHED_WITHIN
         watch.tick, watch.seen_at = tick_milliseconds, now
         if changed:
             self._measure(watch, _wall_clock(tick_milliseconds) - now)
 
-    def to_utc(self, server_milliseconds: int) -> datetime | None:
-        """Convert a server time (epoch, milliseconds) into UTC; None while the offset is not known."""
-        return None if self._offset is None else _wall_clock(server_milliseconds) - self._offset
+    def to_utc(self, server_milliseconds: int, now: datetime) -> datetime | None:
+        """
+        Convert a server time (epoch, milliseconds), read at `now`, into UTC; None while the offset is not known.
+
+        It is read by the clock of its time, and never lies in the future.
+        """
+        if self._offset is None:
+            return None
+        wall = _wall_clock(server_milliseconds)
+        fitting = (wall - era.offset for era in reversed(self._eras) if era.since <= wall - era.offset < now + _MARGIN)
+        return min(next(fitting, wall - self._offset), now)
 
     def window(self, since: datetime, now: datetime) -> tuple[int, int]:
         """
@@ -91,18 +116,34 @@ class ServerClock:
         if not _ZONES[0] <= offset <= _ZONES[1]:
             return
         if offset == watch.candidate:
+            was_right = watch.confirmed == self._offset
             watch.confirmed, watch.confirmed_at = offset, watch.seen_at
-            self._adopt(watch.seen_at)
+            self._adopt(self._largest(watch.seen_at), clock_has_moved=was_right)
             if offset == self._offset:
+                self._held_at = watch.seen_at
                 self._lag = max(timedelta(0), offset - difference)
         watch.candidate = offset
 
-    def _adopt(self, now: datetime) -> None:
-        self._offset = max(
+    def _largest(self, now: datetime) -> timedelta:
+        return max(
             watch.confirmed
             for watch in self._watches.values()
             if watch.confirmed is not None and watch.confirmed_at is not None and now - watch.confirmed_at <= _MEMORY
         )
+
+    def _adopt(self, offset: timedelta, *, clock_has_moved: bool) -> None:
+        """Begin an era when a symbol that was right before says something else, else correct the present one."""
+        self._offset = offset
+        if not self._eras or self._eras[-1].offset == offset:
+            self._eras = self._eras or [_Era(offset, _ALWAYS)]
+        elif clock_has_moved:
+            self._eras.append(_Era(offset, self._held_at))
+        else:
+            self._eras[-1] = _Era(offset, self._eras[-1].since)
+
+    def _measure_anew(self) -> None:
+        self._watches.clear()
+        self._offset = None
 
 
 def _wall_clock(milliseconds: int) -> datetime:

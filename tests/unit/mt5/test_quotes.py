@@ -57,6 +57,53 @@ def test_a_closed_market_is_watched_only_now_and_then() -> None:
     assert package.count("symbol_info_tick") == looks + 1
 
 
+def ticks_at(*hours: int) -> list[Struct]:
+    """Return a changing price, each time with the server's wall clock so many hours ahead of UTC."""
+    now = int(time.time() * 1000)
+    return [a_tick(time_msc=now + hour * 3_600_000 + number) for number, hour in enumerate(hours)]
+
+
+def test_a_quote_after_the_clocks_were_put_back_has_learnt_it() -> None:
+    clock = a_clock()
+    quotes = Quotes(a_link(Package(symbol_info_tick=ticks_at(3, 3, 3, 2, 2, 2, 2))), clock)
+    quotes.watch(["EURUSD"], seconds=5)
+    tick = quotes.quote(QUESTION).tick
+    assert tick is not None
+    assert tick.time is not None
+    assert clock.offset is not None
+    assert clock.offset.total_seconds() == 7200
+
+
+def test_glances_notice_clocks_put_back_while_nobody_asks() -> None:
+    clock = a_clock()
+    quotes = Quotes(a_link(Package(symbol_info_tick=ticks_at(3, 3, 3, 2, 2, 2, 2))), clock)
+    quotes.watch(["EURUSD"], seconds=5)
+    quotes.glance()
+    assert clock.offset is None
+    for _ in range(2):
+        quotes.glance()
+    assert clock.offset is not None
+    assert clock.offset.total_seconds() == 7200
+
+
+def test_glances_go_round_the_known_symbols() -> None:
+    looked_at: list[str] = []
+    ticks = iter(ticks_at(*[2] * 20))
+
+    def look(name: str) -> Struct:
+        looked_at.append(name)
+        return next(ticks)
+
+    quotes = Quotes(a_link(Package(symbol_info=lambda name: a_symbol(name=name), symbol_info_tick=look)), a_clock())
+    quotes.glance()
+    assert looked_at == [], "none is known yet"
+    quotes.watch(["EURUSD"], seconds=5)
+    quotes.instrument("GBPUSD")
+    for _ in range(4):
+        quotes.glance()
+    assert sorted(looked_at[-4:]) == ["EURUSD", "EURUSD", "GBPUSD", "GBPUSD"]
+
+
 @pytest.mark.parametrize("tick", [None, a_tick(time_msc=0)])
 def test_without_a_price_there_is_no_margin(tick: Struct | None) -> None:
     quote = quotes_of(Package(symbol_info_tick=tick)).quote(QUESTION)

@@ -48,13 +48,13 @@ def test_times_are_converted_back(offset: timedelta, naive: datetime) -> None:
     moment = naive.replace(microsecond=naive.microsecond // 1000 * 1000, tzinfo=UTC)
     clock = ServerClock()
     show_changes(clock, offset)
-    assert clock.to_utc(server_time(moment, offset)) == moment
+    assert clock.to_utc(server_time(moment, offset), moment) == moment
 
 
 def test_before_that_nothing_is_known() -> None:
     clock = ServerClock()
     assert clock.offset is None
-    assert clock.to_utc(0) is None
+    assert clock.to_utc(0, NOW) is None
 
 
 def test_one_change_is_not_enough() -> None:
@@ -90,6 +90,46 @@ def test_a_change_of_daylight_saving_is_adopted(shift: timedelta) -> None:
     later = show_changes(clock, timedelta(hours=2))
     show_changes(clock, timedelta(hours=2) + shift, at=later)
     assert clock.offset == timedelta(hours=2) + shift
+
+
+def test_a_price_older_than_the_one_before_it_tells_that_the_clocks_were_put_back() -> None:
+    """Whatever other symbols said a moment ago; until two changes agree again, nothing is known."""
+    clock = ServerClock()
+    show_changes(clock, timedelta(hours=3), symbol="GBPUSD")
+    later = show_changes(clock, timedelta(hours=3), symbol="EURUSD")
+    show_changes(clock, timedelta(hours=2), symbol="EURUSD", at=later, count=1)
+    assert clock.offset is None
+    show_changes(clock, timedelta(hours=2), symbol="EURUSD", at=later + timedelta(seconds=1))
+    assert clock.offset == timedelta(hours=2)
+
+
+@given(st.sampled_from([timedelta(hours=1), timedelta(hours=-1)]), st.integers(0, 50), st.integers(0, 50))
+def test_what_was_written_before_the_change_is_read_by_the_clock_of_its_time(
+    shift: timedelta, minutes_before: int, minutes_after: int
+) -> None:
+    clock, old, new = ServerClock(), timedelta(hours=2), timedelta(hours=2) + shift
+    change = show_changes(clock, old)
+    now = show_changes(clock, new, at=change, count=4) + timedelta(minutes=minutes_after)
+
+    before = NOW - timedelta(minutes=minutes_before)
+    assert clock.to_utc(server_time(before, old), now - timedelta(minutes=minutes_after)) == before
+    for moment in (change, now):
+        assert clock.to_utc(server_time(moment, new), now) == moment
+
+
+@given(OFFSETS, st.integers(0, 24 * 60))
+def test_nothing_is_read_as_a_moment_to_come(offset: timedelta, minutes: int) -> None:
+    clock = ServerClock()
+    show_changes(clock, offset)
+    assert clock.to_utc(server_time(NOW + timedelta(minutes=minutes), offset), NOW) == NOW
+
+
+def test_old_times_are_read_by_the_corrected_clock() -> None:
+    """A delayed feed was believed first: there was no change of the server's clock between it and the live one."""
+    clock, yesterday = ServerClock(), NOW - timedelta(days=1)
+    later = show_changes(clock, timedelta(hours=2), symbol="DELAYED", delay=timedelta(minutes=15))
+    later = show_changes(clock, timedelta(hours=2), symbol="EURUSD", at=later)
+    assert clock.to_utc(server_time(yesterday, timedelta(hours=2)), later) == yesterday
 
 
 def test_clocks_put_back_are_believed_of_one_symbol_when_the_others_have_been_silent() -> None:
