@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import getpass
+import re
 import socket
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated
 
 import typer
+
+from worker.pipeline.attest import AttestedDeal
+
+_DEAL = re.compile(r"(?P<ticket>[0-9]{1,19})(:(?P<lots>[0-9]+(\.[0-9]+)?)@(?P<price>[0-9]+(\.[0-9]+)?))?")
+_TICKETS = 2**63
 
 
 def examples(*lines: str) -> str:
@@ -27,6 +34,18 @@ def read_moment(text: str) -> datetime:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no ISO 8601 time such as 2026-03-02T09:30 (UTC)") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def read_deal(text: str) -> AttestedDeal:
+    """Read TICKET or TICKET:LOTS@PRICE."""
+    found = _DEAL.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no deal such as 50012, or 50012:0.10@1.08425 with lots and price")
+    lots, price = (None if value is None else Decimal(value) for value in found.group("lots", "price"))
+    deal = AttestedDeal(int(found["ticket"]), lots, price)
+    if not 0 < deal.ticket < _TICKETS or 0 in {deal.lots, deal.price}:
+        raise typer.BadParameter(f"{text!r}: a deal's ticket, lots and price are above zero")
+    return deal
 
 
 def _said(reason: str) -> str:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from worker.cli.choices import AsJson, Limit, examples, rows
+from worker.bootstrap import SystemClock
+from worker.cli.choices import AlreadyAsked, AsJson, By, Limit, Reason, examples, read_deal, rows
 from worker.cli.exits import finish
 from worker.cli.parts import ledger, settings
 from worker.cli.show import print_json, print_table, shortened, words
 from worker.cli.story import print_story, story_as_json
-from worker.domain.execution import State
-from worker.ledger import history
+from worker.domain.execution import Execution, State
+from worker.ledger import history, resolutions
 from worker.ledger.history import ExecutionFilter, ExecutionLine, ExecutionStory
+from worker.pipeline.attest import AttestedDeal, Statement, attest_executed, attest_not_executed
+from worker.ports import Change
 from worker.settings import Settings
 
 app = typer.Typer(name="executions", help="What became of trades.", no_args_is_help=True)
 
+Name = Annotated[str, typer.Argument(metavar="ID", help="An execution_id or a trade_id.")]
 _SIDES = {1: "buy", -1: "sell"}
 
 
@@ -42,15 +47,67 @@ def list_(
 
 
 @app.command(epilog=examples("mt5-worker executions show RPM-20260302-000042"))
-def show(
-    name: Annotated[str, typer.Argument(metavar="ID", help="An execution_id or a trade_id.")], as_json: AsJson = False
-) -> None:
+def show(name: Name, as_json: AsJson = False) -> None:
     """Show everything that is known of one trade: fields, timeline, attempts, deals, confirmations, dead letters."""
     story = finish(_show(settings(), name))
     if as_json:
         print_json(story_as_json(story))
     else:
         print_story(story)
+
+
+@app.command(
+    epilog=examples(
+        'mt5-worker executions resolve RPM-42 --executed --deal 50012 --reason "deal in the broker\'s statement"',
+        "mt5-worker executions resolve RPM-42 --executed --deal 50012:0.6@1.0842 --deal 50013:0.4@1.0843 --reason ...",
+        'mt5-worker executions resolve RPM-42 --not-executed --reason "the broker\'s desk says so, ticket 4711"',
+    )
+)
+def resolve(  # noqa: PLR0917 - what the command line has
+    name: Name,
+    by: By,
+    reason: Reason,
+    executed: Annotated[bool, typer.Option("--executed", help="The broker executed it, by the deals named.")] = False,
+    not_executed: Annotated[
+        bool, typer.Option("--not-executed", help="The broker did not, and will not any more, execute anything of it.")
+    ] = False,
+    deal: Annotated[
+        list[AttestedDeal] | None,
+        typer.Option(parser=read_deal, metavar="TICKET[:LOTS@PRICE]", help="A deal of this trade; may be repeated."),
+    ] = None,
+    more: Annotated[
+        list[AttestedDeal] | None, typer.Argument(parser=read_deal, metavar="[TICKET]...", hidden=True)
+    ] = None,
+    yes: AlreadyAsked = False,  # noqa: ARG001 - one trade is no bulk change
+) -> None:
+    """
+    End an unresolved trade by what you know of it. Look first: what you say here is confirmed to everybody as final.
+
+    A single deal without figures stands for the whole size asked for; its price stays null until the broker shows it.
+    Less than that is confirmed as partially filled. What was not executed ends in `error`, and its dead letter can be
+    replayed. A worker need not run; the next one publishes the confirmation.
+    """
+    end = _ending(executed, not_executed, [*(deal or []), *(more or [])], by, reason)
+    after = finish(_resolve(settings(), name, end, by, reason))
+    sys.stdout.write(
+        f"execution {after.execution_id} is {after.state} now; its confirmation, version {after.version}, is queued: "
+        "the worker publishes it\n"
+    )
+
+
+def _ending(
+    executed: bool, not_executed: bool, deals: Sequence[AttestedDeal], by: str, reason: str
+) -> Callable[[Execution], Change]:
+    if executed == not_executed:
+        raise typer.BadParameter("say one of --executed and --not-executed")
+    if executed != bool(deals):
+        raise typer.BadParameter("--executed takes its deals with --deal, --not-executed takes none")
+    if len({deal.ticket for deal in deals}) < len(deals):
+        raise typer.BadParameter("a deal is named twice")
+    statement = Statement(by, reason, SystemClock().now())
+    if not_executed:
+        return lambda execution: attest_not_executed(execution, statement)
+    return lambda execution: attest_executed(execution, deals, statement)
 
 
 def _cells(line: ExecutionLine) -> list[str]:
@@ -70,3 +127,8 @@ async def _list(found: Settings, wanted: ExecutionFilter, limit: int) -> Sequenc
 async def _show(found: Settings, name: str) -> ExecutionStory:
     async with ledger(found) as desk:
         return await history.execution(desk, name)
+
+
+async def _resolve(found: Settings, name: str, end: Callable[[Execution], Change], by: str, reason: str) -> Execution:
+    async with ledger(found) as desk:
+        return await resolutions.resolve(desk, name, end, reason=reason, by=by)

@@ -137,9 +137,9 @@ def _section(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]
 
 
 def _in_short(payload: Mapping[str, Any]) -> str:
-    """Return what fits a few lines; bodies, hashes, the broker's raw requests and replies are for --json."""
-    short = (f"{name}={value}" for name, value in payload.items() if isinstance(value, str | int | float))
-    return " ".join(part for part in short if len(part) <= _SHORT_CHARACTERS)
+    """Return what fits a few lines, and why; bodies, hashes, the broker's requests and replies are for --json."""
+    short = {name: f"{name}={value}" for name, value in payload.items() if isinstance(value, str | int | float)}
+    return " ".join(part for name, part in short.items() if name == "reason" or len(part) <= _SHORT_CHARACTERS)
 
 
 def _milliseconds(earlier: datetime | None, later: datetime | None) -> str | None:

@@ -54,7 +54,14 @@ def an_arrival(trade: Trade | None = None, message: IncomingMessage | None = Non
 
 def written_ahead(execution: Execution) -> Change:
     number = execution.attempts + 1
-    after = execution.advance(State.SUBMITTING, attempts=number, sends=execution.sends + 1, venue=VENUE)
+    after = execution.advance(
+        State.SUBMITTING,
+        attempts=number,
+        sends=execution.sends + 1,
+        venue=VENUE,
+        requested_lots=Decimal("1.00"),
+        contract_size=Decimal(100_000),
+    )
     attempt = Attempt(number, attempt_token(execution.token, number), Decimal("1.00"), written_at=NOON)
     event = Event("submitting", {"attempt": number}, execution.execution_id)
     return Change(after, (event,), attempt=attempt, writes_ahead_a_send=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 import typer
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from worker.cli.choices import Reason, read_moment, whoami
+from worker.cli.choices import Reason, read_deal, read_moment, whoami
+from worker.pipeline.attest import AttestedDeal
 
 _ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 _MOMENTS = st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1))  # noqa: DTZ001 - zones are drawn
@@ -56,3 +58,36 @@ def test_whoever_types_is_named_with_the_host() -> None:
 
     assert user
     assert host
+
+
+class TestDeals:
+    def test_a_ticket_alone_or_with_lots_and_price(self) -> None:
+        assert read_deal("50012") == AttestedDeal(50012)
+        assert read_deal("50012:0.10@1.08425") == AttestedDeal(50012, Decimal("0.10"), Decimal("1.08425"))
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "x",
+            "-1",
+            "1:",
+            "1:0.1",
+            "1@1.1",
+            "1:0.1@",
+            "1:.1@1",
+            "1:1e3@1",
+            "1:0.1@1.1:2",
+            "1,2",
+            "\u0663",
+            "1" * 20,
+        ],
+    )
+    def test_anything_else_is_no_deal(self, text: str) -> None:
+        with pytest.raises(typer.BadParameter, match="is no deal such as"):
+            read_deal(text)
+
+    @pytest.mark.parametrize("text", ["0", "1:0@1.1", "1:0.00@1.1", "1:0.1@0", "9223372036854775808"])
+    def test_nothing_of_it_is_zero(self, text: str) -> None:
+        with pytest.raises(typer.BadParameter, match="above zero"):
+            read_deal(text)
