@@ -9,8 +9,11 @@ import pika
 
 from worker.domain.errors import WrongSetting
 
-HEARTBEAT_SECONDS = 12
-"""A dead peer is noticed after two of them. No handler blocks the loop for as long, so nobody is cut off by mistake."""
+HEARTBEAT_SECONDS = 5
+"""
+A dead peer is noticed after two or three of them, and only then gives RabbitMQ a frozen worker's queue to its standby.
+A worker whose loop stood still for as long has lost its lease anyway.
+"""
 
 BLOCKED_SECONDS = 300
 """How long RabbitMQ may refuse to take messages (memory or disk alarm) before the connection is made anew."""
