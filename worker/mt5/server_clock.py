@@ -17,6 +17,7 @@ _WATCHED_WITHIN = timedelta(seconds=60)  # a change between two looks further ap
 _MEMORY = timedelta(minutes=10)  # after that another symbol may say that the clocks have been put back
 _MARGIN = timedelta(seconds=5)
 _DAY = timedelta(days=1)
+_DAYLIGHT_SAVING = timedelta(hours=1)
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
@@ -116,9 +117,8 @@ class ServerClock:
         if not _ZONES[0] <= offset <= _ZONES[1]:
             return
         if offset == watch.candidate:
-            was_right = watch.confirmed == self._offset
             watch.confirmed, watch.confirmed_at = offset, watch.seen_at
-            self._adopt(self._largest(watch.seen_at), clock_has_moved=was_right)
+            self._adopt(self._largest(watch.seen_at))
             if offset == self._offset:
                 self._held_at = watch.seen_at
                 self._lag = max(timedelta(0), offset - difference)
@@ -131,12 +131,12 @@ class ServerClock:
             if watch.confirmed is not None and watch.confirmed_at is not None and now - watch.confirmed_at <= _MEMORY
         )
 
-    def _adopt(self, offset: timedelta, *, clock_has_moved: bool) -> None:
-        """Begin an era when a symbol that was right before says something else, else correct the present one."""
+    def _adopt(self, offset: timedelta) -> None:
+        """Begin an era when the clock was moved by an hour; any other difference corrects what was measured before."""
         self._offset = offset
-        if not self._eras or self._eras[-1].offset == offset:
-            self._eras = self._eras or [_Era(offset, _ALWAYS)]
-        elif clock_has_moved:
+        if not self._eras:
+            self._eras.append(_Era(offset, _ALWAYS))
+        elif abs(offset - self._eras[-1].offset) == _DAYLIGHT_SAVING:
             self._eras.append(_Era(offset, self._held_at))
         else:
             self._eras[-1] = _Era(offset, self._eras[-1].since)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,13 +104,17 @@ def test_a_price_older_than_the_one_before_it_tells_that_the_clocks_were_put_bac
     assert clock.offset == timedelta(hours=2)
 
 
-@given(st.sampled_from([timedelta(hours=1), timedelta(hours=-1)]), st.integers(0, 50), st.integers(0, 50))
+@pytest.mark.parametrize(
+    ("symbol", "shift"),
+    [("EURUSD", timedelta(hours=1)), ("EURUSD", timedelta(hours=-1)), ("BTCUSD", timedelta(hours=1))],
+)
+@given(minutes_before=st.integers(0, 50), minutes_after=st.integers(0, 50))
 def test_what_was_written_before_the_change_is_read_by_the_clock_of_its_time(
-    shift: timedelta, minutes_before: int, minutes_after: int
+    symbol: str, shift: timedelta, minutes_before: int, minutes_after: int
 ) -> None:
     clock, old, new = ServerClock(), timedelta(hours=2), timedelta(hours=2) + shift
     change = show_changes(clock, old)
-    now = show_changes(clock, new, at=change, count=4) + timedelta(minutes=minutes_after)
+    now = show_changes(clock, new, at=change, count=4, symbol=symbol) + timedelta(minutes=minutes_after)
 
     before = NOW - timedelta(minutes=minutes_before)
     assert clock.to_utc(server_time(before, old), now - timedelta(minutes=minutes_after)) == before
