@@ -35,6 +35,7 @@ T = TypeVar("T")
 MAX_BATCH = 256  # jobs; keeps a transaction well below the server's time limits
 
 MAX_BATCH_BYTES = 1024 * 1024  # of bodies; each is copied several times on its way, so huge ones go one by one
+HEAVY_SECONDS = 90.0  # for one with bodies beyond that; longer than `allow_time` gives its statements
 
 _log = structlog.get_logger()
 
@@ -77,7 +78,7 @@ class _Batch:
         for wish in self.wishes:
             wish.job.ask(question)
         async with connection.pipeline(), transaction(connection, "commit", self._kinds()):
-            if sum(wish.job.weight for wish in self.wishes) > MAX_BATCH_BYTES:
+            if self.is_heavy:
                 await connection.execute(sql("allow_time"))
             view = await read_view(connection, self.tenure.account, question)
             if view is None:
@@ -91,6 +92,11 @@ class _Batch:
             self.has_mail = page.has_mail
             self.may_be_committed = True
             await page.write(connection, self.id)
+
+    @property
+    def is_heavy(self) -> bool:
+        """Tell whether the bodies are so large that they need more time than others."""
+        return sum(wish.job.weight for wish in self.wishes) > MAX_BATCH_BYTES
 
     def _kinds(self) -> list[str]:
         return [wish.job.kind for wish in self.wishes] if failpoints.is_armed() else []
@@ -163,7 +169,7 @@ class Committer:
     async def _answer(self, wishes: Sequence[_Wish], *, again: bool = False) -> None:
         batch = _Batch(wishes, self._tenure, self._clock)
         try:
-            await self._line.run(batch.commit)
+            await self._line.run(batch.commit, within=HEAVY_SECONDS if batch.is_heavy else None)
         except asyncio.CancelledError:
             _grant_all(wishes, LedgerUnavailable("the ledger was closed while this was being written"))
             raise

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -42,6 +45,7 @@ WORKER_SESSION = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
+SETTLE_SECONDS = 5.0  # for the first words on a new connection
 PERSON_SESSION = {"statement_timeout": "60s"}  # a look into history may take its time
 
 _exact_numbers = partial(json.loads, parse_float=Decimal)
@@ -62,7 +66,8 @@ async def connect(url: str, name: str, session: Mapping[str, str]) -> Connection
     """Open one connection, in autocommit. Raises psycopg.OperationalError while PostgreSQL does not answer."""
     arguments = parameters(url, name, session)
     connection = await AsyncConnection.connect(**arguments, autocommit=True, row_factory=dict_row)
-    await settle_in(connection)
+    with cut_off_after(SETTLE_SECONDS, connection):
+        await settle_in(connection)
     return connection
 
 
@@ -70,6 +75,29 @@ async def settle_in(connection: Connection) -> None:
     """Read numbers in JSON exactly, and insist that a commit is on disk when it is answered."""
     set_json_loads(_exact_numbers, connection)
     await connection.execute(sql("insist_on_durable_commits"))
+
+
+@contextmanager
+def cut_off_after(seconds: float, connection: Connection) -> Iterator[None]:
+    """
+    Break the connection when the block takes longer; it fails then as if PostgreSQL had broken it.
+
+    Limits of the server cannot help when its answers do not arrive: a wire of which only this end is left says nothing.
+    """
+    timer = asyncio.get_running_loop().call_later(seconds, _cut_off, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _cut_off(connection: Connection) -> None:
+    with suppress(psycopg.OperationalError, OSError):  # it is broken already
+        wire = socket.socket(fileno=connection.fileno())
+        try:
+            wire.shutdown(socket.SHUT_RDWR)
+        finally:
+            wire.detach()  # closing it is libpq's business
 
 
 async def connect_for_a_person(url: str, name: str) -> Connection:

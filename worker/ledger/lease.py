@@ -16,16 +16,15 @@ from worker.ledger.connection import Connection
 from worker.ledger.encoding import as_row, json_default
 from worker.ledger.line import Line
 from worker.ledger.page import Page
+from worker.ledger.silence import Silence
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
 from worker.ledger.transaction import transaction
 from worker.ledger.view import account_from, halt_in_words, lock_account
 from worker.ports import Clock, Event, Watermark
-from worker.settings import LEASE_SECONDS
 
 RENEW_SECONDS = 1.0
 POLL_SECONDS = 0.5
-BLIND_SECONDS = 3.0  # a standby that has not looked for longer than this does not know what happened meanwhile
 
 
 class Lease:
@@ -35,8 +34,7 @@ class Lease:
         self._tenure = tenure
         self._clock = clock
         self._line = line
-        self._seen: tuple[int, int] | None = None
-        self._seen_at = self._looked_at = 0.0
+        self._silence = Silence(clock)
 
     async def take(self, on_standby: Callable[[str], None] = lambda _holder: None) -> None:
         """Wait until the account is free or its holder has gone silent, and take it under a new epoch."""
@@ -105,14 +103,11 @@ class Lease:
         failpoints.hit("ledger.open.after")
 
     def _live_holder(self, row: DictRow | None) -> str | None:
-        """Return who holds the lease; None when it is free, or when its counter was watched standing still."""
+        """Return who holds the lease; None when it is free, or its holder has gone silent."""
         if row is None or row["lease_holder"] is None:
             return None
-        now, seen = self._clock.monotonic(), (row["lease_epoch"], row["lease_counter"])
-        if self._seen != seen or now - self._looked_at > BLIND_SECONDS:
-            self._seen, self._seen_at = seen, now
-        self._looked_at = now
-        return None if now - self._seen_at >= LEASE_SECONDS else str(row["lease_holder"])
+        silent = self._silence.has_lasted(row["lease_epoch"], row["lease_counter"])
+        return None if silent else str(row["lease_holder"])
 
     async def _bind(self, connection: Connection, wanted: dict[str, Any]) -> None:
         account = self._tenure.account
@@ -147,7 +142,7 @@ class Lease:
         failpoints.hit("ledger.renew.before")
         try:
             cursor = await connection.execute(sql("renew_lease"), {**values, "report": report, **self._compared()})
-        except errors.LockNotAvailable:
+        except (errors.LockNotAvailable, errors.QueryCanceled):
             await connection.execute(sql("end_stuck_transactions"))
             raise
         failpoints.hit("ledger.renew.after")

@@ -13,7 +13,7 @@ from psycopg import errors
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from worker.domain.errors import LedgerUnavailable, WorkerError
-from worker.ledger.connection import WORKER_SESSION, Connection, connect
+from worker.ledger.connection import WORKER_SESSION, Connection, connect, cut_off_after
 from worker.observability import Outage
 
 T = TypeVar("T")
@@ -26,6 +26,9 @@ _PASSES_BY_ITSELF = (
     errors.ReadOnlySqlTransaction,  # a standby that is not promoted yet
     errors.IdleInTransactionSessionTimeout,
 )
+
+
+WORK_SECONDS = 10.0  # beyond the server's own limits: whoever has not answered by then does not answer
 
 
 class CommitInDoubt(psycopg.OperationalError):
@@ -61,8 +64,12 @@ class Line:
         self._warnings: list[str] = []
         self._one_at_a_time = asyncio.Lock()
 
-    async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """Return what the work returns; waits through outages, and raises what is not an outage."""
+    async def run(self, work: Callable[[Connection], Awaitable[T]], *, within: float | None = None) -> T:
+        """
+        Return what the work returns; waits through outages, and raises what is not an outage.
+
+        Work that takes longer than `within` seconds, or WORK_SECONDS, is begun again on a new connection.
+        """
         retrying = AsyncRetrying(
             retry=retry_if_exception(passes_by_itself),
             wait=wait_random_exponential(multiplier=0.05, max=2),
@@ -71,7 +78,7 @@ class Line:
         async for attempt in retrying:
             with attempt:
                 async with self._one_at_a_time:
-                    return await self._run_once(work)
+                    return await self._run_once(work, within or WORK_SECONDS)
         raise AssertionError("retrying never ends without a result")
 
     async def close(self) -> None:
@@ -80,11 +87,12 @@ class Line:
             await self._connection.close()
             self._connection = None
 
-    async def _run_once(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _run_once(self, work: Callable[[Connection], Awaitable[T]], within: float) -> T:
         try:
             connection = await self._connected()
             self._warnings.clear()
-            result = await work(connection)
+            with cut_off_after(within, connection):
+                result = await work(connection)
             self._doubt_warnings()
         except BaseException as error:
             # Whatever state this left the connection in, a new one is clean.
@@ -103,7 +111,8 @@ class Line:
             connection.add_notice_handler(self._listen)
             self._connection = connection
             if self._greet is not None:
-                await self._greet(connection)
+                with cut_off_after(WORK_SECONDS, connection):
+                    await self._greet(connection)
         return self._connection
 
     def _listen(self, diagnostic: errors.Diagnostic) -> None:

@@ -11,6 +11,7 @@ from tests.integration.ledger.conftest import OpenLedger
 from tests.integration.ledger.stories import NOON, RealClock, a_trade, an_arrival
 from worker.domain.errors import LeaseLost, WrongSetting
 from worker.domain.token import namespace_of
+from worker.ledger import silence
 from worker.ledger.connection import Connection
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import operator
@@ -18,13 +19,6 @@ from worker.ledger.status import status
 from worker.ports import Watermark
 
 pytestmark = pytest.mark.services
-
-
-class FastClock(RealClock):
-    """A clock that runs twenty times as fast, so that a lease runs out soon."""
-
-    def monotonic(self) -> float:
-        return super().monotonic() * 20
 
 
 async def test_a_standby_waits_while_the_holder_renews_and_takes_over_when_it_releases(
@@ -48,12 +42,13 @@ async def test_a_standby_waits_while_the_holder_renews_and_takes_over_when_it_re
 
 
 async def test_a_standby_takes_over_from_a_holder_that_has_gone_silent_and_fences_it_out(
-    ledger_url: str, open_ledger: OpenLedger
+    ledger_url: str, open_ledger: OpenLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = asyncio.Event()
     silent = await open_ledger(worker_id="host:1", on_lease_lost=lost.set)
 
-    standby = await PostgresLedger.open(ledger_url, account="main", worker_id="host:2", clock=FastClock())
+    monkeypatch.setattr(silence, "LEASE_SECONDS", 0.8)
+    standby = await PostgresLedger.open(ledger_url, account="main", worker_id="host:2", clock=RealClock())
     await standby.lead()
 
     with pytest.raises(LeaseLost, match=r"another worker has taken over account main: this one \(host:1, epoch 1\)"):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-import secrets
 from itertools import pairwise
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Identifier
 
 from ops.services import Services
+from tests.integration.ledger.conftest import user_of
 from tests.integration.ledger.stories import RealClock, a_letter, an_arrival, rejected
 from worker.domain.errors import LedgerUnavailable, Refused, SchemaMismatch, WrongSetting
 from worker.domain.message import PublishResult
@@ -95,7 +94,7 @@ async def test_a_url_that_is_none_is_a_wrong_setting(url: str) -> None:
 
 
 async def test_a_user_without_rights_is_told_what_to_do(ledger_url: str, database: Connection) -> None:
-    url = await _user_of(database, ledger_url, role=None)
+    url = await user_of(database, ledger_url, role=None)
 
     with pytest.raises(LedgerUnavailable, match=r"may not change the schema: .* Migrate as the database's owner"):
         await migrate(url)
@@ -104,7 +103,7 @@ async def test_a_user_without_rights_is_told_what_to_do(ledger_url: str, databas
 
 
 async def test_a_worker_needs_no_more_than_the_worker_s_role(ledger_url: str, database: Connection) -> None:
-    url = await _user_of(database, ledger_url, role="mt5_worker")
+    url = await user_of(database, ledger_url, role="mt5_worker")
 
     ledger = await PostgresLedger.open(url, account="main", worker_id="host:1", clock=RealClock())
     await ledger.lead()
@@ -121,7 +120,7 @@ async def test_an_operator_needs_no_more_than_the_operator_s_role(
     ledger_url: str, ledger: PostgresLedger, database: Connection
 ) -> None:
     await ledger.admit(an_arrival())
-    url = await _user_of(database, ledger_url, role="mt5_operator")
+    url = await user_of(database, ledger_url, role="mt5_operator")
 
     async with operator(url, RealClock()) as desk:
         await halt(desk, "main", reason="a test", by="ann")
@@ -134,7 +133,7 @@ async def test_an_operator_s_command_under_another_role_says_what_is_missing(
     ledger_url: str, ledger: PostgresLedger, database: Connection
 ) -> None:
     await ledger.admit(an_arrival())
-    url = await _user_of(database, ledger_url, role="mt5_auditor")
+    url = await user_of(database, ledger_url, role="mt5_auditor")
 
     with pytest.raises(Refused, match="needs the role mt5_operator; nothing was changed"):
         async with operator(url, RealClock()) as desk:
@@ -143,7 +142,7 @@ async def test_an_operator_s_command_under_another_role_says_what_is_missing(
 
 async def test_an_auditor_can_only_look(ledger_url: str, ledger: PostgresLedger, database: Connection) -> None:
     await ledger.admit(an_arrival())
-    url = await _user_of(database, ledger_url, role="mt5_auditor")
+    url = await user_of(database, ledger_url, role="mt5_auditor")
 
     async with await connect(url, "test", PERSON_SESSION) as auditor:
         assert await (await auditor.execute("select * from ledger.audit_events")).fetchall()
@@ -156,14 +155,3 @@ def _with_numbers(statement: bytes) -> bytes:
     names: dict[str, int] = {}
     text = re.sub(r"%\((\w+)\)[sb]", lambda found: f"${names.setdefault(found[1], len(names) + 1)}", statement.decode())
     return text.replace("%%", "%").encode()
-
-
-async def _user_of(database: Connection, url: str, role: str | None) -> str:
-    """Make a user that may do what the role may, and return its URL."""
-    name, password = f"user_{secrets.token_hex(6)}", secrets.token_hex(8)
-    user = Identifier(name)
-    await database.execute(SQL("create role {} login password {}").format(user, Literal(password)))
-    if role is not None:
-        await database.execute(SQL("grant {} to {}").format(Identifier(role), user))
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=f"{name}:{password}@{parts.hostname}:{parts.port}"))
