@@ -136,7 +136,7 @@ def _as_json(verdict: Verdict) -> dict[str, Any]:
 
 def _sentence(verdict: Verdict) -> str:
     if verdict.fault is not None:
-        return f"account {verdict.account}: event {verdict.fault.sequence}: {verdict.fault.problem}"
+        return f"account {verdict.account}: {verdict.fault.problem}"
     said = f"account {verdict.account}: {verdict.head.sequence} events, internally consistent"
     return f"{said}; {verdict.witnesses} anchors of subscribers agree" if verdict.witnesses else said
 

@@ -109,15 +109,14 @@ class Chain:
 
     def end(self, head: Anchor) -> Fault | None:
         """Judge where the chain ends: `head` is what the account's row says."""
+        last = f"the account's own row says that event {head.sequence} is the last one"
         if head.sequence > self.head.sequence:
-            return self._missing(
-                head.sequence, f"the account's own row says that event {head.sequence} is the last one"
-            )
+            return self._missing(head.sequence, last)
         if head.sequence < self.head.sequence:
-            problem = f"the account's own row says that event {head.sequence} is the last one: what follows was added"
-            return Fault(self.account, head.sequence + 1, problem)
+            return Fault(self.account, head.sequence + 1, f"event {head.sequence + 1} was added: {last}")
         if head.hash != self.head.hash:
-            return Fault(self.account, head.sequence, "the account's own row names another hash for its last event")
+            problem = f"event {head.sequence} was replaced, or the account's own row changed: it names another hash"
+            return Fault(self.account, head.sequence, problem)
         return self._cut_off()
 
     def _cut_off(self) -> Fault | None:
@@ -130,7 +129,7 @@ class Chain:
         for witness in self._witnesses.pop(anchor.sequence, ()):
             if witness.anchor != anchor:
                 names = f"confirmation {witness.confirmation} names another hash for it"
-                return f"{names}: it, or one before it, was rewritten"
+                return f"event {anchor.sequence}, or one before it, was rewritten: {names}"
         return None
 
     def _missing(self, last: int, why: str) -> Fault:
@@ -141,11 +140,11 @@ class Chain:
 
 def _problem(row: AuditRow, head: Anchor) -> str | None:
     if row.sequence <= head.sequence:
-        return f"it comes after event {head.sequence}: it was added, or moved"
+        return f"event {row.sequence} was added, or moved: it comes after event {head.sequence}"
     if row.hash != hash_of(row):
-        return "its content does not match its hash: it was changed"
+        return f"event {row.sequence} was changed: its content does not match its hash"
     if row.previous_hash != head.hash:
-        return f"it does not follow from event {head.sequence}: it, or that one, was replaced"
+        return f"event {row.sequence}, or the one before it, was replaced: it does not name that one's hash"
     return None
 
 

@@ -118,7 +118,7 @@ async def test_an_added_event_is_found(desk: Operator, owner: Connection, last: 
 
     fault = (await verify(desk, "main", [])).fault
 
-    assert fault == Fault("main", last + 1, f"{LAST_SAID.format(last)}: what follows was added")
+    assert fault == Fault("main", last + 1, f"event {last + 1} was added: {LAST_SAID.format(last)}")
 
 
 @pytest.mark.parametrize("distance", [1, 2])
@@ -140,15 +140,18 @@ async def test_an_event_before_all_others_is_found(desk: Operator, owner: Connec
 
     fault = (await verify(desk, "main", [])).fault
 
-    assert fault == Fault("main", -7, "it comes after event 0: it was added, or moved")
+    assert fault == Fault("main", -7, "event -7 was added, or moved: it comes after event 0")
 
 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ("audit_hash = repeat('0', 64)", "the account's own row names another hash for its last event"),
+        (
+            "audit_hash = repeat('0', 64)",
+            "event {last} was replaced, or the account's own row changed: it names another hash",
+        ),
         ("audit_sequence = audit_sequence + 1", "event {next} is missing: " + LAST_SAID.format("{next}")),
-        ("audit_sequence = audit_sequence - 1", LAST_SAID.format("{before}") + ": what follows was added"),
+        ("audit_sequence = audit_sequence - 1", "event {last} was added: " + LAST_SAID.format("{before}")),
     ],
 )
 async def test_a_changed_head_does_not_fit_the_trail(
@@ -159,7 +162,7 @@ async def test_a_changed_head_does_not_fit_the_trail(
     fault = (await verify(desk, "main", [])).fault
 
     assert fault is not None
-    assert fault.problem == problem.format(next=last + 1, before=last - 1)
+    assert fault.problem == problem.format(last=last, next=last + 1, before=last - 1)
     assert last <= fault.sequence <= last + 1
 
 
@@ -203,7 +206,7 @@ async def test_every_account_has_a_chain_of_its_own(desk: Operator, owner: Conne
     assert await chains(desk, "main") == ["main"]
     assert (await verify(desk, "empty", [])).fault is None
     assert (await verify(desk, "smuggled", [])).fault == Fault(
-        "smuggled", 1, f"{LAST_SAID.format(0)}: what follows was added"
+        "smuggled", 1, f"event 1 was added: {LAST_SAID.format(0)}"
     )
     with pytest.raises(NotFound, match="no audit trail of account other: it has empty, main, smuggled"):
         await chains(desk, "other")

@@ -84,7 +84,7 @@ def test_an_end_that_was_forged_with_right_hashes_does_not_follow_from_the_real_
     fault = first_fault(forged[2:], after=real[1].anchor)
 
     assert fault is not None
-    assert fault.problem == "it does not follow from event 2: it, or that one, was replaced"
+    assert fault.problem == "event 3, or the one before it, was replaced: it does not name that one's hash"
 
 
 def test_missing_events_are_named() -> None:
@@ -117,16 +117,16 @@ class TestTheEnd:
 
         fault = _end(rows, head=rows[2].anchor)
 
-        assert fault == Fault(
-            "main", 4, "the account's own row says that event 3 is the last one: what follows was added"
-        )
+        assert fault == Fault("main", 4, "event 4 was added: the account's own row says that event 3 is the last one")
 
     def test_an_account_s_row_that_was_changed_does_not_fit(self) -> None:
         rows = a_chain()
 
         fault = _end(rows, head=replace(rows[-1].anchor, hash="0" * 64))
 
-        assert fault == Fault("main", 4, "the account's own row names another hash for its last event")
+        assert fault == Fault(
+            "main", 4, "event 4 was replaced, or the account's own row changed: it names another hash"
+        )
 
 
 class TestWitnesses:
@@ -145,7 +145,7 @@ class TestWitnesses:
         fault = _end(forged, head=forged[-1].anchor, witnesses=witnesses)
 
         assert fault == Fault(
-            "main", 2, "confirmation x:1 names another hash for it: it, or one before it, was rewritten"
+            "main", 2, "event 2, or one before it, was rewritten: confirmation x:1 names another hash for it"
         )
 
     def test_two_copies_that_contradict_each_other_cannot_both_agree(self) -> None:
@@ -155,7 +155,7 @@ class TestWitnesses:
         fault = _end(rows, head=rows[-1].anchor, witnesses=witnesses)
 
         assert fault is not None
-        assert (fault.sequence, fault.problem[:16]) == (2, "confirmation y:1")
+        assert (fault.sequence, "confirmation y:1" in fault.problem) == (2, True)
 
     def test_an_end_cut_off_with_its_head_is_missed_by_a_copy_from_after_it(self) -> None:
         rows = a_chain()
