@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 from worker.domain.instrument import Instrument, VolumePolicy
+from worker.domain.token import namespace_of, trade_of
 from worker.domain.trade import Direction
 
 
@@ -213,7 +214,8 @@ class SearchRequest:
     """
     One search for everything that carries a token of these namespaces, and for what could hide such a thing.
 
-    `since` (UTC) bounds how far back; the session adds a day on both sides. Each of `symbols` is looked up by its exact
+    `since` (UTC) bounds how far back; the session adds a day on both sides. `trades` are the base tokens asked for;
+    None asks for all. Each of `symbols` is looked up by its exact
     name: a look at everything may leave out what cannot be read, and proves nothing about a symbol. `witness` is the
     newest deal known of the account: a history that does not hold it is not whole.
     """
@@ -221,7 +223,13 @@ class SearchRequest:
     since: datetime
     namespaces: frozenset[int]
     symbols: frozenset[str] = frozenset()
+    trades: frozenset[int] | None = None
     witness: int | None = None
+
+    def asks_for(self, token: int) -> bool:
+        """Tell whether what carries this token is to be told."""
+        wanted = self.trades is None or trade_of(token) in self.trades
+        return wanted and namespace_of(token) in self.namespaces
 
 
 @dataclass(frozen=True, slots=True)

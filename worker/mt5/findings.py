@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, Search, SearchRequest
-from worker.domain.token import namespace_of
 from worker.mt5 import readings
 
 Rows = tuple[Any, ...]
@@ -61,13 +60,13 @@ class Findings:
 
     def report(self, request: SearchRequest, time_of: Callable[[Any], datetime], *, hedging: bool) -> Search:
         """Sort out what is ours and what is nobody's; the searcher adds whether it is the whole."""
-        tokens, ours = self._tokens(hedging=hedging), request.namespaces
+        tokens, is_asked = self._tokens(hedging=hedging), request.asks_for
         deals = [_deal(row, tokens, time_of(row)) for row in self.dealt.values() if row.type in readings.TRADES]
         return Search(
             readable=True,
-            orders=tuple(order for order in self._orders(tokens) if namespace_of(order.magic) in ours),
-            deals=tuple(deal for deal in deals if namespace_of(deal.magic) in ours),
-            positions=tuple(seen for seen in self._positions() if namespace_of(seen.magic) in ours),
+            orders=tuple(order for order in self._orders(tokens) if is_asked(order.magic)),
+            deals=tuple(deal for deal in deals if is_asked(deal.magic)),
+            positions=tuple(seen for seen in self._positions() if is_asked(seen.magic)),
             strangers=tuple(deal for deal in deals if not deal.magic and deal.symbol in request.symbols),
         )
 

@@ -96,7 +96,8 @@ class Reconciler:
 
     async def _look(self, cases: list[tuple[Execution, Attempt]]) -> Look:
         since = min(attempt.written_at or execution.received_at for execution, attempt in cases) - _MARGIN
-        return await self._searcher.look(since, frozenset(_symbol(execution) for execution, _ in cases))
+        symbols = frozenset(_symbol(execution) for execution, _ in cases)
+        return await self._searcher.look(since, symbols, frozenset(execution.token for execution, _ in cases))
 
     async def _found(self, execution: Execution, attempt: Attempt, evidence: Evidence) -> Execution | None:
         """Settle or adopt what was found; None while there is nothing, or not enough to tell how it ended."""

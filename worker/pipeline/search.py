@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,8 @@ from worker.domain.evidence import Evidence, token_of
 from worker.domain.market import Search, SearchRequest
 from worker.domain.token import trade_of
 from worker.ports import Clock, Ledger, Terminal, Watermark
+
+REST_SHARE = 3.0  # of a search's own time
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +30,33 @@ class Look:
 class _Wish:
     since: datetime
     symbols: frozenset[str]
+    trades: frozenset[int] | None
     answer: asyncio.Future[Look]
 
 
 class Searcher:
-    """Whoever asks is answered by a search that began after the asking; two searches are `rest` seconds apart."""
+    """
+    Whoever asks is answered by a search that began after the asking.
+
+    Between two searches the terminal is left to others for `rest` seconds, longer after a search that took long.
+    """
 
     def __init__(self, terminal: Terminal, ledger: Ledger, clock: Clock, rest: float) -> None:
         self._terminal, self._ledger, self._clock, self._rest = terminal, ledger, clock, rest
         self._wishes: list[_Wish] = []
         self._searching: asyncio.Task[None] | None = None
 
-    async def look(self, since: datetime, symbols: frozenset[str] = frozenset()) -> Look:
+    async def look(
+        self, since: datetime, symbols: frozenset[str] = frozenset(), trades: frozenset[int] | None = None
+    ) -> Look:
         """
-        Look for everything of ours since then (UTC), and through all that is known of these symbols.
+        Look for what is ours since then (UTC), and through all that is known of these symbols.
 
-        A terminal that does not answer makes an unreadable look, never an error.
+        `trades` (base tokens) are those that matter, None means all. A terminal that does not answer makes an
+        unreadable look, never an error.
         """
         answer: asyncio.Future[Look] = asyncio.get_running_loop().create_future()
-        self._wishes.append(_Wish(since, symbols, answer))
+        self._wishes.append(_Wish(since, symbols, trades, answer))
         if self._searching is None:
             self._searching = asyncio.create_task(self._serve(), name="searcher")
         return await answer
@@ -60,7 +70,7 @@ class Searcher:
                 for wish in wishes:
                     if not wish.answer.done():
                         wish.answer.set_result(look)
-                await asyncio.sleep(self._rest)
+                await asyncio.sleep(max(self._rest, REST_SHARE * (self._clock.monotonic() - look.began)))
         finally:
             self._searching = None
 
@@ -70,6 +80,7 @@ class Searcher:
             since=min(wish.since for wish in wishes),
             namespaces=self._ledger.namespaces,
             symbols=frozenset().union(*(wish.symbols for wish in wishes)),
+            trades=_all_of(wish.trades for wish in wishes),
             witness=self._ledger.watermark.newest_deal,
         )
         try:
@@ -79,6 +90,15 @@ class Searcher:
         if search.readable:
             self._ledger.compared(Watermark(newest_deal=search.newest_deal))
         return Look(began, search, _by_trade(search))
+
+
+def _all_of(asked: Iterable[frozenset[int] | None]) -> frozenset[int] | None:
+    together: frozenset[int] = frozenset()
+    for trades in asked:
+        if trades is None:
+            return None
+        together |= trades
+    return together
 
 
 def _by_trade(search: Search) -> Mapping[int, Evidence]:

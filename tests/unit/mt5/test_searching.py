@@ -387,6 +387,6 @@ def test_what_several_sessions_found_counts_once_and_what_one_cannot_tell_nobody
     assert (both.readable, both.detail, both.deals, both.newest_deal) == (False, "not loaded", deal, 12)
     assert both.lacks_witness
     assert both.unreadable_symbols == {"EURUSD"}
-    assert both.clean_since == NOW + timedelta(seconds=1)
+    assert both.clean_since == NOW  # the session that was given the request may be either
     assert merged([one, replace(one, clean_since=None)]).clean_since is None
     assert merged([one]) is one

@@ -70,6 +70,14 @@ async def test_many_who_ask_at_once_share_one_search() -> None:
     assert ledger.watermark.newest_deal == 9
 
 
+async def test_a_search_names_the_trades_unless_somebody_wants_all() -> None:
+    terminal = Terminals()
+    searcher = a_searcher(terminal, Books())
+    await asyncio.gather(*(searcher.look(NOW, trades=frozenset({n})) for n in (64, 128)))
+    await asyncio.gather(searcher.look(NOW, trades=frozenset({64})), searcher.look(NOW))
+    assert [request.trades for request in terminal.asked] == [{64, 128}, None]
+
+
 async def test_who_asks_during_a_search_is_answered_by_the_next_one() -> None:
     terminal = Terminals()
     searcher = a_searcher(terminal, Books())
