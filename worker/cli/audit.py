@@ -23,6 +23,7 @@ from worker.cli.show import cell, console, print_json
 from worker.cli.witnesses import Witnesses, read_witnesses
 from worker.ledger import trail
 from worker.ledger.audit import AuditRow
+from worker.ledger.encoding import as_row
 from worker.ledger.trail import Verdict
 from worker.settings import Settings
 
@@ -143,7 +144,7 @@ def _sentence(verdict: Verdict) -> str:
 
 def _json_lines() -> Write:
     def write(row: AuditRow) -> None:
-        sys.stdout.write(f"{json.dumps(asdict(row))}\n")
+        sys.stdout.write(f"{json.dumps(as_row(row))}\n")
 
     return write
 
@@ -153,7 +154,7 @@ def _csv() -> Write:
     writer.writeheader()
 
     def write(row: AuditRow) -> None:
-        writer.writerow(asdict(row))
+        writer.writerow(as_row(row))
 
     return write
 
