@@ -20,6 +20,7 @@ _QUOTE_WATCH_SECONDS = 1.0
 _BETWEEN_LOOKS = 0.01  # seconds
 _BETWEEN_WATCHES = 10.0  # seconds; a closed market must not slow every quote down
 _WATCHED_AT_MOST = 10  # symbols
+_GLANCED_AT = 4  # symbols; at one a poll, a change of the clock is noticed within some two seconds
 
 
 class Quotes:
@@ -57,6 +58,7 @@ class Quotes:
         info = self._link.call("symbol_info", symbol)
         if info is None:
             return None
+        self._instruments.pop(symbol, None)  # the last used one comes last
         try:
             self._instruments[symbol] = readings.instrument(info)
         except ValueError as error:
@@ -89,12 +91,13 @@ class Quotes:
         return Tick(bid, ask, self._clock.to_utc(raw.time_msc, now))
 
     def glance(self) -> None:
-        """Look at the price of one known symbol after the other, for what it tells of the server's clock."""
-        if self._clock.offset is not None:  # else it takes several looks at one symbol
+        """Look at the price of one recently used symbol after the other, for what it tells of the server's clock."""
+        recent = list(self._instruments.values())[-_GLANCED_AT:]
+        if self._clock.offset is not None and recent:
             self._glances += 1
-        if self._instruments:
-            known = list(self._instruments.values())
-            self.tick(known[self._glances % len(known)])
+            recent = [recent[self._glances % len(recent)]]
+        for instrument in recent:  # all of them while the clock is not known: some may belong to a closed market
+            self.tick(instrument)
 
     def watch(self, symbols: Sequence[str], seconds: float) -> None:
         """Watch prices of these symbols (the visible ones when none are named) until the clock is known."""

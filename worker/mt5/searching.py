@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from worker.domain.market import Health, Search, SearchRequest
-from worker.domain.token import namespace_of
 from worker.mt5 import readings
 from worker.mt5.findings import Findings, Look
 from worker.mt5.link import Link
@@ -93,7 +92,7 @@ class Searcher:
         failed = set()
         for row in found.unexplained_positions():
             # One that is older than the window has its order outside of it, as it should.
-            if row.time >= window[0] and namespace_of(readings.token_of(row)) in request.namespaces:
+            if row.time >= window[0] and request.asks_for(readings.token_of(row)):
                 look = Look(
                     ended=self._link.rows("history_orders_get", ticket=row.identifier),
                     dealt=self._link.rows("history_deals_get", position=row.identifier),

@@ -86,9 +86,9 @@ def test_glances_notice_clocks_put_back_while_nobody_asks() -> None:
     assert clock.offset.total_seconds() == 7200
 
 
-def test_glances_go_round_the_known_symbols() -> None:
+def test_glances_go_round_the_symbols_used_last() -> None:
     looked_at: list[str] = []
-    ticks = iter(ticks_at(*[2] * 20))
+    ticks = iter(ticks_at(*[2] * 30))
 
     def look(name: str) -> Struct:
         looked_at.append(name)
@@ -98,10 +98,19 @@ def test_glances_go_round_the_known_symbols() -> None:
     quotes.glance()
     assert looked_at == [], "none is known yet"
     quotes.watch(["EURUSD"], seconds=5)
-    quotes.instrument("GBPUSD")
-    for _ in range(4):
+    for name in ("AUDUSD", "USDJPY", "EURJPY", "GBPUSD", "EURUSD"):
+        quotes.instrument(name)
+    for _ in range(8):
         quotes.glance()
-    assert sorted(looked_at[-4:]) == ["EURUSD", "EURUSD", "GBPUSD", "GBPUSD"]
+    assert sorted(looked_at[-8:]) == sorted(["USDJPY", "EURJPY", "GBPUSD", "EURUSD"] * 2)
+
+
+def test_while_the_clock_is_unknown_a_glance_is_at_all_of_them() -> None:
+    quotes = quotes_of(package := Package(symbol_info=lambda name: a_symbol(name=name)))
+    for name in ("EURUSD", "GBPUSD"):
+        quotes.instrument(name)
+    quotes.glance()
+    assert package.count("symbol_info_tick") == 2
 
 
 @pytest.mark.parametrize("tick", [None, a_tick(time_msc=0)])
