@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, errors
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
@@ -75,6 +75,18 @@ async def settle_in(connection: Connection) -> None:
     """Read numbers in JSON exactly, and insist that a commit is on disk when it is answered."""
     set_json_loads(_exact_numbers, connection)
     await connection.execute(sql("insist_on_durable_commits"))
+
+
+def warnings_of(connection: Connection) -> list[str]:
+    """Return a list that the server's warnings go into: a commit with one may be missing on the standby."""
+    heard: list[str] = []
+
+    def listen(diagnostic: errors.Diagnostic) -> None:
+        if diagnostic.severity_nonlocalized == "WARNING":
+            heard.append(diagnostic.message_primary or "a warning without words")
+
+    connection.add_notice_handler(listen)
+    return heard
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from psycopg import errors
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from worker.domain.errors import LedgerUnavailable, WorkerError
-from worker.ledger.connection import WORKER_SESSION, Connection, connect, cut_off_after
+from worker.ledger.connection import WORKER_SESSION, Connection, connect, cut_off_after, warnings_of
 from worker.observability import Outage
 
 T = TypeVar("T")
@@ -90,7 +90,6 @@ class Line:
     async def _run_once(self, work: Callable[[Connection], Awaitable[T]], within: float) -> T:
         try:
             connection = await self._connected()
-            self._warnings.clear()
             with cut_off_after(within, connection):
                 result = await work(connection)
             self._doubt_warnings()
@@ -108,16 +107,12 @@ class Line:
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             connection = await self._reach()
-            connection.add_notice_handler(self._listen)
+            self._warnings = warnings_of(connection)
             self._connection = connection
             if self._greet is not None:
                 with cut_off_after(WORK_SECONDS, connection):
                     await self._greet(connection)
         return self._connection
-
-    def _listen(self, diagnostic: errors.Diagnostic) -> None:
-        if diagnostic.severity_nonlocalized == "WARNING":
-            self._warnings.append(diagnostic.message_primary or "a warning without words")
 
     async def _reach(self) -> Connection:
         """Open a connection, and tell whether the server answers: one that was merely cut is no outage."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +10,8 @@ from datetime import datetime
 import psycopg
 from psycopg import errors
 
-from worker.domain.errors import NotFound, Refused
-from worker.ledger.connection import Connection, connect_for_a_person, unavailable
+from worker.domain.errors import LedgerUnavailable, NotFound, Refused
+from worker.ledger.connection import Connection, connect_for_a_person, unavailable, warnings_of
 from worker.ledger.halting import halt_account
 from worker.ledger.page import Page
 from worker.ledger.schema import check_on
@@ -29,6 +29,7 @@ class Operator:
 
     connection: Connection
     clock: Clock
+    warnings: Sequence[str] = ()  # of the server, as they come
 
 
 @asynccontextmanager
@@ -37,7 +38,7 @@ async def operator(url: str, clock: Clock) -> AsyncIterator[Operator]:
     async with await connect_for_a_person(url, "mt5-worker operator") as connection:
         try:
             await check_on(connection)
-            yield Operator(connection, clock)
+            yield Operator(connection, clock, warnings_of(connection))
         except psycopg.OperationalError as error:
             raise unavailable(url, error) from None
         except errors.InsufficientPrivilege as error:
@@ -48,14 +49,25 @@ async def operator(url: str, clock: Clock) -> AsyncIterator[Operator]:
 
 @asynccontextmanager
 async def locked(desk: Operator, account: str) -> AsyncIterator[tuple[AccountRow, Page]]:
-    """Lock an account; what is put on the page is written when the block ends. Raises NotFound."""
-    async with transaction(desk.connection, "operator"):
-        row = await lock_account(desk.connection, account)
-        if row is None:
-            raise NotFound(await _who_there_is(desk, account))
-        page = Page(account, row.head, desk.clock)
-        yield row, page
-        await page.write(desk.connection)
+    """
+    Lock an account; what is put on the page is written when the block ends.
+
+    Raises NotFound, and LedgerUnavailable with a warning when it cannot be known whether the change stands.
+    """
+    is_written = False
+    try:
+        async with transaction(desk.connection, "operator"):
+            row = await lock_account(desk.connection, account)
+            if row is None:
+                raise NotFound(await _who_there_is(desk, account))
+            page = Page(account, row.head, desk.clock)
+            yield row, page
+            await page.write(desk.connection)
+            is_written = True
+    except psycopg.OperationalError as error:
+        raise _in_doubt(str(error)) if is_written else error from None
+    if desk.warnings:
+        raise _in_doubt("; ".join(desk.warnings))
 
 
 async def halt(desk: Operator, account: str, *, reason: str, by: str) -> None:
@@ -96,6 +108,13 @@ async def republish(desk: Operator, account: str, since: datetime, until: dateti
             total += done.pop("count")
             place = done
             page.append(Event("republished", {"from": since, "to": until, "so_far": total}, actor=by))
+
+
+def _in_doubt(why: str) -> LedgerUnavailable:
+    return LedgerUnavailable(
+        f"PostgreSQL did not confirm the change ({' '.join(why.split())}): it may stand or not. Look before you try "
+        "again; what stands already is not done twice."
+    )
 
 
 async def _who_there_is(desk: Operator, account: str) -> str:
