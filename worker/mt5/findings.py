@@ -61,7 +61,8 @@ class Findings:
     def report(self, request: SearchRequest, time_of: Callable[[Any], datetime], *, hedging: bool) -> Search:
         """Sort out what is ours and what is nobody's; the searcher adds whether it is the whole."""
         tokens, is_asked = self._tokens(hedging=hedging), request.asks_for
-        deals = [_deal(row, tokens, time_of(row)) for row in self.dealt.values() if row.type in readings.TRADES]
+        trades = (row for row in self.dealt.values() if row.type in readings.TRADES)
+        deals = [readings.deal(row, time_of(row), tokens) for row in trades]
         return Search(
             readable=True,
             orders=tuple(order for order in self._orders(tokens) if is_asked(order.magic)),
@@ -75,9 +76,7 @@ class Findings:
         # On a netting account a position is shared: its marks need not be those of the order that began it.
         positions = self.positions.values() if hedging else ()
         by_position = {row.identifier: readings.token_of(row) for row in positions}
-        orders = [*self.working.values(), *self.ended.values()]
-        own = {row.ticket: readings.token_of(row) for row in orders if readings.token_of(row)}
-        return by_position | own
+        return by_position | readings.tokens_by_ticket([*self.working.values(), *self.ended.values()])
 
     def _orders(self, tokens: dict[int, int]) -> list[BrokerOrder]:
         # An order that both know has just ended.
@@ -92,11 +91,6 @@ class Findings:
 
 def _by_ticket(rows: Rows | None) -> dict[int, Any]:
     return {row.ticket: row for row in rows or ()}
-
-
-def _deal(row: Any, tokens: dict[int, int], time: datetime) -> BrokerDeal:
-    deal = readings.deal(row, time)
-    return replace(deal, magic=deal.magic or tokens.get(deal.order, 0))
 
 
 def merged(searches: Sequence[Search]) -> Search:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -70,7 +70,7 @@ class News:
             health,
             not unreadable,
             self._order_news(request, working or (), ended or ()),
-            self._deal_news(request, dealt or ()),
+            self._deal_news(request, dealt or (), readings.tokens_by_ticket([*(working or ()), *(ended or ())])),
             unreadable,
             max((row.ticket for row in dealt or ()), default=None),
         )
@@ -83,7 +83,7 @@ class News:
             return None
         return OrderStory(
             readings.order(row, historical=historical),
-            tuple(self._deal(deal) for deal in self._deals_of(row)),
+            tuple(self._deal(deal, {}) for deal in self._deals_of(row)),
             instrument.contract_size,
             self._clock.to_utc(row.time_setup_msc, self._now()),
         )
@@ -100,15 +100,18 @@ class News:
             if self._orders.is_news(ticket, (row.state, row.volume_current, past))
         )
 
-    def _deal_news(self, request: PollRequest, dealt: Iterable[Any]) -> tuple[BrokerDeal, ...]:
+    def _deal_news(
+        self, request: PollRequest, dealt: Iterable[Any], tokens: Mapping[int, int]
+    ) -> tuple[BrokerDeal, ...]:
         self._deals.turn(self._now())
-        ours = (row for row in dealt if row.type in readings.TRADES and _is_ours(row, request))
-        return tuple(self._deal(row) for row in ours if self._deals.is_news(row.ticket, "dealt"))
+        trades = (row for row in dealt if row.type in readings.TRADES)
+        ours = (row for row in trades if namespace_of(readings.token_of_deal(row, tokens)) in request.namespaces)
+        return tuple(self._deal(row, tokens) for row in ours if self._deals.is_news(row.ticket, "dealt"))
 
-    def _deal(self, row: Any) -> BrokerDeal:
+    def _deal(self, row: Any, tokens: Mapping[int, int]) -> BrokerDeal:
         # While the server's clock is not known, the time of this look stands in: it is not earlier than the deal.
         now = self._now()
-        return readings.deal(row, self._clock.to_utc(row.time_msc, now) or now)
+        return readings.deal(row, self._clock.to_utc(row.time_msc, now) or now, tokens)
 
     def _find(self, ticket: int) -> tuple[Any, bool]:
         for function, historical in (("orders_get", False), ("history_orders_get", True)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -119,12 +120,12 @@ def order(row: Any, *, historical: bool) -> BrokerOrder:
     )
 
 
-def deal(row: Any, time: datetime) -> BrokerDeal:
-    """Read a deal done at `time` (UTC). Its magic is read as an order's is."""
+def deal(row: Any, time: datetime, tokens: Mapping[int, int]) -> BrokerDeal:
+    """Read a deal done at `time` (UTC). Its magic is its token, see `token_of_deal`."""
     return BrokerDeal(
         ticket=row.ticket,
         order=row.order,
-        magic=token_of(row),
+        magic=token_of_deal(row, tokens),
         position_id=row.position_id,
         symbol=row.symbol,
         volume=exact(row.volume),
@@ -151,6 +152,16 @@ def position(row: Any) -> BrokerPosition:
 def token_of(row: Any) -> int:
     """Return the magic of an order, deal or position, else the token in its comment, else 0."""
     return int(row.magic) or token_in(row.comment) or 0
+
+
+def token_of_deal(row: Any, tokens: Mapping[int, int]) -> int:
+    """Return a deal's own token, else that of its order, which a broker may have left alone; else 0."""
+    return token_of(row) or tokens.get(row.order, 0)
+
+
+def tokens_by_ticket(orders: Iterable[Any]) -> dict[int, int]:
+    """Return the tokens of those orders that carry one, by the order's ticket."""
+    return {row.ticket: token for row in orders if (token := token_of(row))}
 
 
 def as_json(struct: Any) -> dict[str, object]:

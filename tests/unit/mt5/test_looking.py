@@ -91,6 +91,12 @@ def test_a_deal_is_ours_by_its_token_alone(row: object, ours: bool) -> None:  # 
     assert [deal.magic for deal in deals] == ([TOKEN] if ours else [])
 
 
+@pytest.mark.parametrize("where", ["orders_get", "history_orders_get"])
+def test_a_deal_stripped_of_its_token_is_known_by_its_order(where: str) -> None:
+    package = Package(history_deals_get=(a_deal_row(magic=0, comment="changed"),), **{where: (an_order_row(),)})
+    assert [deal.magic for deal in the_news(package).poll(ASKED).deals] == [TOKEN]
+
+
 @pytest.mark.parametrize("function", ["orders_get", "history_orders_get", "history_deals_get"])
 def test_a_look_up_that_fails_makes_the_look_unreadable_and_nothing_is_lost(function: str) -> None:
     rows = {"orders_get": (an_order_row(),), "history_deals_get": (a_deal_row(),), "history_orders_get": ()}
@@ -107,6 +113,14 @@ def test_a_look_up_that_fails_makes_the_look_unreadable_and_nothing_is_lost(func
     assert clear.readable
     assert len(blind.orders + clear.orders) == 1
     assert len(blind.deals + clear.deals) == 1
+
+
+def test_the_newest_deal_is_anybody_s() -> None:
+    package = Package(history_deals_get=(a_deal_row(), a_deal_row(ticket=99, magic=5), a_deal_row(ticket=98, type=2)))
+    news = the_news(package)
+    assert [news.poll(ASKED).newest_deal for _ in range(2)] == [99, 99]
+    package.answers["history_deals_get"] = ()
+    assert news.poll(ASKED).newest_deal is None
 
 
 def test_a_disconnected_terminal_proves_nothing() -> None:
