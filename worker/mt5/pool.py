@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -65,12 +65,13 @@ class MT5ConnectionPool:
         options = {name: _options(name, given) for name, given in sessions.items()}
         self._private_folder: str | None = None
         watched = tuple(symbols)
+        self._changed = threading.Condition()  # a session is given back, or becomes ready
         self.sessions: dict[str, TerminalSession] = {
-            name: TerminalSession(self._opening(name, option, watched)) for name, option in options.items()
+            name: TerminalSession(self._opening(name, option, watched), self._changed)
+            for name, option in options.items()
         }
-        self._changed = threading.Condition()
         self._lent: set[str] = set()
-        self._started = False
+        self._started = self._closed = False
 
     def start(self) -> None:
         """Begin to open every terminal; returns at once."""
@@ -82,35 +83,28 @@ class MT5ConnectionPool:
 
     def get_connection(self, timeout: float = 10) -> Connection:
         """Borrow a session that is free and ready, as (name, session); raises TerminalUnavailable after `timeout` s."""
-        give_up_at = time.monotonic() + timeout
         self.start()
-        name = self._borrow(give_up_at)
-        session = self.sessions[name]
-        try:
-            session.ready(max(0.0, give_up_at - time.monotonic()))
-        except TerminalUnavailable:
-            self.release_connection((name, session))
-            raise
-        return name, session
+        with self._changed:
+            session = self._ready_one(self._free, timeout)
+            self._lent.add(session.name)
+        return session.name, session
 
     def release_connection(self, connection: Connection) -> None:
         """Give a borrowed session back."""
         with self._changed:
             self._lent.discard(connection[0])
-            self._changed.notify()
+            self._changed.notify_all()
 
     def session(self, timeout: float = 10) -> TerminalSession:
         """Return a session that is ready, borrowed or not, for a single call under its own lock."""
         self.start()
-        ready = next((session for session in self.sessions.values() if session.is_ready()), None)
-        if ready is None:
-            ready = next(iter(self.sessions.values()))
-            ready.ready(timeout)
-        return ready
+        with self._changed:
+            return self._ready_one(self.sessions.values, timeout)
 
     def close(self, patience: float = 5.0) -> None:
         """End every session's process; all may finish what they are doing within `patience` seconds."""
         atexit.unregister(self.close)
+        self._closed = True
         for session in self.sessions.values():
             session.retire()
         give_up_at = time.monotonic() + patience
@@ -125,20 +119,25 @@ class MT5ConnectionPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _borrow(self, give_up_at: float) -> str:
-        with self._changed:
-            self._changed.wait_for(self._free, max(0.0, give_up_at - time.monotonic()))
-            free = self._free()
-            if not free:
-                raise TerminalUnavailable(
-                    "every terminal session is lent to someone; give one back with release_connection()"
-                )
-            name = next((name for name in free if self.sessions[name].is_ready()), free[0])
-            self._lent.add(name)
-            return name
+    def _ready_one(self, among: Callable[[], Iterable[TerminalSession]], timeout: float) -> TerminalSession:
+        """Wait for the first of them that is ready; the caller holds the condition."""
 
-    def _free(self) -> list[str]:
-        return [name for name in self.sessions if name not in self._lent]
+        def ready() -> TerminalSession | None:
+            return next((session for session in among() if session.is_ready()), None)
+
+        self._changed.wait_for(lambda: self._closed or ready(), timeout)
+        found = ready()
+        if found is None:
+            raise self._why_none(next(iter(among()), None))
+        return found
+
+    def _why_none(self, free: TerminalSession | None) -> TerminalUnavailable:
+        if free is not None:
+            return free.unavailable()
+        return TerminalUnavailable("every terminal session is lent to someone; give one back with release_connection()")
+
+    def _free(self) -> list[TerminalSession]:
+        return [session for name, session in self.sessions.items() if name not in self._lent]
 
     def _opening(self, name: str, options: SessionOptions, symbols: tuple[str, ...]) -> Opening:
         password = options.password

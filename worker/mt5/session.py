@@ -55,13 +55,14 @@ class TerminalSession:
 
     `with session.lock:` keeps the terminal for several calls in a row. A call that takes longer than
     `opening.call_timeout` seconds ends the child process. Another one is started in the background, with growing
-    pauses; until it is ready every call raises TerminalUnavailable at once.
+    pauses; until it is ready every call raises TerminalUnavailable at once. Whoever waits for one session or any of
+    several waits at `changed`.
     """
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: Opening, changed: threading.Condition) -> None:
         self.lock = threading.RLock()
         self._opening = opening
-        self._changed = threading.Condition()
+        self._changed = changed
         self._closing = threading.Event()
         self._child: ChildProcess | None = None
         self._facts: VenueFacts | None = None
@@ -89,12 +90,16 @@ class TerminalSession:
         with self._changed:
             self._changed.wait_for(lambda: self._facts is not None or self._closing.is_set(), timeout)
             if self._facts is None:
-                raise self._unavailable()
+                raise self.unavailable()
             return self._facts
 
     def is_ready(self) -> bool:
         """Tell whether a call would reach the terminal now."""
         return self._facts is not None
+
+    def unavailable(self) -> TerminalUnavailable:
+        """Return the error that says why a call cannot be made now."""
+        return NotDelivered(f"terminal session {self.name} is not available: {self._problem}")
 
     def quote(self, request: QuoteRequest) -> Quote:
         """Ask for all that the checks of one trade need. Raises TerminalUnavailable."""
@@ -141,7 +146,7 @@ class TerminalSession:
         with self.lock:
             child = self._child
             if child is None or self._facts is None:
-                raise self._unavailable()
+                raise self.unavailable()
             try:
                 return command.read_answer(child.call(command.ask(request), self._opening.call_timeout))
             except (NotDelivered, Unanswered) as error:
@@ -232,7 +237,7 @@ class TerminalSession:
     def _spawn(self) -> ChildProcess:
         with self._changed:
             if self._closing.is_set():
-                raise self._unavailable()
+                raise self.unavailable()
             try:
                 self._child = ChildProcess()
             except OSError as error:
@@ -262,6 +267,3 @@ class TerminalSession:
     def _tell_of_failure(self, attempt: RetryCallState) -> None:
         pause = attempt.next_action.sleep if attempt.next_action else 0
         _log.warning("terminal cannot be opened", session=self.name, problem=self._problem, next_try_in=round(pause, 1))
-
-    def _unavailable(self) -> TerminalUnavailable:
-        return NotDelivered(f"terminal session {self.name} is not available: {self._problem}")

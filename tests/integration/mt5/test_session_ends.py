@@ -261,6 +261,36 @@ async def test_a_child_that_hears_nothing_ends_and_another_begins(book_file: Pat
         assert await asyncio.to_thread(_ends, pid, 5)
 
 
+async def test_a_session_that_is_not_ready_stands_in_nobody_s_way(book_file: Path) -> None:
+    # Given two sessions of which one waits for its terminal, and the other one is lent
+    held = file_lock.hold(file_lock.lock_file_of_book(book_file, "a"), patience=1)
+    one = {"backend": "simulated", "book": book_file}
+    with MT5ConnectionPool({"a": one, "b": one}) as pool:
+        lent = await asyncio.to_thread(pool.get_connection, 20)
+        assert lent[0] == "b"
+
+        # When somebody waits, and the one that is lent is given back
+        waiting = asyncio.create_task(asyncio.to_thread(pool.get_connection, 20))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        pool.release_connection(lent)
+
+        # Then that one is had
+        assert (await asyncio.wait_for(waiting, 5))[0] == "b"
+        held.close()
+
+
+async def test_who_waits_for_a_pool_that_is_closed_is_told_at_once(book_file: Path) -> None:
+    held = file_lock.hold(file_lock.lock_file_of_book(book_file, "main"), patience=1)
+    pool = MT5ConnectionPool({"main": {"backend": "simulated", "book": book_file}})
+    waiting = asyncio.create_task(asyncio.to_thread(pool.get_connection, 60))
+    await asyncio.sleep(0.1)
+    await asyncio.to_thread(pool.close)
+    with pytest.raises(TerminalUnavailable, match="closed"):
+        await asyncio.wait_for(waiting, 1)
+    held.close()
+
+
 _PARENT = """
 import sys, threading
 from tests.fixtures.terminal import an_order
