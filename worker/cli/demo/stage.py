@@ -16,7 +16,7 @@ from pathlib import Path
 from ops.services import Services
 from ops.services.compose import Compose
 from ops.services.start import start_services
-from worker.cli.demo.trades import ORDER_TIMEOUT_SECONDS
+from worker.cli.demo.trades import ORDER_TIMEOUT_SECONDS, UNKNOWN_HORIZON_SECONDS
 from worker.domain.errors import Refused
 from worker.ledger import schema
 from worker.messaging.connection import connected
@@ -137,6 +137,7 @@ def _environment(place: Place, folder: Path) -> dict[str, str]:
         "MT5_BACKEND": "simulated",
         "MT5_SIMULATED_BOOK": str(folder / "book.sqlite"),
         "ORDER_TIMEOUT_SECONDS": str(ORDER_TIMEOUT_SECONDS),
+        "UNKNOWN_HORIZON_SECONDS": str(UNKNOWN_HORIZON_SECONDS),
         "RETRY_BACKOFF_SECONDS": "0.2",
         "DRAIN_TIMEOUT_SECONDS": "5",
         "LOG_LEVEL": "DEBUG",

@@ -13,6 +13,7 @@ from schemas.examples import example_rejected_output, example_rpm_output
 
 BUY, SELL = 1, -1
 ORDER_TIMEOUT_SECONDS = 3  # longer than a slow fill takes
+UNKNOWN_HORIZON_SECONDS = 1  # a terminal that is not there shows everything at once
 _DRIFT_PIPS = 2  # prices move while an order is on its way
 _LONG_AGO = timedelta(minutes=10)
 
@@ -45,7 +46,7 @@ class Sample:
 
 def samples() -> list[Sample]:
     """Return all trades, approved at this moment; those that take seconds first, so that the others pass them."""
-    return [*_patient(), *_executed(), *_refused(), *_for_a_person()]
+    return [*_patient(), *_executed(), *_refused(), replace(_broken(), for_a_person=True)]
 
 
 def _patient() -> list[Sample]:
@@ -53,6 +54,8 @@ def _patient() -> list[Sample]:
         _trade("accepted, filled 2 s later", "GBPUSD.slow", BUY, "50000", _filled("50000"), patient=True),
         _trade("requoted twice, then filled", "EURUSD.requote", BUY, "20000", _filled("20000", sends=3), patient=True),
         _trade("cancelled after 3 s", "ETHUSD.pending", BUY, "1", _not("expired", "order_timeout", 1), patient=True),
+        _trade("lost, proved absent, resent", "AUDUSD.notsent", BUY, "20000", _filled("20000", sends=2), patient=True),
+        replace(_beyond_proof(), for_a_person=True),
     ]
 
 
@@ -67,6 +70,7 @@ def _executed() -> list[Sample]:
         _trade("three deals for one order", "EURUSD.multi", BUY, "300000", _filled("300000", deals=3)),
         _trade("3 pips of slippage", "AUDUSD.slip", SELL, "40000", _filled("40000", pips=3)),
         _trade("published twice: one order", "EURJPY", BUY, "10000", _filled("10000"), copies=2),
+        _trade("the reply was lost: found", "BTCUSD.lostreply", SELL, "0.5", _filled("0.5")),
         _trade("60 % filled", "EURJPY.partial", SELL, "100000", Expected("partially_filled", None, "60000", 1, 1)),
     ]
 
@@ -83,9 +87,9 @@ def _refused() -> list[Sample]:
     ]
 
 
-def _for_a_person() -> list[Sample]:
-    lost = _trade("the reply was lost", "BTCUSD.lostreply", SELL, "0.5", _not("unresolved", "outcome_unknown", 1))
-    return [replace(sample, for_a_person=True) for sample in (_broken(), lost)]
+def _beyond_proof() -> Sample:
+    never = _not("unresolved", "outcome_unknown", 1)
+    return _trade("lost, and not to be found", "BTCUSD.nohistory", SELL, "0.25", never, patient=True)
 
 
 def _filled(units: str, *, deals: int = 1, sends: int = 1, pips: int | None = None) -> Expected:
