@@ -72,6 +72,7 @@ async def events(
 async def _events(desk: Operator, account: str, last: int, **window: str | None) -> AsyncIterator[AuditRow]:
     values = {"account": account, "last": last, "limit": PAGE, "since": None, "until": None, **window}
     after = _BEFORE_ALL
+    await desk.connection.execute(sql("walk_along_the_index"))
     while True:
         cursor = await desk.connection.execute(sql("audit_page"), {**values, "after": after})
         rows = [AuditRow(**row) for row in await cursor.fetchall()]

@@ -17,6 +17,10 @@ select coalesce(a.audit_sequence, 0) as head_sequence, coalesce(a.audit_hash, re
        coalesce((select max(sequence) from ledger.audit_events e where e.account = n.account), 0) as last
 from (select %(account)s::text as account) n left join ledger.accounts a using (account)
 
+-- name: walk_along_the_index
+-- Before statistics are there, PostgreSQL would rather sort all that is left of a chain for each page of it.
+select set_config('enable_sort', 'off', false), set_config('enable_bitmapscan', 'off', false)
+
 -- name: audit_page
 -- The next events of a chain. Their times are text of one length, so that bytes compare as moments.
 select account, sequence, at, actor, kind, execution_id, payload, previous_hash, hash
