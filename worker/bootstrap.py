@@ -112,8 +112,7 @@ class Worker:
         """Lead the account until `stop` is set or the lease is lost. Raises what ended it otherwise."""
         self._keeping = self._start(self._ledger.lease.keep(self._report))
         try:
-            await self._open_terminal(stop)
-            if await _unless((stop, self._lease_lost), self._recover()):
+            if await _unless((stop, self._lease_lost), self._begin()):
                 for part in (self._relay.run(), self._ingester.run(), self._consumer.run(), self._throttle()):
                     self._start(part)
                 _log.info("worker_ready", account=self._settings.account, version=__version__)
@@ -121,9 +120,14 @@ class Worker:
         finally:
             await self._stop()
 
-    async def _open_terminal(self, stop: asyncio.Event) -> None:
-        """Wait for the terminal, however long it takes; no message is taken before it is known whose account it is."""
-        while not stop.is_set() and not self._lease_lost.is_set():
+    async def _begin(self) -> None:
+        """Make ready for trades; no message is taken before it is known whose account it is and what was left open."""
+        await self._open_terminal()
+        await self._recover()
+
+    async def _open_terminal(self) -> None:
+        """Wait for the terminal, however long it takes."""
+        while True:
             try:
                 facts = await self._terminal.start()
             except TerminalUnavailable as error:

@@ -16,7 +16,9 @@ from worker.domain.execution import Attempt, Execution
 from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, Search
 from worker.domain.token import trade_of
 
-CLOCK_MARGIN = timedelta(minutes=1)  # by which a deal's time may precede the machine's time of the send that caused it
+# By which a deal's time may precede the machine's time of the send that caused it: the server's offset is known in
+# steps of 15 minutes, so a server clock that is up to half of that slow passes for a right one.
+CLOCK_MARGIN = timedelta(minutes=10)
 HOPELESS_AFTER_HORIZONS = 2.0  # of looks that cannot decide; then a person is told, while the search goes on
 UNREADABLE_SECONDS = 60.0  # for which a terminal that cannot be read at all may need no person's decision yet
 _UNDECIDED_LOOKS = 2

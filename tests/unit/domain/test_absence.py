@@ -66,7 +66,7 @@ def test_a_clean_look_that_finds_nothing_has_no_hindrance() -> None:
             "position 9 carries its token",
         ),
         (lambda: replace(clean(), strangers=(a_deal(),)), "deal 80 of EURUSD carries nobody's mark"),
-        (lambda: replace(clean(), strangers=(a_deal(after=-59),)), "carries nobody's mark"),
+        (lambda: replace(clean(), strangers=(a_deal(after=-599),)), "carries nobody's mark"),
         (lambda: replace(clean(), clean_since=None), "neither answered it nor been restarted"),
         (lambda: replace(clean(), clean_since=NOW + seconds(0.5)), "neither answered it nor been restarted"),
     ],
@@ -83,7 +83,7 @@ def test_what_keeps_a_look_from_proving_anything(look: Callable[[], Search], why
         replace(clean(), unreadable_symbols=frozenset({"GBPUSD"})),
         replace(clean(), orders=(an_order(attempt_token(base_token(77, 6), 1)),)),
         replace(clean(), strangers=(a_deal(symbol="GBPUSD"),)),
-        replace(clean(), strangers=(a_deal(after=-61),)),
+        replace(clean(), strangers=(a_deal(after=-601),)),
     ],
 )
 def test_what_does_not_concern_the_attempt_is_no_hindrance(look: Search) -> None:
