@@ -61,16 +61,17 @@ def test_part_of_it_and_the_rest_cancelled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "order_state", "expected", "reason"),
+    ("execution", "order_state", "expected", "reason"),
     [
-        (State.ACCEPTED, OrderState.CANCELED, State.CANCELLED, "broker_cancelled"),
-        (State.ACCEPTED, OrderState.EXPIRED, State.CANCELLED, "broker_cancelled"),
-        (State.CANCELLING, OrderState.CANCELED, State.EXPIRED, "order_timeout"),
-        (State.ACCEPTED, OrderState.REJECTED, State.REJECTED, "broker_rejection"),
+        (accepted(), OrderState.CANCELED, State.CANCELLED, "broker_cancelled"),
+        (accepted(), OrderState.EXPIRED, State.CANCELLED, "broker_cancelled"),
+        (accepted(state=State.CANCELLING, cancelled_at=NOW), OrderState.CANCELED, State.EXPIRED, "order_timeout"),
+        (accepted(state=State.UNKNOWN, cancelled_at=NOW), OrderState.CANCELED, State.EXPIRED, "order_timeout"),
+        (accepted(), OrderState.REJECTED, State.REJECTED, "broker_rejection"),
     ],
 )
-def test_nothing_executed(state: State, order_state: OrderState, expected: State, reason: str) -> None:
-    ended = conclude(accepted(state=state), order(order_state, "1"))
+def test_nothing_executed(execution: Execution, order_state: OrderState, expected: State, reason: str) -> None:
+    ended = conclude(execution, order(order_state, "1"))
     assert ended is not None
     assert (ended.state, ended.reason) == (expected, reason)
 
