@@ -2,8 +2,9 @@
 Proof of absence: when it may be said that a send left nothing at the broker.
 
 "Not found" is not proof: an order may show up late, a history may not be loaded yet, a frozen terminal may still let
-the request go. A send is proved absent by looks that could have seen it and did not: at least two, further apart than
-the broker was ever seen to lag behind, the last of them begun after the horizon, and each without any hindrance.
+the request go. A send is proved absent by looks that could have seen it and did not: at least two, both after the
+horizon, by which it would have taken effect; further apart than the broker was ever seen to lag behind, by which what
+took effect would have been shown; and each without any hindrance.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Absence:
 
     @property
     def horizon_ends(self) -> float:
-        """Return the moment after which a look counts as the last one."""
+        """Return the moment after which an empty look counts."""
         return self.sent_by + self.horizon
 
     def note(self, began: float, hindrance: str | None, *, readable: bool = True) -> None:
@@ -53,6 +54,8 @@ class Absence:
             self.empty_looks = 0
             self.undecided_looks += readable and began > self.horizon_ends
             return
+        if began <= self.horizon_ends:
+            return
         self.first_empty = began if self.first_empty is None else self.first_empty
         self.last_empty = began
         self.empty_looks += 1
@@ -61,7 +64,7 @@ class Absence:
         """Tell whether the looks prove it; `lag` is the broker's longest observed one, in seconds."""
         if self.first_empty is None or self.last_empty is None:
             return False
-        return self.last_empty - self.first_empty > lag and self.last_empty > self.horizon_ends
+        return self.last_empty - self.first_empty > lag
 
     def is_hopeless(self, now: float) -> bool:
         """Tell whether proof has been sought for so long that a person must be told."""

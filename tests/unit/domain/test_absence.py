@@ -118,7 +118,7 @@ def test_two_looks_prove_it_only_beyond_horizon_and_lag(first: float, second: fl
     absence = Absence(sent_by=10, horizon=15)
     for began in sorted((first, second)):
         absence.note(began, None)
-    beyond = max(first, second) > 25 and abs(second - first) > lag
+    beyond = min(first, second) > 25 and abs(second - first) > lag
     assert absence.is_proved(lag) == beyond
 
 
