@@ -8,6 +8,10 @@ READY := .venv/.ready
 COVERAGE ?= 90
 # Test processes side by side, each with a RabbitMQ and a PostgreSQL of its own.
 WORKERS ?= 2
+# The crash matrix: pairs of points (a number or `all`), rounds (later ones take later hits), the seed that draws them.
+CHAOS_PAIRS ?= 200
+CHAOS_ROUNDS ?= 1
+CHAOS_SEED ?=
 
 .PHONY: help setup demo test check bench chaos diagram format lock clean
 
@@ -37,9 +41,8 @@ check: setup ## Check format, lint, types and import rules
 bench: setup ## Run the benchmark: python -m ops.bench
 	@$(BIN)/python -m ops.bench
 
-chaos: setup ## Run the long fault tests: pytest -m chaos
-	@$(BIN)/python -m pytest -m chaos --timeout 1800; code=$$?; \
-	if [ $$code -eq 5 ]; then echo "No test is marked 'chaos': nothing was run." >&2; fi; exit $$code
+chaos: setup ## Run the long fault runs: every crash point, CHAOS_PAIRS pairs of them, CHAOS_ROUNDS, CHAOS_SEED
+	@$(BIN)/python -m tests.faults.matrix --pairs $(CHAOS_PAIRS) --rounds $(CHAOS_ROUNDS) $(CHAOS_SEED:%=--seed %)
 
 diagram: setup ## Draw the states in ops/decisions/states.md from the table of transitions
 	@$(BIN)/python -m worker.cli.diagram
