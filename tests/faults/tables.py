@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from psycopg.rows import dict_row
 
 Row = dict[str, Any]
 
+_PATIENCE_SECONDS = 60.0
 _GENESIS = "0" * 64
 _HASHED = ("account", "sequence", "at", "actor", "kind", "execution_id", "payload", "previous_hash")
 _TABLES = {
@@ -42,7 +44,18 @@ class Tables:
 
 
 def read_tables(postgres_url: str, account: str) -> Tables:
-    """Read them in one transaction."""
+    """Read them in one transaction; waits while PostgreSQL is away."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return _read(postgres_url, account)
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def _read(postgres_url: str, account: str) -> Tables:
     with psycopg.connect(postgres_url, row_factory=dict_row) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         return Tables(

@@ -66,8 +66,9 @@ def judge(  # noqa: PLR0913 - the run, the witnesses, and what is allowed
     """
     Judge a run that has come to rest; messages published again count as the trade they repeat.
 
-    `ends` names the outcomes that a trade may have after all that was told of it; None stands for any final one. Orders in the book that belong to
-    no trade of `published` count as wrong, and so does an execution or a confirmation of such a trade.
+    `ends` names the outcomes that a trade may have after all that was told of it; None stands for any final one.
+    Orders in the book that belong to no trade of `published` count as wrong, and so does an execution or a
+    confirmation of such a trade.
     """
     trades = list({sent.correlation: sent for sent in published}.values())
     if len({size_of(sent) for sent in trades}) != len(trades):
