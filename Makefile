@@ -12,6 +12,7 @@ WORKERS ?= 2
 CHAOS_PAIRS ?= 200
 CHAOS_ROUNDS ?= 1
 CHAOS_SEED ?=
+CHAOS_STORMS ?= 200
 
 .PHONY: help setup demo test check bench chaos diagram format lock clean
 
@@ -41,8 +42,9 @@ check: setup ## Check format, lint, types and import rules
 bench: setup ## Run the benchmark: python -m ops.bench
 	@$(BIN)/python -m ops.bench
 
-chaos: setup ## Run the long fault runs: every crash point, CHAOS_PAIRS pairs of them, CHAOS_ROUNDS, CHAOS_SEED
+chaos: setup ## Run the long fault runs: crash points, CHAOS_PAIRS of them, CHAOS_ROUNDS, CHAOS_SEED; CHAOS_STORMS storms
 	@$(BIN)/python -m tests.faults.matrix --pairs $(CHAOS_PAIRS) --rounds $(CHAOS_ROUNDS) $(CHAOS_SEED:%=--seed %)
+	@$(BIN)/python -m tests.faults.storms --seeds $(CHAOS_STORMS)
 
 diagram: setup ## Draw the states in ops/decisions/states.md from the table of transitions
 	@$(BIN)/python -m worker.cli.diagram
