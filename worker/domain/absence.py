@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from worker.domain.evidence import token_of
+from worker.domain.evidence import Evidence, token_of
 from worker.domain.execution import Attempt, Execution
 from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, Search
 from worker.domain.token import trade_of
@@ -23,6 +23,7 @@ CLOCK_MARGIN = timedelta(minutes=10)
 HOPELESS_AFTER_HORIZONS = 2.0  # of looks that cannot decide; then a person is told, while the search goes on
 UNREADABLE_SECONDS = 60.0  # for which a terminal that cannot be read at all may need no person's decision yet
 _UNDECIDED_LOOKS = 2
+_WAS_THERE = {"accepted": "accepted", "found": "shown"}
 
 
 @dataclass(slots=True)
@@ -75,18 +76,23 @@ class Absence:
         return self.hindrance is not None and undecidable
 
 
-def hindrance(search: Search, execution: Execution, attempt: Attempt) -> str | None:
-    """Tell why this search does not speak for the absence of an attempt; None when it does."""
+def hindrance(search: Search, execution: Execution, attempt: Attempt, seen: Evidence | None = None) -> str | None:
+    """
+    Tell why this search does not speak for the absence of an attempt; None when it does.
+
+    `seen` is what any other look has shown of the trade: a search that shows less proves nothing.
+    """
     symbol = execution.broker_symbol or execution.trade.decision.symbol
     if execution.deals:
         return f"{execution.executed_lots} lots of it are known to be executed"
-    if attempt.outcome == "accepted":
-        return "the broker had accepted it"
+    if attempt.outcome in _WAS_THERE:
+        return f"the broker had {_WAS_THERE[attempt.outcome]} it"
     if not search.readable:
         return search.detail or "the terminal's records could not be read"
     if symbol in search.unreadable_symbols:
         return f"the terminal could not read its records of {symbol}"
-    return _trace(search, execution) or _stranger(search, symbol, attempt) or _sender(search, attempt)
+    trace = _trace(search, execution) or _stranger(search, symbol, attempt) or _sender(search, attempt)
+    return trace or ("another look has shown an order or a deal of it" if seen else None)
 
 
 def _trace(search: Search, execution: Execution) -> str | None:

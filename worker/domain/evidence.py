@@ -43,11 +43,16 @@ class Evidence:
                 self.add_order(order)
             self.deals |= other.deals
 
-    def order(self, ticket: int | None) -> BrokerOrder | None:
-        """Return the order with that ticket; without a ticket, the only one that carries the trade's token."""
-        if ticket is not None:
-            return self.orders.get(ticket)
-        return next(iter(self.orders.values()), None)
+    def order_of(self, execution: Execution) -> BrokerOrder | None:
+        """
+        Return the execution's order, by its ticket; while that is not known, by the token of the latest attempt.
+
+        A broker may keep the order of an attempt that it refused: that one says nothing about the attempts after it.
+        """
+        if execution.order_ticket is not None:
+            return self.orders.get(execution.order_ticket)
+        newest = max(self.orders.values(), key=token_of, default=None)
+        return newest if newest is not None and token_of(newest) >= execution.latest_token else None
 
     def new_deals(self, execution: Execution) -> tuple[Deal, ...]:
         """Return the deals that the execution does not have yet, or has only on an operator's word, oldest first."""

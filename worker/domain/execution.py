@@ -187,6 +187,11 @@ class Execution:
         return self.trade.decision.intended_price or self.first_touch
 
     @property
+    def latest_token(self) -> int:
+        """Return the token of the latest attempt; the trade's own while there is none."""
+        return self.token | self.attempts
+
+    @property
     def executed_lots(self) -> Decimal:
         """Return the sum of the deals, in lots."""
         return sum((deal.lots for deal in self.deals), Decimal(0))

@@ -47,7 +47,7 @@ class Monitor:
 
     async def _ended(self, execution: Execution, sighting: Sighting, deals: tuple[Deal, ...]) -> Execution | None:
         with_all = execution.amend(**with_deals(execution, deals))
-        conclusion = conclude(with_all, sighting.evidence.order(execution.order_ticket))
+        conclusion = conclude(with_all, sighting.evidence.order_of(execution))
         if conclusion is None:
             return None
         return await self._settler.concluded(execution, conclusion, deals=deals)
@@ -94,7 +94,7 @@ class Monitor:
 
     def _is_past_hope(self, execution: Execution, sighting: Sighting) -> bool:
         """Tell whether a cancelled order has been invisible, or over without its deals, for longer than the horizon."""
-        order = sighting.evidence.order(execution.order_ticket)
+        order = sighting.evidence.order_of(execution)
         if execution.cancelled_at is None or (order is not None and not order.is_over):
             return False
         horizon = timedelta(seconds=self._settings.unknown_horizon_seconds)

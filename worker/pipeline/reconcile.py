@@ -57,13 +57,13 @@ class Reconciler:
             found = await self._found(execution, attempt, sighting.evidence)
             if found is not None:
                 return found
-            if absence.is_proved(self._watch.lag):
+            if absence.is_proved(self._watch.lag) and not sighting.evidence:
                 return await self._absent(execution, attempt, absence)
             if absence.is_hopeless(self._clock.monotonic()):
                 return await self._unresolved(execution, absence.hindrance or "", sighting.evidence)
             look = await self._look([(execution, attempt)])
-            absence.note(look.began, hindrance(look.search, execution, attempt), readable=look.search.readable)
             sighting.evidence.add(look.evidence.get(execution.token))
+            _note(absence, look, execution, attempt, sighting.evidence)
 
     async def search_on(self) -> None:
         """Search for ever for what is unresolved: evidence may still come, and ends it without a person."""
@@ -81,10 +81,10 @@ class Reconciler:
     async def _search_for(self, cases: list[tuple[Execution, Attempt]]) -> None:
         look = await self._look(cases)
         for execution, attempt in cases:
-            absence = self._cases[execution.execution_id]
-            absence.note(look.began, hindrance(look.search, execution, attempt), readable=look.search.readable)
+            absence, seen = self._cases[execution.execution_id], look.evidence.get(execution.token) or Evidence()
+            _note(absence, look, execution, attempt, seen)
             try:
-                found = await self._found(execution, attempt, look.evidence.get(execution.token) or Evidence())
+                found = await self._found(execution, attempt, seen)
                 if found is None and absence.is_proved(self._watch.lag):
                     await self._absent(execution, attempt, absence)
             except StaleRevision:
@@ -102,9 +102,11 @@ class Reconciler:
     async def _found(self, execution: Execution, attempt: Attempt, evidence: Evidence) -> Execution | None:
         """Settle or adopt what was found; None while there is nothing, or not enough to tell how it ended."""
         deals = evidence.new_deals(execution)
-        order = evidence.order(execution.order_ticket)
+        order = evidence.order_of(execution)
         conclusion = conclude(execution.amend(**with_deals(execution, deals)), order)
-        attempt = replace(attempt, outcome="found", order_ticket=_ticket(evidence) or attempt.order_ticket)
+        attempt = replace(
+            attempt, outcome="found", order_ticket=attempt.order_ticket if order is None else order.ticket
+        )
         event = Event(
             "found",
             {
@@ -187,6 +189,5 @@ def _symbol(execution: Execution) -> str:
     return execution.broker_symbol or execution.trade.decision.symbol
 
 
-def _ticket(evidence: Evidence) -> int | None:
-    order = evidence.order(None)
-    return None if order is None else order.ticket
+def _note(absence: Absence, look: Look, execution: Execution, attempt: Attempt, seen: Evidence) -> None:
+    absence.note(look.began, hindrance(look.search, execution, attempt, seen), readable=look.search.readable)

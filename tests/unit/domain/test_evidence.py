@@ -94,6 +94,6 @@ def test_an_order_that_was_over_stays_over() -> None:
     evidence = Evidence()
     evidence.add_order(order(OrderState.FILLED, "0"))
     evidence.add_order(order(OrderState.PLACED, "1", historical=False))
-    known = evidence.order(7)
+    known = evidence.order_of(accepted())
     assert known is not None
     assert known.is_over

@@ -70,7 +70,7 @@ def _ends(state: State, sights: list[Sight]) -> list[Conclusion | None]:
     ends = []
     for sight in sights:
         execution = _seen(execution, evidence, sight)
-        ends.append(conclude(execution, evidence.order(execution.order_ticket)))
+        ends.append(conclude(execution, evidence.order_of(execution)))
     return ends
 
 

@@ -195,7 +195,7 @@ class OneTrade(RuleBasedStateMachine):
 
     @invariant()
     def no_end_before_the_order_s_deals_are_all_here(self) -> None:
-        order = self.evidence.order(self.execution.order_ticket)
+        order = self.evidence.order_of(self.execution)
         if self.execution.state in FINAL and order is not None and order.is_over:
             assert self.execution.executed_lots >= order.executed
 
@@ -227,7 +227,7 @@ class OneTrade(RuleBasedStateMachine):
             self.follow(deals)
 
     def follow(self, deals: tuple[Deal, ...]) -> None:
-        order = self.evidence.order(self.execution.order_ticket)
+        order = self.evidence.order_of(self.execution)
         ended = conclude(self.execution.amend(**with_deals(self.execution, deals)), order)
         if ended is not None:
             self.conclude(ended, deals=deals)

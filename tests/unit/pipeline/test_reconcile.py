@@ -1,0 +1,180 @@
+"""An unknown outcome is found, or proved absent, or given to a person; nothing that was ever seen is proved absent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.unit.domain.stories import NOW, an_execution
+from worker.domain.errors import NotFound
+from worker.domain.evidence import Evidence
+from worker.domain.execution import Attempt, Execution, State
+from worker.domain.market import BrokerDeal, BrokerOrder, OrderState, Search
+from worker.domain.token import attempt_token
+from worker.pipeline.reconcile import Reconciler
+from worker.pipeline.search import Look
+from worker.pipeline.settle import Settler
+from worker.pipeline.watch import Watch
+from worker.ports import Change
+from worker.settings import Settings
+
+LOT = Decimal(1)
+FIRST, SECOND = (attempt_token(an_execution().token, number) for number in (1, 2))
+
+
+class Times:
+    """Both clocks; a search takes a second, so that a minute of seeking is a minute of theirs only."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.passed)
+
+    def monotonic(self) -> float:
+        return self.passed
+
+
+class Books:
+    """Takes every change, and keeps the last attempt of each execution."""
+
+    def __init__(self, *unresolved: Execution) -> None:
+        self.changes: list[Change] = []
+        self.attempt = a_lost_attempt()
+        self.waiting = unresolved
+        self.settled = asyncio.Event()
+        self.broken: set[Any] = set()
+
+    async def record(self, change: Change) -> Execution:
+        self.changes.append(change)
+        self.settled.set()
+        return change.after
+
+    async def latest_attempt(self, execution_id: object) -> Attempt:
+        if execution_id in self.broken:
+            raise NotFound("no attempt")
+        return self.attempt
+
+    async def unresolved(self) -> list[Execution]:
+        return list(self.waiting)
+
+
+class Searches:
+    """Shows one look after the other, the last one for ever; `meanwhile` happens during each."""
+
+    def __init__(self, times: Times, *looks: Evidence) -> None:
+        self.times, self.looks = times, list(looks)
+        self.meanwhile: Any = lambda _number: None
+        self.made = 0
+
+    async def look(self, *_what: object) -> Look:
+        began = self.times.passed
+        self.times.passed += 1
+        self.made += 1
+        await asyncio.sleep(0)
+        seen = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        self.meanwhile(self.made)
+        found: Mapping[int, Evidence] = {an_execution().token: seen} if seen else {}
+        search = Search(readable=True, newest_deal=70, clean_since=NOW + timedelta(days=1), orders=_orders(seen))
+        return Look(began, search, found)
+
+
+class Desk:
+    """One reconciler with everything around it."""
+
+    def __init__(self, *looks: Evidence, unresolved: tuple[Execution, ...] = ()) -> None:
+        self.times, self.books = Times(), Books(*unresolved)
+        self.searches = Searches(self.times, *looks)
+        self.watch = Watch(*_any(None, self.times, 0.5, None, None))
+        settler = Settler(*_any(self.books, self.times, "worker"))
+        settings = Settings(_env_file=None, postgres_url=None, amqp_url=None)
+        self.reconciler = Reconciler(
+            *_any(self.books, settler, self.searches, self.watch, self.times, settings),
+        )
+
+
+def _any(*parts: Any) -> tuple[Any, ...]:
+    return parts
+
+
+def _orders(seen: Evidence) -> tuple[BrokerOrder, ...]:
+    return tuple(seen.orders.values())
+
+
+def a_lost_attempt(**changes: Any) -> Attempt:
+    return replace(Attempt(1, FIRST, LOT, outcome="ambiguous", retcode=10012, written_at=NOW), **changes)
+
+
+def unknown(**changes: Any) -> Execution:
+    facts: dict[str, Any] = {
+        "state": State.UNKNOWN,
+        "attempts": 1,
+        "sends": 1,
+        "requested_lots": LOT,
+        "contract_size": LOT,
+    }
+    return an_execution(**(facts | changes))
+
+
+def an_order(ticket: int, magic: int, state: OrderState, left: Decimal = LOT) -> BrokerOrder:
+    return BrokerOrder(ticket, magic, "EURUSD", state, LOT, left, 0, "", historical=state != OrderState.PLACED)
+
+
+def seen(*what: BrokerOrder | BrokerDeal) -> Evidence:
+    evidence = Evidence()
+    for one in what:
+        if isinstance(one, BrokerOrder):
+            evidence.add_order(one)
+        else:
+            evidence.add_deal(one)
+    return evidence
+
+
+async def test_what_no_look_shows_is_proved_absent_and_may_be_sent_again() -> None:
+    desk = Desk(Evidence())
+    after = await desk.reconciler.seek(unknown())
+    assert after.state is State.RECEIVED
+    assert desk.times.passed > 15
+
+
+async def test_an_order_that_was_adopted_and_has_vanished_is_not_proved_absent() -> None:
+    """Once found, always there: a terminal that does not show it any more has lost it, not the broker."""
+    desk = Desk(Evidence())
+    desk.books.attempt = a_lost_attempt(outcome="found", order_ticket=7)
+    after = await desk.reconciler.seek(unknown(order_ticket=7, accepted_at=NOW, cancelled_at=NOW))
+    assert after.state is State.UNRESOLVED
+
+
+async def test_what_a_poll_has_seen_is_not_proved_absent_by_searches_that_saw_nothing() -> None:
+    """The poll shows an order that is filled, its deal lags: two empty searches before that prove nothing."""
+    desk = Desk(Evidence())
+    poll = seen(an_order(7, FIRST, OrderState.FILLED, Decimal(0)))
+
+    def just_before_the_proof(number: int) -> None:
+        if number == 20:
+            desk.watch.register(an_execution().token).evidence.add(poll)
+
+    desk.searches.meanwhile = just_before_the_proof
+    after = await desk.reconciler.seek(unknown())
+    assert after.state is State.UNRESOLVED
+
+
+async def test_the_order_of_an_attempt_that_was_refused_does_not_end_the_one_after_it() -> None:
+    desk = Desk(seen(an_order(7, FIRST, OrderState.REJECTED), an_order(8, SECOND, OrderState.PLACED)))
+    desk.books.attempt = a_lost_attempt(number=2, magic=SECOND)
+    after = await desk.reconciler.seek(unknown(attempts=2, sends=2))
+    assert (after.state, after.order_ticket) == (State.ACCEPTED, 8)
+
+
+@pytest.mark.parametrize("order", [OrderState.REJECTED, OrderState.CANCELED])
+async def test_the_refused_order_alone_says_nothing_about_the_attempt_after_it(order: OrderState) -> None:
+    desk = Desk(seen(an_order(7, FIRST, order)))
+    desk.books.attempt = a_lost_attempt(number=2, magic=SECOND)
+    after = await desk.reconciler.seek(unknown(attempts=2, sends=2))
+    assert after.state is State.UNRESOLVED
