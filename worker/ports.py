@@ -185,6 +185,11 @@ class Ledger(Protocol):
         ...
 
     @property
+    def lease_left(self) -> float:
+        """Return the seconds until another worker may have taken over, as far as this one knows; 0 or less: it may."""
+        ...
+
+    @property
     def watermark(self) -> Watermark:
         """Return how far all deals have been compared, by this worker or those before it."""
         ...

@@ -88,11 +88,13 @@ class Lease:
                 raise self._tenure.lost()
             if (holder := self._live_holder(row)) is not None:
                 return holder
+            began = self._clock.now(), self._clock.monotonic()
             cursor = await connection.execute(sql("take_lease"), values)
             taken = await cursor.fetchone()
             if taken is None:
                 raise self._tenure.lost()
         self._tenure.epoch, self._tenure.predecessor = taken["lease_epoch"], row["lease_holder"]
+        self._tenure.renewed(*began)
         self._tenure.halt = account_from(row).halt
         self._tenure.watermark = Watermark(taken["compared_until"], taken["newest_deal"])
         return None
@@ -140,6 +142,7 @@ class Lease:
     async def _renew(self, connection: Connection, report: str) -> None:
         values = {"account": self._tenure.account, "holder": self._tenure.worker_id, "epoch": self._tenure.epoch}
         failpoints.hit("ledger.renew.before")
+        began = self._clock.now(), self._clock.monotonic()
         try:
             cursor = await connection.execute(sql("renew_lease"), {**values, "report": report, **self._compared()})
         except (errors.LockNotAvailable, errors.QueryCanceled):
@@ -149,6 +152,7 @@ class Lease:
         row = await cursor.fetchone()
         if row is None:
             raise self._tenure.lost()
+        self._tenure.renewed(*began)
         self._tenure.halt = halt_in_words(row["halted_by"], row["halt_reason"]) if row["halted"] else None
 
     async def _release(self, connection: Connection) -> None:

@@ -93,6 +93,11 @@ class PostgresLedger:
         return self._tenure.namespaces
 
     @property
+    def lease_left(self) -> float:
+        """Return the seconds until another worker may have taken over, as far as this one knows; 0 or less: it may."""
+        return self._tenure.left(self._clock)
+
+    @property
     def watermark(self) -> Watermark:
         """Return how far all deals have been compared with the ledger, by this worker or those before it."""
         return self._tenure.watermark

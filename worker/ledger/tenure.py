@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from worker.domain.errors import LeaseLost
 from worker.ledger.view import AccountRow, View
-from worker.ports import Event, Watermark
+from worker.ports import Clock, Event, Watermark
+from worker.settings import LEASE_SECONDS
 
 T = TypeVar("T", datetime, int)
 
@@ -28,6 +29,7 @@ class Tenure:
     epoch: int = 0
     predecessor: str | None = None  # who held the lease until it was taken over; None when it was free
     has_written: bool = False  # a take-over that finds nothing to do leaves no trace in the audit trail
+    held_until: tuple[datetime, float] = (datetime.min.replace(tzinfo=UTC), float("-inf"))
     halt: str | None = None
     namespaces: frozenset[int] = field(default_factory=frozenset)
     watermark: Watermark = field(default_factory=Watermark)
@@ -44,6 +46,15 @@ class Tenure:
         """Return the event that precedes the first that this tenure writes."""
         about = {"epoch": self.epoch, "holder": self.worker_id, "previous_holder": self.predecessor}
         return Event("lease_taken", about)
+
+    def renewed(self, began: datetime, began_monotonic: float) -> None:
+        """Take note of a renewal, by the clocks as they stood before it: no other worker takes over for a lease now."""
+        self.held_until = began + timedelta(seconds=LEASE_SECONDS), began_monotonic + LEASE_SECONDS
+
+    def left(self, clock: Clock) -> float:
+        """Return the seconds of the lease that are left, by the clock that leaves less: one may have stood still."""
+        until, until_monotonic = self.held_until
+        return min((until - clock.now()).total_seconds(), until_monotonic - clock.monotonic())
 
     def learn(self, view: View) -> None:
         """

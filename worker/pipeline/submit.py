@@ -80,6 +80,7 @@ class Submitter:
         venue = execution.venue
         if venue is None:
             raise ValueError("a validated execution knows its venue")
+        within = min(SEND_DEADLINE_SECONDS, self._ledger.lease_left)
         return OrderRequest(
             symbol=measures.instrument.symbol,
             direction=direction,
@@ -87,8 +88,8 @@ class Submitter:
             magic=attempt.magic,
             comment=comment_of(attempt.magic),
             worst_price=first + int(direction) * measures.max_slippage_pips * measures.pip,
-            send_before=self._clock.now() + timedelta(seconds=SEND_DEADLINE_SECONDS),
-            send_before_monotonic=self._clock.monotonic() + SEND_DEADLINE_SECONDS,
+            send_before=self._clock.now() + timedelta(seconds=within),
+            send_before_monotonic=self._clock.monotonic() + within,
             login=venue.login,
             server=venue.server,
         )

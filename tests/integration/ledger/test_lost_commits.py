@@ -16,98 +16,32 @@ import pytest
 from ops.services import Services
 from tests.faults.proxy import Proxy
 from tests.faults.wire_formats import COMMITTED, POSTGRES_MOMENTS, Moment, Towards
-from tests.fixtures.chain import first_fault
 from tests.integration.ledger.conftest import OpenLedger
+from tests.integration.ledger.doings import LETTER, PREPARATIONS, Preparation, a_new_execution, traces_in
 from tests.integration.ledger.stories import (
     RealClock,
-    a_letter,
-    a_message,
-    a_refusal,
     a_trade,
     accepted,
     an_arrival,
-    failed,
-    filled,
-    rejected,
     written_ahead,
 )
 from worker.domain.errors import LeaseLost, LedgerUnavailable, Refused
 from worker.domain.execution import Execution
-from worker.domain.message import PublishResult
 from worker.ledger import silence
-from worker.ledger.audit import AuditRow
 from worker.ledger.connection import PERSON_SESSION, Connection, connect
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import Operator, halt, operator, resume
 from worker.ledger.replays import ReplayOrder, discard, replay
 from worker.ledger.schema import migrate
-from worker.ports import Admission, Admittance, Orphan, Watermark
+from worker.ports import Admission, Admittance, Watermark
 
 pytestmark = pytest.mark.services
 
-LETTER = a_letter()
 LOST = pytest.mark.parametrize("moment", POSTGRES_MOMENTS, ids=str)
 RENEWALS = [
     Moment("renewal", Towards.SERVER, lambda message: b"lease_renewed_at = now()" in message),
     Moment("renewed", Towards.CLIENT, lambda message: message[:1] == b"C" and message[5:11] == b"UPDATE"),
 ]
-
-Doing = Callable[[PostgresLedger], Awaitable[Any]]
-Preparation = Callable[[PostgresLedger], Awaitable[Doing]]
-
-
-async def _admission(_ledger: PostgresLedger) -> Doing:
-    return lambda ledger: ledger.admit(an_arrival(message=a_message(reply_to="desk")))
-
-
-async def _refusal(_ledger: PostgresLedger) -> Doing:
-    refused = a_refusal()
-    return lambda ledger: ledger.refuse(refused)
-
-
-async def _write_ahead(ledger: PostgresLedger) -> Doing:
-    change = written_ahead(await _new(ledger))
-    return lambda ledger: ledger.record(change)
-
-
-async def _fill(ledger: PostgresLedger) -> Doing:
-    execution = await ledger.record(written_ahead(await _new(ledger)))
-    change = filled(await ledger.record(accepted(execution)), 9001)
-    return lambda ledger: ledger.record(change)
-
-
-async def _failure(ledger: PostgresLedger) -> Doing:
-    change = failed(await ledger.record(written_ahead(await _new(ledger))))
-    return lambda ledger: ledger.record(change)
-
-
-async def _mark(ledger: PostgresLedger) -> Doing:
-    await ledger.record(rejected(await _new(ledger)))
-    results = {row.id: PublishResult.CONFIRMED for row in await ledger.outbox.pending(10)}
-    return lambda ledger: ledger.outbox.mark(results)
-
-
-async def _take_in(_ledger: PostgresLedger) -> Doing:
-    refused = a_refusal()
-    return lambda ledger: ledger.take_in(replace(LETTER, message=refused.message), refused)
-
-
-async def _orphans(_ledger: PostgresLedger) -> Doing:
-    return lambda ledger: ledger.report_orphans([Orphan(1 << 42 | 1, 7001, "EURUSD")])
-
-
-async def _binding(_ledger: PostgresLedger) -> Doing:
-    return lambda ledger: ledger.lease.bind("simulated", "Simulated-1", 1001)
-
-
-async def _release(ledger: PostgresLedger) -> Doing:
-    await _new(ledger)
-    return lambda ledger: ledger.lease.release()
-
-
-PREPARATIONS = [
-    _admission, _refusal, _write_ahead, _fill, _failure, _mark, _take_in, _orphans, _binding, _release,
-]  # fmt: skip
 
 
 @pytest.fixture
@@ -134,7 +68,7 @@ async def twin(services: Services) -> AsyncIterator[tuple[PostgresLedger, Connec
 
 
 @LOST
-@pytest.mark.parametrize("preparation", PREPARATIONS, ids=lambda preparation: preparation.__name__[1:])
+@pytest.mark.parametrize("preparation", PREPARATIONS, ids=lambda preparation: preparation.__name__)
 async def test_a_commit_whose_answer_is_lost_leaves_what_an_undisturbed_one_leaves(
     wired: tuple[Proxy, PostgresLedger],
     twin: tuple[PostgresLedger, Connection],
@@ -152,7 +86,7 @@ async def test_a_commit_whose_answer_is_lost_leaves_what_an_undisturbed_one_leav
 
     assert wire.fired == {moment: 1}
     assert _kind_of(answer) == _kind_of(undisturbed)
-    assert await _traces(database) == await _traces(database_of_other)
+    assert await traces_in(database) == await traces_in(database_of_other)
 
 
 @LOST
@@ -187,7 +121,7 @@ async def test_a_lease_whose_commit_is_lost_is_held_by_one_worker_all_the_same(
         await ledger.admit(an_arrival())
         assert len(ledger.namespaces) == 1
         await ledger.close()
-    assert (await _traces(database))["events"] == ["database_recognised", "lease_taken", "received", "lease_released"]
+    assert (await traces_in(database))["events"] == ["database_recognised", "lease_taken", "received", "lease_released"]
 
 
 @pytest.mark.parametrize("moment", RENEWALS, ids=str)
@@ -209,7 +143,7 @@ async def test_what_operators_and_others_commit_meanwhile_does_not_hide_a_commit
 ) -> None:
     # Given a worker whose commit stands, which it does not know, and which cannot reach PostgreSQL for a while
     wire, ledger = wired
-    change = written_ahead(await _new(ledger))
+    change = written_ahead(await a_new_execution(ledger))
     wire.cut_at(COMMITTED)
     wire.refuse()
     recording = asyncio.create_task(ledger.record(change))
@@ -227,7 +161,7 @@ async def test_what_operators_and_others_commit_meanwhile_does_not_hide_a_commit
     # Then the worker still finds its own
     wire.heal()
     assert await recording == change.after
-    assert (await _traces(database))["events"].count("submitting") == 1
+    assert (await traces_in(database))["events"].count("submitting") == 1
 
 
 async def test_a_successor_s_commits_do_not_make_the_old_worker_write_again(
@@ -235,7 +169,7 @@ async def test_a_successor_s_commits_do_not_make_the_old_worker_write_again(
 ) -> None:
     monkeypatch.setattr(silence, "LEASE_SECONDS", 0.8)
     wire, ledger = wired
-    change = written_ahead(await _new(ledger))
+    change = written_ahead(await a_new_execution(ledger))
     wire.cut_at(COMMITTED)
     wire.refuse()
     recording = asyncio.create_task(ledger.record(change))
@@ -248,7 +182,7 @@ async def test_a_successor_s_commits_do_not_make_the_old_worker_write_again(
 
     with pytest.raises(LeaseLost):
         await recording
-    assert (await _traces(database))["events"].count("submitting") == 1
+    assert (await traces_in(database))["events"].count("submitting") == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +218,7 @@ async def test_a_command_whose_commit_is_lost_says_so_and_may_be_given_again(
         with suppress(Refused) if moment is COMMITTED else nullcontext():  # it stands already
             await command.give(desk)
 
-    traces = await _traces(database)
+    traces = await traces_in(database)
     assert traces["events"].count(command.event) == (command.times_when_it_stands if moment is COMMITTED else 1)
     assert traces["replays"] == (command.event == "replay_ordered")
 
@@ -299,10 +233,6 @@ async def test_a_caller_that_gives_up_does_not_undo_what_it_asked_for(ledger: Po
     again = await ledger.admit(an_arrival())
 
     assert again.admittance is Admittance.REPEAT
-
-
-async def _new(ledger: PostgresLedger) -> Execution:
-    return (await ledger.admit(an_arrival(message=a_message(reply_to="desk")))).execution
 
 
 def _kind_of(answer: object) -> object:
@@ -320,22 +250,3 @@ async def _until_written(database: Connection, execution: Execution) -> None:
     written = [execution.execution_id, execution.revision]
     while (await database.execute(where, written)).rowcount == 0:  # noqa: ASYNC110 - the database tells only if asked
         await asyncio.sleep(0.02)
-
-
-async def _traces(database: Connection) -> dict[str, Any]:
-    """Return everything that must not be there twice, or not at all, and does not differ by chance."""
-    traces: dict[str, Any] = {}
-    for table in ("attempts", "deals", "confirmations", "refusals", "dead_letters", "replays", "orphans", "namespaces"):
-        cursor = await database.execute(f"select count(*) as n from ledger.{table}")  # noqa: S608 - tables of ours
-        traces[table] = (await cursor.fetchall())[0]["n"]
-    cursor = await database.execute("select state, revision, version from ledger.executions order by received_at")
-    traces["executions"] = await cursor.fetchall()
-    cursor = await database.execute("select kind from ledger.outbox order by id")
-    traces["outbox"] = await cursor.fetchall()
-    cursor = await database.execute("select halted, halt_reason, server, lease_holder from ledger.accounts")
-    traces["account"] = (await cursor.fetchall())[0]
-    cursor = await database.execute("select * from ledger.audit_events where account = 'main' order by sequence")
-    trail = [AuditRow(**row) for row in await cursor.fetchall()]
-    assert first_fault(trail) is None
-    traces["events"] = [row.kind for row in trail]
-    return traces
