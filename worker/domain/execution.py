@@ -226,6 +226,13 @@ class Execution:
             raise IllegalTransition(f"execution {self.execution_id}: {self.state} -> {to} is not a legal transition")
         return replace(self, state=to, revision=self.revision + 1, **changes)
 
+    def reopened(self, *, stale_allowed: bool) -> Execution:
+        """Return the next revision of an error that is tried again: nothing of its last order concerns the next one."""
+        forgotten = ("order_ticket", "accepted_at", "cancelled_at", "cancel_asked_at", "settled_at", "reason", "detail")
+        return self.advance(
+            State.RECEIVED, round_start=self.sends, stale_allowed=stale_allowed, **dict.fromkeys(forgotten)
+        )
+
     def amend(self, **changes: Any) -> Execution:
         """Return the next revision in the same state (more deals, a ticket learnt)."""
         return replace(self, revision=self.revision + 1, **changes)

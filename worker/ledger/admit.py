@@ -62,14 +62,7 @@ class Admit:
         return Admission(Admittance.NEW, execution)
 
     def _reopen(self, view: View, page: Page, known: Execution, replay: ReplayRecord) -> Admission:
-        reopened = known.advance(
-            State.RECEIVED,
-            round_start=known.sends,
-            stale_allowed=replay.allow_stale,
-            settled_at=None,
-            reason=None,
-            detail=None,
-        )
+        reopened = known.reopened(stale_allowed=replay.allow_stale)
         page.put("update_executions", **step_row(reopened))
         page.append(self._event("reopened", reopened, replay_id=str(replay.replay_id), after=known.reason))
         self._settle(view, page, reopened, replay, "reopened")

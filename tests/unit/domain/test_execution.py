@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.domain.stories import an_execution
+from tests.unit.domain.stories import NOW, an_execution
 from worker.domain.errors import IllegalTransition
 from worker.domain.execution import AT_BROKER, FINAL, OPEN, TRANSITIONS, State
 
@@ -41,3 +41,22 @@ def test_every_open_state_can_end() -> None:
 def test_nothing_is_sent_again_after_it_may_have_been_executed() -> None:
     for state in AT_BROKER | {State.FILLED, State.PARTIALLY_FILLED, State.UNRESOLVED, State.CANCELLED, State.EXPIRED}:
         assert not TRANSITIONS[state] & {State.RECEIVED, State.SUBMITTING}
+
+
+def test_a_reopened_trade_does_not_take_the_cancel_of_its_last_order_for_its_own() -> None:
+    """Lost sight of, attested not executed, replayed: what was known of that order must not end the next one."""
+    ended = an_execution(
+        state=State.ERROR,
+        attempts=1,
+        sends=1,
+        version=2,
+        order_ticket=7,
+        accepted_at=NOW,
+        cancelled_at=NOW,
+        cancel_asked_at=NOW,
+        reason="network_error",
+    )
+    reopened = ended.reopened(stale_allowed=True)
+    assert (reopened.state, reopened.round_start, reopened.stale_allowed) == (State.RECEIVED, 1, True)
+    assert (reopened.order_ticket, reopened.accepted_at) == (None, None)
+    assert (reopened.cancelled_at, reopened.cancel_asked_at) == (None, None)

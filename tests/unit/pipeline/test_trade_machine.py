@@ -127,7 +127,7 @@ class OneTrade(RuleBasedStateMachine):
     @precondition(lambda self: self.execution.state is State.ERROR)
     @rule()
     def replay(self) -> None:
-        self.step(State.RECEIVED, round_start=self.execution.sends, settled_at=None, reason=None, detail=None)
+        self.record(Change(self.execution.reopened(stale_allowed=False)))
 
     # The broker's.
 
