@@ -15,7 +15,7 @@ import structlog
 
 from worker.domain.absence import Absence, hindrance
 from worker.domain.checks import too_old
-from worker.domain.errors import StaleRevision
+from worker.domain.errors import LeaseLost, ServiceUnavailable, StaleRevision
 from worker.domain.evidence import Conclusion, Evidence, conclude
 from worker.domain.execution import Attempt, Execution, State
 from worker.domain.token import MAX_ATTEMPTS
@@ -81,14 +81,21 @@ class Reconciler:
     async def _search_for(self, cases: list[tuple[Execution, Attempt]]) -> None:
         look = await self._look(cases)
         for execution, attempt in cases:
-            absence, seen = self._cases[execution.execution_id], look.evidence.get(execution.token) or Evidence()
-            _note(absence, look, execution, attempt, seen)
             try:
-                found = await self._found(execution, attempt, seen)
-                if found is None and absence.is_proved(self._watch.lag):
-                    await self._absent(execution, attempt, absence)
+                await self._judge(execution, attempt, look)
             except StaleRevision:
                 _log.info("resolved_meanwhile", execution_id=str(execution.execution_id))  # by an operator
+            except (LeaseLost, ServiceUnavailable):
+                raise
+            except Exception:  # noqa: BLE001 - one trade's defect must not end the others; it is searched for again
+                _log.exception("search_failed", alert=True, execution_id=str(execution.execution_id))
+
+    async def _judge(self, execution: Execution, attempt: Attempt, look: Look) -> None:
+        absence, seen = self._cases[execution.execution_id], look.evidence.get(execution.token) or Evidence()
+        _note(absence, look, execution, attempt, seen)
+        found = await self._found(execution, attempt, seen)
+        if found is None and absence.is_proved(self._watch.lag):
+            await self._absent(execution, attempt, absence)
 
     def _begin_proof(self) -> Absence:
         # The send began before its deadline; where it was answered long ago, this only waits a little longer.

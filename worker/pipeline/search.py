@@ -66,13 +66,22 @@ class Searcher:
             await asyncio.sleep(0)  # those who ask in this very moment share the first search
             while self._wishes:
                 wishes, self._wishes = self._wishes, []
-                look = await self._look(wishes)
-                for wish in wishes:
-                    if not wish.answer.done():
-                        wish.answer.set_result(look)
-                await asyncio.sleep(max(self._rest, REST_SHARE * (self._clock.monotonic() - look.began)))
+                began = self._clock.monotonic()
+                await self._answer(wishes)
+                await asyncio.sleep(max(self._rest, REST_SHARE * (self._clock.monotonic() - began)))
         finally:
             self._searching = None
+
+    async def _answer(self, wishes: list[_Wish]) -> None:
+        try:
+            look: Look | Exception = await self._look(wishes)
+        except Exception as error:  # noqa: BLE001 - a defect, which belongs to all who asked: none may wait for ever
+            look = error
+        for answer in (wish.answer for wish in wishes if not wish.answer.done()):
+            if isinstance(look, Exception):
+                answer.set_exception(look)
+            else:
+                answer.set_result(look)
 
     async def _look(self, wishes: list[_Wish]) -> Look:
         began = self._clock.monotonic()

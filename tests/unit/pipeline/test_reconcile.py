@@ -8,15 +8,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from tests.unit.domain.stories import NOW, an_execution
-from worker.domain.errors import NotFound
+from worker.domain.errors import WorkerError
 from worker.domain.evidence import Evidence
 from worker.domain.execution import Attempt, Execution, State
 from worker.domain.market import BrokerDeal, BrokerOrder, OrderState, Search
 from worker.domain.token import attempt_token
+from worker.pipeline import reconcile
 from worker.pipeline.reconcile import Reconciler
 from worker.pipeline.search import Look
 from worker.pipeline.settle import Settler
@@ -49,16 +51,16 @@ class Books:
         self.attempt = a_lost_attempt()
         self.waiting = unresolved
         self.settled = asyncio.Event()
-        self.broken: set[Any] = set()
+        self.refused: set[UUID] = set()
 
     async def record(self, change: Change) -> Execution:
+        if change.after.execution_id in self.refused:
+            raise WorkerError("the ledger refused a write")
         self.changes.append(change)
         self.settled.set()
         return change.after
 
-    async def latest_attempt(self, execution_id: object) -> Attempt:
-        if execution_id in self.broken:
-            raise NotFound("no attempt")
+    async def latest_attempt(self, _execution_id: object) -> Attempt:
         return self.attempt
 
     async def unresolved(self) -> list[Execution]:
@@ -178,3 +180,21 @@ async def test_the_refused_order_alone_says_nothing_about_the_attempt_after_it(o
     desk.books.attempt = a_lost_attempt(number=2, magic=SECOND)
     after = await desk.reconciler.seek(unknown(attempts=2, sends=2))
     assert after.state is State.UNRESOLVED
+
+
+async def test_one_unresolved_trade_s_defect_does_not_end_the_search_for_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = unknown(state=State.UNRESOLVED, version=1)
+    sound = replace(broken, execution_id=UUID(int=2))
+    desk = Desk(seen(an_order(7, FIRST, OrderState.CANCELED)), unresolved=(broken, sound))
+    desk.books.refused = {broken.execution_id}
+    monkeypatch.setattr(reconcile, "SEARCH_UNRESOLVED_SECONDS", 0)
+
+    searching = asyncio.create_task(desk.reconciler.search_on())
+    async with asyncio.timeout(5):
+        await desk.books.settled.wait()
+    searching.cancel()
+
+    assert desk.books.changes[0].after.execution_id == sound.execution_id
+    assert desk.books.changes[0].after.state is State.CANCELLED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.market import Search, SearchRequest
@@ -107,3 +107,16 @@ async def test_someone_who_gives_up_does_not_disturb_the_others() -> None:
     impatient.cancel()
     terminal.gate.set()
     assert (await patient).search.readable
+
+
+async def test_a_search_that_breaks_is_told_to_all_who_wait_and_the_next_one_is_made() -> None:
+    """Whoever waits for evidence and is never answered would keep its trade unknown for ever."""
+    terminal = Terminals()
+    searcher = a_searcher(terminal, Books())
+    sound, terminal.answer = terminal.answer, cast("Any", None)
+
+    broken = await asyncio.gather(*(searcher.look(NOW) for _ in range(2)), return_exceptions=True)
+    terminal.answer = sound
+
+    assert [type(answer) for answer in broken] == [AttributeError, AttributeError]
+    assert (await searcher.look(NOW)).search is sound
