@@ -40,7 +40,7 @@ async def recognise(connection: Connection, tenure: Tenure, clock: Clock) -> Non
             await connection.execute(sql("remember_database_identity"), {"account": page.account, **present})
             tenure.halt = _note_the_change(page, account, before, present).halt
             await page.write(connection)
-        known = await namespaces_of(connection, **present)
+        known = await namespaces_of(connection, present)
         tenure.namespaces = frozenset(one.namespace for one in known)
 
 
@@ -49,9 +49,10 @@ def _note_the_change(page: Page, account: AccountRow, before: DictRow, present: 
     page.append(Event("database_recognised", {"before": before, "now": present}))
     if before["system_identifier"] is None:
         return account
+    changes = ", ".join(f"{name} {before[name]} -> {now}" for name, now in present.items() if before[name] != now)
     reason = (
-        f"the database is another copy than before (timeline {before['timeline']} -> {present['timeline']}, system "
-        f"{before['system_identifier']} -> {present['system_identifier']}): compare broker and ledger, then resume"
+        f"the database is another copy than before ({changes}), and may lack what was done last: compare broker and "
+        "ledger, then `mt5-worker resume`"
     )
     page.append(Event("alert", {"alert": "database_changed", "detail": reason}))
     _log.error("the account is halted", account=page.account, reason=reason)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-import structlog
 from psycopg.rows import DictRow
 
 from worker.domain.errors import NotFound
@@ -19,7 +18,7 @@ from worker.ledger.lease import Lease
 from worker.ledger.letters import TakeIn
 from worker.ledger.line import Line
 from worker.ledger.mailbox import PostgresOutbox
-from worker.ledger.orphans import ReportOrphans, halt_reason
+from worker.ledger.orphans import ReportOrphans
 from worker.ledger.record import Record
 from worker.ledger.records import attempt_from, execution_from
 from worker.ledger.refuse import Refuse
@@ -28,8 +27,6 @@ from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
 from worker.observability import Outage
 from worker.ports import Admission, Arrival, Change, Clock, DeadLetter, Orphan, RefusedMessage, Watermark
-
-_log = structlog.get_logger()
 
 
 class PostgresLedger:
@@ -147,10 +144,7 @@ class PostgresLedger:
         """Return those that nobody knows; for them the account is halted and tokens come from a new namespace."""
         if not await self._are_strangers(seen):
             return []
-        new = await self._committer.submit(ReportOrphans(seen))
-        if new:
-            _log.error("orphans_found", alert=True, account=self._tenure.account, detail=halt_reason(new))
-        return new
+        return await self._committer.submit(ReportOrphans(seen))
 
     async def _are_strangers(self, seen: Sequence[Orphan]) -> bool:
         values = {"account": self._tenure.account, "magics": [orphan.magic for orphan in seen]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from worker.domain.token import NAMESPACE_BITS
@@ -20,23 +20,29 @@ class Namespace:
     namespace: int
     system_identifier: str
     timeline: str
+    storage: str
+
+    @property
+    def copy(self) -> dict[str, str]:
+        """Return which copy of the database it was begun in."""
+        return {"system_identifier": self.system_identifier, "timeline": self.timeline, "storage": self.storage}
 
 
-def next_namespace(known: Sequence[Namespace], system_identifier: str, timeline: str) -> Namespace:
-    """Return a namespace that was never used, to follow those."""
+def next_namespace(known: Sequence[Namespace], copy: Mapping[str, str]) -> Namespace:
+    """Return a namespace that was never used, to follow those, in this copy of the database."""
     used = {one.namespace for one in known}
     offer = 1 + secrets.randbelow((1 << NAMESPACE_BITS) - 1)
     while offer in used:
         offer = 1 + secrets.randbelow((1 << NAMESPACE_BITS) - 1)
-    return Namespace(known[-1].number + 1 if known else 1, offer, system_identifier, timeline)
+    return Namespace(known[-1].number + 1 if known else 1, offer, **copy)
 
 
-async def namespaces_of(connection: Connection, system_identifier: str, timeline: str) -> Sequence[Namespace]:
+async def namespaces_of(connection: Connection, copy: Mapping[str, str]) -> Sequence[Namespace]:
     """Return all namespaces, the last one begun in this very copy of the database: now, if need be."""
     while True:
         cursor = await connection.execute(sql("all_namespaces"))
         known = [Namespace(**row) for row in await cursor.fetchall()]
-        if known and (known[-1].system_identifier, known[-1].timeline) == (system_identifier, timeline):
+        if known and known[-1].copy == copy:
             return known
-        offer = next_namespace(known, system_identifier, timeline)
+        offer = next_namespace(known, copy)
         await connection.execute(sql("offer_namespace"), as_row(offer))

@@ -151,7 +151,8 @@ async def test_going_back_to_a_copy_of_the_database_that_was_used_before_begins_
     own = first.namespaces
     await first.close()
     await database.execute(
-        "insert into ledger.namespaces (number, namespace, system_identifier, timeline) values (2, 4711, 'other', '1')"
+        "insert into ledger.namespaces (number, namespace, system_identifier, timeline, storage)"
+        " values (2, 4711, 'other', '1', '1/1')"
     )
 
     again = await open_ledger()

@@ -21,6 +21,7 @@ from worker.ledger.audit import AuditRow
 from worker.ledger.connection import PERSON_SESSION, Connection, connect
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import halt, operator, resume
+from worker.ledger.statements import sql
 from worker.ports import Orphan
 
 pytestmark = pytest.mark.services
@@ -110,8 +111,9 @@ async def test_after_orphans_every_worker_of_the_database_takes_tokens_from_a_ne
     assert (await open_ledger("third", "host:3")).namespaces == old | {new}
 
 
+@pytest.mark.parametrize("unnoticed", [False, True], ids=["dumped and loaded", "disk and all"])
 async def test_a_ledger_restored_from_an_older_copy_never_gives_a_token_twice(
-    ledger_url: str, services: Services
+    ledger_url: str, services: Services, *, unnoticed: bool
 ) -> None:
     # Given a trade that was sent after the ledger had been copied
     await _lead(ledger_url, lambda ledger: ledger.admit(an_arrival(a_trade("RPM-1"))))
@@ -122,6 +124,8 @@ async def test_a_ledger_restored_from_an_older_copy_never_gives_a_token_twice(
     services.drop_database(ledger_url.rpartition("/")[2])
     await _copy(f"{ledger_url}_copy", ledger_url)
     services.drop_database(f"{ledger_url}_copy".rpartition("/")[2])
+    if unnoticed:
+        await _hide_the_change(ledger_url)
     orphan = Orphan(sent.magic, 7001, "EURUSD")
 
     async def look_and_trade(ledger: PostgresLedger) -> tuple[Sequence[Orphan], str | None, Execution]:
@@ -133,6 +137,8 @@ async def test_a_ledger_restored_from_an_older_copy_never_gives_a_token_twice(
     # Then the account is halted, and the next trade's token was never given, though its counter was
     assert found == [orphan]
     assert halted is not None
+    assert "has 1 order under a token" in halted
+    assert ("another copy than before (storage" in halted) is not unnoticed
     assert namespace_of(execution.token) != namespace_of(sent.magic)
     assert _counter(execution.token) == _counter(sent.magic)
 
@@ -157,6 +163,14 @@ async def _copy(source: str, target: str) -> None:
     async with await connect(with_path(source, "postgres"), "test", PERSON_SESSION) as owner:
         names = [Identifier(url.rpartition("/")[2]) for url in (target, source)]
         await owner.execute(SQL("create database {} template {}").format(*names).as_bytes(owner))
+
+
+async def _hide_the_change(url: str) -> None:
+    """Make it look as if the copy were in the very place of the original."""
+    async with await connect(url, "test", PERSON_SESSION) as owner:
+        for table in ("accounts", "namespaces"):
+            update = f"update ledger.{table} set system_identifier = i, timeline = t, storage = s"  # noqa: S608 - ours
+            await owner.execute(update.encode() + b" from (" + sql("database_identity") + b") as present (i, t, s)")
 
 
 async def _trail(database: Connection) -> list[AuditRow]:

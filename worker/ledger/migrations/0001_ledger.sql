@@ -23,12 +23,13 @@ create table ledger.accounts (
     last_batch        uuid,
     system_identifier text,
     timeline          text,
+    storage           text,
     compared_until    timestamptz,
     newest_deal       bigint,
     constraint one_ledger_account_per_login unique (server, login),
     constraint bound_as_a_whole check (num_nonnulls(backend, server, login) in (0, 3)),
     constraint a_halt_has_a_reason check (not halted or num_nonnulls(halt_reason, halted_by, halted_at) = 3),
-    constraint known_as_a_whole check (num_nonnulls(system_identifier, timeline) in (0, 2))
+    constraint known_as_a_whole check (num_nonnulls(system_identifier, timeline, storage) in (0, 3))
 ) with (fillfactor = 50); -- updated by every batch: room for updates in place
 
 -- Token namespaces; new tokens come from the one with the highest number. A restored or promoted copy of the database
@@ -38,6 +39,7 @@ create table ledger.namespaces (
     namespace         integer not null unique check (namespace between 1 and 2097151),
     system_identifier text not null,
     timeline          text not null,
+    storage           text not null,
     created_at        timestamptz not null default now()
 );
 
@@ -53,6 +55,7 @@ create table ledger.transitions (
 
 insert into ledger.transitions (from_state, to_state) values
     ('received', 'submitting'), ('received', 'rejected'), ('received', 'expired'), ('received', 'error'),
+    ('received', 'unknown'),
     ('submitting', 'received'), ('submitting', 'accepted'), ('submitting', 'unknown'), ('submitting', 'rejected'),
     ('submitting', 'expired'), ('submitting', 'error'),
     ('accepted', 'working_partial'), ('accepted', 'cancelling'), ('accepted', 'unknown'), ('accepted', 'rejected'),

@@ -8,7 +8,7 @@ on conflict do nothing
 -- name: lock_account
 -- The first statement of every transaction that writes for an account.
 select account, lease_epoch, lease_holder, lease_counter, halted, halt_reason, halted_by, audit_sequence, audit_hash,
-       backend, server, login, system_identifier, timeline
+       backend, server, login, system_identifier, timeline, storage
 from ledger.accounts where account = %(account)s for update
 
 -- name: allow_time
@@ -82,24 +82,28 @@ set halted = false, halt_reason = null, halted_by = null, halted_at = null
 where account = %(account)s
 
 -- name: database_identity
--- Which copy of the database this is: a restored or promoted one has another timeline, a reloaded one another identifier.
+-- Which copy of the database this is: a promoted one, or one restored to a point in time, has another timeline, one in
+-- another cluster another system identifier, one that was dumped and loaded again has its database or tables elsewhere.
 select (pg_control_system()).system_identifier::text as system_identifier,
-       substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as timeline
+       substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as timeline,
+       (select oid from pg_database where datname = current_database()) || '/' || 'ledger.accounts'::regclass::oid
+           as storage
 
 -- name: remember_database_identity
 -- What the next connection is compared with.
-update ledger.accounts set system_identifier = %(system_identifier)s, timeline = %(timeline)s
+update ledger.accounts
+set system_identifier = %(system_identifier)s, timeline = %(timeline)s, storage = %(storage)s
 where account = %(account)s
 
 -- name: offer_namespace
 -- When it is taken, or another account was faster, nothing happens and the caller looks again.
-insert into ledger.namespaces (number, namespace, system_identifier, timeline)
-values (%(number)s, %(namespace)s, %(system_identifier)s, %(timeline)s)
+insert into ledger.namespaces (number, namespace, system_identifier, timeline, storage)
+values (%(number)s, %(namespace)s, %(system_identifier)s, %(timeline)s, %(storage)s)
 on conflict do nothing
 
 -- name: all_namespaces
 -- Every token namespace this ledger has used; the last one is in use.
-select number, namespace, system_identifier, timeline from ledger.namespaces order by number
+select number, namespace, system_identifier, timeline, storage from ledger.namespaces order by number
 
 -- name: all_accounts
 -- For messages that name what there is.

@@ -158,8 +158,8 @@ insert into ledger.orphans select * from json_populate_recordset(null::ledger.or
 
 -- name: insert_namespaces
 -- From its commit on, new tokens of all accounts come from it.
-insert into ledger.namespaces (number, namespace, system_identifier, timeline)
-select number, namespace, system_identifier, timeline
+insert into ledger.namespaces (number, namespace, system_identifier, timeline, storage)
+select number, namespace, system_identifier, timeline, storage
 from json_populate_recordset(null::ledger.namespaces, %(rows)s::json)
 
 -- name: halt_accounts
