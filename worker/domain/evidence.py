@@ -26,6 +26,11 @@ class Evidence:
         """Tell whether anything was seen."""
         return bool(self.orders or self.deals)
 
+    @property
+    def shows_an_effect(self) -> bool:
+        """Tell whether something was executed, or may still be; an order that ended with nothing done is none."""
+        return bool(self.deals) or any(order.has_effect for order in self.orders.values())
+
     def add_order(self, order: BrokerOrder) -> None:
         """Keep the newest sighting; an order that is over stays over."""
         known = self.orders.get(order.ticket)
@@ -47,12 +52,12 @@ class Evidence:
         """
         Return the execution's order, by its ticket; while that is not known, by the token of the latest attempt.
 
-        A broker may keep the order of an attempt that it refused: that one says nothing about the attempts after it.
+        A broker may keep the order of an attempt that it refused: it says nothing about the attempts after it.
         """
         if execution.order_ticket is not None:
             return self.orders.get(execution.order_ticket)
-        newest = max(self.orders.values(), key=token_of, default=None)
-        return newest if newest is not None and token_of(newest) >= execution.latest_token else None
+        eligible = (one for one in self.orders.values() if one.has_effect or token_of(one) >= execution.latest_token)
+        return max(eligible, key=token_of, default=None)
 
     def new_deals(self, execution: Execution) -> tuple[Deal, ...]:
         """Return the deals that the execution does not have yet, or has only on an operator's word, oldest first."""

@@ -42,7 +42,8 @@ _EVIDENCE = frozenset({State.FILLED, State.PARTIALLY_FILLED})
 # Every legal transition. What is not here is a defect and raises.
 TRANSITIONS: dict[State, frozenset[State]] = {
     # Before any order: a check refuses, the approval grows too old, sends are exhausted, or the order is written ahead.
-    State.RECEIVED: frozenset({State.SUBMITTING, State.REJECTED, State.EXPIRED, State.ERROR}),
+    # Unknown only before another attempt, when the broker shows something of one that had been proved not executed.
+    State.RECEIVED: frozenset({State.SUBMITTING, State.REJECTED, State.EXPIRED, State.ERROR, State.UNKNOWN}),
     # Written ahead. Proved not executed goes back for another attempt or ends; anything unproved is unknown.
     State.SUBMITTING: frozenset(
         {State.RECEIVED, State.ACCEPTED, State.UNKNOWN, State.REJECTED, State.EXPIRED, State.ERROR}

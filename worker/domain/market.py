@@ -151,6 +151,11 @@ class BrokerOrder:
         return self.historical and self.state in ended
 
     @property
+    def has_effect(self) -> bool:
+        """Tell whether something of it was executed, or may still be."""
+        return not self.is_over or self.executed > 0
+
+    @property
     def executed(self) -> Decimal:
         """Return the lots that the order says were executed; its deals say at what price."""
         return self.volume_initial - self.volume_current

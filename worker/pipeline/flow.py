@@ -17,6 +17,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from worker.domain.checks import Refusal
+from worker.domain.errors import StaleRevision
+from worker.domain.evidence import Evidence
 from worker.domain.execution import Execution, State
 from worker.pipeline.late import LateEvidence
 from worker.pipeline.monitor import Monitor
@@ -51,17 +53,30 @@ class Flow:
 
     async def carry_out(self, execution: Execution, place: Place) -> Execution:
         """Take an execution from where it stands to where it is settled."""
-        self._watch.register(execution.token)
+        self._seen(execution)
         try:
             while not execution.is_settled:
                 execution = await self._next_stage(execution, place)
+        except StaleRevision:  # somebody else has moved it on, perhaps to its end: what comes is late then
+            await self._let_go(execution)
+            raise
         finally:
             place.leave()
-        # Not on an error: what was seen is needed by whoever adopts the execution.
-        seen = self._watch.release(execution.token)
+        # Not on another error: what was seen is needed by whoever adopts the execution.
+        await self._let_go(execution)
+        return execution
+
+    def _seen(self, execution: Execution) -> Evidence:
+        """Return what has been seen of it, by now or while nobody drove it; from now on all of it comes here."""
+        evidence = self._watch.register(execution.token).evidence
+        evidence.add(self._late.kept(execution.token))
+        return evidence
+
+    async def _let_go(self, execution: Execution) -> None:
+        seen = self._seen(execution)
+        self._watch.release(execution.token)
         if seen.new_deals(execution):
             await self._late.take({execution.token: seen})
-        return execution
 
     async def _next_stage(self, execution: Execution, place: Place) -> Execution:
         if execution.state is State.RECEIVED:
@@ -88,6 +103,8 @@ class Flow:
 
     async def _attempt(self, execution: Execution, place: Place) -> Execution:
         validated = await self._validator.validate(execution)
+        if execution.attempts and self._seen(execution).shows_an_effect:
+            return await self._reconciler.doubted(execution)
         if isinstance(validated.verdict, Refusal):
             return await self._settler.refused(validated.execution, validated.verdict)
         return await _to_its_end(self._submitter.submit(validated.execution, validated.verdict, place))

@@ -8,7 +8,7 @@ import structlog
 
 from worker.domain.errors import StaleRevision
 from worker.domain.evidence import Evidence, token_of
-from worker.domain.execution import FINAL, Deal, Execution
+from worker.domain.execution import FINAL, OPEN, Deal, Execution
 from worker.pipeline.settle import Settler
 from worker.ports import Ledger, Orphan
 
@@ -20,11 +20,16 @@ class LateEvidence:
     Compares what the broker shows with the ledger, whatever the executions' states.
 
     A deal of a settled execution corrects it; an order that the ledger never wrote halts the account. Open executions
-    have a coroutine that takes its own evidence, unresolved ones are searched for.
+    have a coroutine that takes its own evidence, or will have one soon; unresolved ones are searched for.
     """
 
     def __init__(self, ledger: Ledger, settler: Settler) -> None:
         self._ledger, self._settler = ledger, settler
+        self._kept: dict[int, Evidence] = {}  # of open executions, seen while nobody drove them
+
+    def kept(self, base_token: int) -> Evidence | None:
+        """Hand over what was seen of an open execution while nobody drove it; None when nothing was."""
+        return self._kept.pop(base_token, None)
 
     async def take(self, evidence: Mapping[int, Evidence]) -> None:
         """Take in all that was seen, by base token."""
@@ -49,6 +54,8 @@ class LateEvidence:
     async def _correct(self, base_token: int, seen: Evidence) -> None:
         while True:
             execution = await self._ledger.find_by_token(base_token)
+            if execution is not None and execution.state in OPEN:
+                self._kept.setdefault(base_token, Evidence()).add(seen)
             if execution is None or execution.state not in FINAL:
                 return
             deals = seen.new_deals(execution)

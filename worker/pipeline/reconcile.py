@@ -49,6 +49,14 @@ class Reconciler:
         after = execution.advance(State.UNKNOWN, detail=detail, sends=execution.sends + 1)
         return await self._ledger.record(Change(after=after, events=(event,)))
 
+    async def doubted(self, execution: Execution) -> Execution:
+        """Stop a trade on its way to another attempt: the broker shows something of one that was proved absent."""
+        detail = f"attempt {execution.attempts} or one before it was proved not executed, and now the broker shows it"
+        _log.error("proof_refuted", alert=True, execution_id=str(execution.execution_id), detail=detail)
+        event = Event("alert", {"alert": "proof_refuted", "detail": detail}, execution.execution_id)
+        after = execution.advance(State.UNKNOWN, detail=detail)
+        return await self._ledger.record(Change(after=after, events=(event,)))
+
     async def seek(self, execution: Execution) -> Execution:
         """Search until the attempt is found or proved absent; return it unresolved when neither seems possible."""
         attempt = await self._ledger.latest_attempt(execution.execution_id)
