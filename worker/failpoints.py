@@ -1,5 +1,5 @@
 """
-Named points at which a fault test ends, or stops, this very process; they cost nothing unarmed.
+Named points at which a fault test ends, or holds up, this very process; they cost nothing unarmed.
 
 `FAILPOINTS="ledger.commit.before.accepted.answered@2=kill, session.send.after.submit=kill-all"` arms two of them: each
 acts once, at its n-th hit (the first without a number). With `FAILPOINTS_LOG` every point that is passed is written to
@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -69,6 +70,7 @@ POINTS = {
 
 _MEMBER = re.compile(r"[a-z_]+(\.[a-z_]+)?")
 _ARMING = re.compile(r"(?P<name>[a-z_.]+)(@(?P<at>[1-9][0-9]*))?=(?P<action>[a-z-]+)")
+_GLANCE_SECONDS = 0.02
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # on Windows SIGTERM is TerminateProcess, as sudden as SIGKILL
 
 
@@ -77,7 +79,7 @@ class Action(StrEnum):
 
     KILL = "kill"  # this process ends at once
     KILL_ALL = "kill-all"  # a session's process ends its worker first, then itself
-    STOP = "stop"  # this process stands still until somebody continues it (SIGSTOP; POSIX only)
+    HOLD = "hold"  # this thread stands still until there is a file named as the log, with `.go` behind
 
 
 class WrongFailpoint(ValueError):
@@ -111,6 +113,11 @@ _plan = _Plan()
 def read(text: str) -> dict[str, Fault]:
     """Read `name[@n]=action, ...` into what happens where; raises WrongFailpoint with a sentence."""
     return dict(_fault(part.strip()) for part in text.split(",") if part.strip())
+
+
+def need_a_log(text: str) -> bool:
+    """Tell whether a text arms what only works with a log."""
+    return any(fault.action is Action.HOLD for fault in read(text).values())
 
 
 def arm(text: str, log: Path | None, *, process: str = "worker") -> None:
@@ -152,7 +159,7 @@ def _pass(name: str) -> None:
             _write_down(_plan.log, name)
         fault = _plan.faults.get(name)
         if fault is not None and _plan.hits[name] == fault.at:
-            _act(fault.action)
+            _act(fault.action, _plan.log)
 
 
 def _write_down(log: Path, name: str) -> None:
@@ -164,13 +171,19 @@ def _write_down(log: Path, name: str) -> None:
         os.close(file)
 
 
-def _act(action: Action) -> None:
-    if action is Action.STOP:
-        os.kill(os.getpid(), signal.SIGSTOP)
+def _act(action: Action, log: Path | None) -> None:
+    if action is Action.HOLD:
+        _hold(log)
         return
     if action is Action.KILL_ALL and _plan.process != "worker":
         os.kill(os.getppid(), _KILL)
     os.kill(os.getpid(), _KILL)
+
+
+def _hold(log: Path | None) -> None:
+    # Not SIGSTOP: the system continues what has stopped when its parent ends.
+    while log is not None and not log.with_name(f"{log.name}.go").exists():
+        time.sleep(_GLANCE_SECONDS)
 
 
 def _fault(part: str) -> tuple[str, Fault]:

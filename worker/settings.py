@@ -152,6 +152,8 @@ class Settings(BaseSettings):
     def _failpoints_are_for_tests(self) -> Self:
         if (self.failpoints or self.failpoints_log) and self.mt5_backend is not Backend.SIMULATED:
             raise ValueError("FAILPOINTS and FAILPOINTS_LOG end the worker on purpose: MT5_BACKEND must be simulated")
+        if failpoints.need_a_log(self.failpoints) and self.failpoints_log is None:
+            raise ValueError("FAILPOINTS: hold needs FAILPOINTS_LOG, beside which the file that ends it will stand")
         return self
 
     @model_validator(mode="after")

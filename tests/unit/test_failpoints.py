@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_without_a_number_the_first_hit_counts() -> None:
         ("amqp.publish.before.=kill", "there is no point"),
         ("amqp.publish.before.*=kill", "cannot read"),
         ("ledger.renew.after", "cannot read"),
-        ("ledger.renew.after=explode", "the action kill or kill-all or stop"),
+        ("ledger.renew.after=explode", "the action kill or kill-all or hold"),
         ("ledger.renew.after@0=kill", "cannot read"),
     ],
 )
@@ -89,6 +90,22 @@ def test_only_the_first_session_gets_the_faults(tmp_path: Path) -> None:
     assert failpoints.hand_down() == ("", log)
 
 
+def test_it_holds_a_thread_up_until_it_is_told_to_go_on(tmp_path: Path) -> None:
+    log, passed = tmp_path / "points.log", threading.Event()
+    failpoints.arm("ledger.renew.before=hold", log)
+
+    def renew() -> None:
+        failpoints.hit("ledger.renew.before")
+        passed.set()
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    assert not passed.wait(0.1)
+    (tmp_path / "points.log.go").touch()
+    thread.join(10)
+    assert passed.is_set()
+
+
 def _ends(program: str) -> int:
     text = f"from worker import failpoints\n{program}\nprint('went on')"
     done = subprocess.run(
@@ -108,6 +125,11 @@ def test_it_ends_the_process_at_the_hit_that_was_asked_for() -> None:
 def test_a_real_terminal_is_never_armed(backend: str | None) -> None:
     with pytest.raises(WrongSetting, match=r"FAILPOINTS.*must be simulated"):
         read_settings(mt5_backend=backend, failpoints="ledger.renew.after=kill")
+
+
+def test_who_is_held_up_needs_the_file_that_lets_it_go_on() -> None:
+    with pytest.raises(WrongSetting, match="FAILPOINTS_LOG"):
+        read_settings(mt5_backend="simulated", failpoints="ledger.renew.after=hold")
 
 
 def test_the_settings_name_a_point_that_does_not_exist() -> None:
