@@ -62,6 +62,14 @@ async def test_no_revision_is_skipped_or_taken_twice(worker: Connection) -> None
         assert await _refusal(worker, "update_executions", step_row(stale)) == SKIPPED
 
 
+async def test_no_version_is_skipped_or_taken_back(worker: Connection) -> None:
+    execution = await _stored(worker, _standing(State.FILLED))
+
+    for version in (execution.version - 1, execution.version + 2):
+        wrong = replace(execution, revision=execution.revision + 1, version=version)
+        assert await _refusal(worker, "update_executions", step_row(wrong)) == SKIPPED
+
+
 def _standing(state: State) -> Execution:
     """Return an execution that may stand in this state: everything but the way it came is right."""
     number = next(_numbers)

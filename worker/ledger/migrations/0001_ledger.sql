@@ -150,11 +150,15 @@ create index open_executions on ledger.executions (account) where is_open;
 create index unresolved_executions on ledger.executions (account) where is_unresolved;
 create index executions_by_arrival on ledger.executions (account, received_at);
 
--- Refuses what no program may do: skip a revision, or change a state outside the table of transitions.
+-- Refuses what no program may do: skip a revision or a confirmation's version, or change a state outside the table.
 create function ledger.hold_to_the_transitions() returns trigger language plpgsql as $$
 begin
     if new.revision <> old.revision + 1 then
         raise exception 'execution %: revision % cannot follow %', old.execution_id, new.revision, old.revision
+            using errcode = 'MW001';
+    end if;
+    if new.version not in (old.version, old.version + 1) then
+        raise exception 'execution %: version % cannot follow %', old.execution_id, new.version, old.version
             using errcode = 'MW001';
     end if;
     if new.state <> old.state and not exists (
