@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
@@ -163,12 +163,19 @@ class Orphan:
     symbol: str
 
 
+OVERLAP = timedelta(days=1)  # behind the watermark: what was compared once is compared again
+
+
 @dataclass(frozen=True, slots=True)
 class Watermark:
     """How far the broker's deals have been compared with the ledger, and the newest deal seen on the account."""
 
     looked_until: datetime | None = None  # UTC; None = never
     newest_deal: int | None = None  # ticket, whoever's
+
+    def since(self, now: datetime) -> datetime:
+        """Return from when on to compare (UTC): with an overlap, and never from what a clock set back calls future."""
+        return min(self.looked_until or now, now) - OVERLAP
 
 
 class Ledger(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -11,7 +11,6 @@ from worker.pipeline.late import LateEvidence
 from worker.pipeline.search import Look, Searcher
 from worker.ports import Clock, Ledger
 
-OVERLAP = timedelta(days=1)  # behind the watermark: what was compared once is compared again
 AGAIN_SECONDS = 0.5
 
 _log = structlog.get_logger()
@@ -31,9 +30,7 @@ class Recovery:
 
     async def scan(self) -> None:
         """Compare all orders and deals of ours since the watermark with the ledger; waits until they can be read."""
-        until = self._ledger.watermark.looked_until
-        since = (until or self._clock.now()) - OVERLAP
-        look = await self._read(since)
+        look = await self._read(self._ledger.watermark.since(self._clock.now()))
         await self._late.take(look.evidence)
 
     async def _read(self, since: datetime) -> Look:

@@ -15,10 +15,10 @@ from worker.domain.token import trade_of
 from worker.ports import Clock, Ledger, Terminal, Watermark
 
 RECENT = timedelta(seconds=5)  # a poll looks back this far behind the last one: terminals show events late
-FIRST = timedelta(days=1)  # the first poll of all looks back this far behind the ledger's watermark
 LONGEST_LAG_SECONDS = 60.0  # an order that shows up later than that says nothing about the broker's usual lag
-FAR = timedelta(hours=1)  # a poll now and then looks back this far, for what showed up later than that
+FAR = timedelta(hours=1)  # a poll now and then looks back this far or farther, for what showed up later than that
 FAR_EVERY_SECONDS = 30.0
+SETTLING_SECONDS = 600.0  # a terminal that was out of reach may not have loaded its history for so long
 REST_SHARE = 3.0  # after a poll the terminal is left to sends for this many times as long as the poll took
 
 _log = structlog.get_logger()
@@ -64,6 +64,8 @@ class Watch:
         self.lag = interval  # seconds; the longest that an accepted order has stayed out of sight
         self._wanted = asyncio.Event()
         self._last_read: datetime | None = None
+        self._whole_until: datetime | None = None  # as far as nothing can have been missed
+        self._settled_at = float("-inf")  # monotonic: from then on an empty history is believed
         self._next_far = 0.0
 
     def register(self, base_token: int) -> Sighting:
@@ -91,7 +93,7 @@ class Watch:
                 await self._look()
             except TerminalUnavailable as error:
                 _log.debug("poll_failed", detail=str(error))
-                self._expect_nothing()
+                self._went_blind()
             await asyncio.sleep(min((self._clock.monotonic() - began) * REST_SHARE, self._interval))
             await self._pause()
 
@@ -107,18 +109,21 @@ class Watch:
         began, far = self._clock.now(), self._clock.monotonic() >= self._next_far
         poll = await self._terminal.poll(PollRequest(self._since(began, far=far), self._ledger.namespaces))
         await self._spread(poll)
-        if poll.readable:
-            self._last_read = began
-            self._ledger.compared(Watermark(began, poll.newest_deal))
-        else:
-            self._expect_nothing()
-            if far:
-                self._next_far = self._clock.monotonic() + FAR_EVERY_SECONDS
+        if not poll.readable:
+            self._went_blind()
+            return
+        self._last_read = began
+        if far:
+            self._next_far = self._clock.monotonic() + FAR_EVERY_SECONDS
+        if self._clock.monotonic() >= self._settled_at:
+            self._whole_until = began
+        self._ledger.compared(Watermark(self._whole_until, poll.newest_deal))
 
     def _since(self, began: datetime, *, far: bool) -> datetime:
         if self._last_read is None:
-            return (self._ledger.watermark.looked_until or began) - FIRST
-        return min(self._last_read - RECENT, began - FAR) if far else self._last_read - RECENT
+            return self._ledger.watermark.since(began)
+        recent = self._last_read - RECENT
+        return min(recent, began - FAR, (self._whole_until or began) - RECENT) if far else recent
 
     async def _spread(self, poll: Poll) -> None:
         late: dict[int, Evidence] = {}
@@ -138,8 +143,9 @@ class Watch:
         sighting.tell()
         return sighting.evidence
 
-    def _expect_nothing(self) -> None:
-        """Forget what is expected: it is our own view that is late now, not the broker."""
+    def _went_blind(self) -> None:
+        """Forget what is expected, for our own view is late now; what the terminal shows next may not be the whole."""
+        self._settled_at = self._clock.monotonic() + SETTLING_SECONDS
         for sighting in self._sightings.values():
             sighting.expected_at = None
 
