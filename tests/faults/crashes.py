@@ -34,7 +34,7 @@ from worker.messaging.declaration import declare
 from worker.messaging.topology import approved_queue, topology
 from worker.mt5.simulated import book as simulated
 
-REST_SECONDS = 60.0
+REST_SECONDS = 120.0
 SETTLED_SECONDS = 1.5  # after a restart: more than a sweep, several polls
 _GLANCE_SECONDS = 0.1
 _KILLED = -signal.SIGKILL
