@@ -147,8 +147,8 @@ def _faults(random: Random) -> Iterator[Fault]:
         trick = random.choice([Trick.DISCONNECT, Trick.FORGET, Trick.FREEZE])
         yield Fault(at(), Target.BROKER, trick, random.uniform(0.3, 3.0))
     for target, moments in ((Target.RABBITMQ, AMQP_MOMENTS), (Target.POSTGRES, POSTGRES_MOMENTS)):
-        for _ in range(random.randint(1, 3)):
-            yield Fault(at(), target, Trick.CUT_AT, moment=random.choice(moments))
+        for moment in (*moments, random.choice(moments)):
+            yield Fault(at(), target, Trick.CUT_AT, moment=moment)
         for _ in range(random.randint(1, 3)):
             yield _wire_trick(random, at(), target)
 
