@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
+
+import structlog
 
 from worker.domain.errors import HaltedAtCommit, StaleRevision
 from worker.domain.execution import Execution
@@ -11,7 +14,9 @@ from worker.ledger.confirmations import Confirmation
 from worker.ledger.page import Page
 from worker.ledger.records import attempt_row, deal_row, step_row
 from worker.ledger.view import Question, View
-from worker.ports import Change
+from worker.ports import Change, Event
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,9 @@ class Record:
         return 0 if self.change.dead_letter is None else len(self.change.dead_letter.body)
 
     def ask(self, question: Question) -> None:
-        """Ask where the execution stands, and who wants a copy of its confirmation."""
+        """Ask where the execution stands, who wants a copy of its confirmation, and whose its deals were said to be."""
         question.executions.append(self.steps)
+        question.deals.extend(deal.deal_id for deal in self.change.deals if deal.attested_by is None)
 
     def decide(self, view: View, page: Page) -> Execution:
         """Write the step; raises StaleRevision or HaltedAtCommit and writes nothing."""
@@ -46,7 +52,7 @@ class Record:
         after = self.change.after
         page.put("update_executions", **step_row(after))
         self._write_parts(page)
-        for event in self.change.events:
+        for event in (*self._refuted(view), *self.change.events):
             page.append(event)
         confirmation: Confirmation | None = None
         if self.change.confirmation is not None:
@@ -65,6 +71,18 @@ class Record:
             raise StaleRevision(f"execution {after.execution_id}: revision {after.revision} cannot follow {held}")
         if self.change.writes_ahead_a_send and view.account.halted:
             raise HaltedAtCommit(f"account {after.account} is {view.account.halt}; nothing was sent")
+
+    def _refuted(self, view: View) -> Iterator[Event]:
+        """Tell of each deal that an operator had attested for another execution: that one was not executed by it."""
+        for deal in self.change.deals:
+            owner = view.attested.get(deal.deal_id)
+            if deal.attested_by is None and owner not in {None, self.steps}:
+                detail = (
+                    f"deal {deal.deal_id} was attested for execution {owner}, and the broker shows it as one of "
+                    f"execution {self.steps}: what was told of the first is not true; look for its own order"
+                )
+                _log.error("attestation_refuted", alert=True, execution_id=str(owner), detail=detail)
+                yield Event("alert", {"alert": "attestation_refuted", "detail": detail}, owner)
 
     def _write_parts(self, page: Page) -> None:
         after = self.change.after

@@ -77,6 +77,7 @@ class Question:
     refusals: list[str] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
+    deals: list[int] = field(default_factory=list)
 
     def ask_for_trade(self, account: str, trade: Trade) -> None:
         """Ask for the execution of a trade, by its identity and by its body."""
@@ -101,6 +102,7 @@ class Question:
             "find_refusals": (self.refusals, {"digests": self.refusals, "account": account}),
             "find_letters": (self.letters, {"rows": rows_as_json(self.letters)}),
             "find_strangers": (self.tokens, {"magics": self.tokens, "account": account}),
+            "find_attested_deals": (self.deals, {"ids": self.deals, "account": account}),
         }
         return {name: values for name, (wanted, values) in asked.items() if wanted}
 
@@ -113,6 +115,7 @@ class View:
         self.namespaces: list[Namespace] = []
         self.counters: list[int] = []
         self.strangers: set[int] = set()
+        self.attested: dict[int, UUID] = {}
         self.revisions: dict[UUID, int] = {}
         self.addresses: dict[UUID, list[ReplyAddress]] = defaultdict(list)
         self.confirmations: dict[UUID, Confirmation] = {}
@@ -185,4 +188,5 @@ _READERS: dict[str, Callable[[View, Row], None]] = {
     "find_refusals": lambda view, row: view.refusals.add(row["content_digest"]),
     "find_letters": lambda view, row: view.letters.update({row["letter_id"]: row}),
     "find_strangers": lambda view, row: view.strangers.add(row["magic"]),
+    "find_attested_deals": lambda view, row: view.attested.update({row["deal_id"]: row["execution_id"]}),
 }

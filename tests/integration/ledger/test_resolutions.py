@@ -229,6 +229,19 @@ class TestWhenTheBrokerShowsTheDeal:
         assert stored == corrected
         assert [deal.deal_id for deal in stored.deals] == [9001]
 
+    async def test_as_another_trade_s_the_operator_s_mistake_is_told_of(
+        self, ledger: PostgresLedger, desk: Operator
+    ) -> None:
+        mistaken = await say(desk, await _unresolved(ledger), by_deals(AttestedDeal(9001)))
+        owner = await _unresolved(ledger, "RPM-2")
+
+        await ledger.record(_shown(owner, a_deal(owner, 9001)))
+
+        events = (await story_of(desk, "RPM-1")).events
+        assert [event.kind for event in events][-1] == "alert"
+        assert "attestation_refuted" in str(events[-1].payload)
+        assert (await story_of(desk, "RPM-1")).execution.state is mistaken.state
+
     async def test_what_the_broker_has_shown_is_never_replaced_nor_deleted(
         self, ledger: PostgresLedger, desk: Operator, database: Connection
     ) -> None:
