@@ -93,12 +93,11 @@ class Monitor:
         return (self._due(execution) - self._clock.now()).total_seconds()
 
     def _is_past_hope(self, execution: Execution, sighting: Sighting) -> bool:
-        """Tell whether a cancelled order has been invisible, or over without its deals, for longer than the horizon."""
-        order = sighting.evidence.order_of(execution)
-        if execution.cancelled_at is None or (order is not None and not order.is_over):
+        """Tell whether a look after the horizon has shown a cancelled order not at all, or over without its deals."""
+        order, looked = sighting.evidence.order_of(execution), self._watch.last_read
+        if execution.cancelled_at is None or looked is None or (order is not None and not order.is_over):
             return False
-        horizon = timedelta(seconds=self._settings.unknown_horizon_seconds)
-        return self._clock.now() - execution.cancelled_at > horizon
+        return looked - execution.cancelled_at > timedelta(seconds=self._settings.unknown_horizon_seconds)
 
     async def _lost_sight(self, execution: Execution) -> Execution:
         detail = f"order {execution.order_ticket} was accepted, and orders and history do not show how it ended"

@@ -68,6 +68,11 @@ class Watch:
         self._settled_at = float("-inf")  # monotonic: from then on an empty history is believed
         self._next_far = 0.0
 
+    @property
+    def last_read(self) -> datetime | None:
+        """Return when the last poll began that could read everything (UTC); None before the first."""
+        return self._last_read
+
     def register(self, base_token: int) -> Sighting:
         """Start collecting what is seen of a trade; call it before anything can reach the broker."""
         return self._sightings.setdefault(base_token, Sighting())
