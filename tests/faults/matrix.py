@@ -2,7 +2,8 @@
 The crash matrix: the worker of an account is ended at every point that its day passes, and again while it recovers.
 
     python -m tests.faults.matrix                          every point, and 200 pairs drawn by a new seed
-    python -m tests.faults.matrix --pairs all              every point and every pair: many hours
+    python -m tests.faults.matrix --every-pair             every pair of lasting points (see pairs.py), in chains
+    python -m tests.faults.matrix --pairs all              every point and every pair, however alike: many hours
     python -m tests.faults.matrix --only session.send.after.submit=kill-all ledger.take.after=kill
 
 The points are found by watching an undisturbed day; the second ones of the pairs by watching each recovery. Prints a
@@ -12,6 +13,7 @@ table, and for every run that went wrong what is wrong and the command that repe
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import queue
 import secrets
@@ -33,6 +35,7 @@ from rich.table import Table
 
 from ops.services import Way, start_services
 from tests.faults.crashes import Lane, Result, crash_at, open_lanes
+from tests.faults.pairs import LASTING, chains
 from worker.observability import configure_logging
 from worker.settings import LogFormat
 
@@ -125,6 +128,7 @@ class Tally:
     def __init__(self) -> None:
         self.failures: dict[Chain, str] = {}
         self.recovered: dict[str, Counter[str]] = {}  # what the recovery from each single fault has passed
+        self.pairs: Counter[tuple[str, str]] = Counter()  # of points that were really passed, one life after the other
         self._lines: defaultdict[str, Line] = defaultdict(Line)
         self._again: Counter[str] = Counter()
 
@@ -136,6 +140,7 @@ class Tally:
         first, *later = chain or ("-",)
         self._lines[_point(first)].take(result)
         self._again.update(map(_point, later))
+        self.pairs.update(itertools.pairwise(life.armed for life in result.lives if life.reached_its_end))
         if not later and not result.missed:
             self.recovered[first] = result.lives[-1].passed
         if not result.is_clean:
@@ -172,6 +177,7 @@ class Wishes:
     rounds: int
     at_a_time: int
     only: Chain
+    every_pair: bool
 
 
 def run(wishes: Wishes) -> int:
@@ -186,21 +192,25 @@ def run(wishes: Wishes) -> int:
     paper = Console()
     paper.width = max(paper.width, _WIDTH)
     paper.print(tally.table(f"seed {wishes.seed}, {monotonic() - began:.0f} s"))
+    paper.print(f"pairs of points passed one life after the other: {len(tally.pairs)} different ones")
     for chain, story in sorted(tally.failures.items()):
-        again = f"python -m tests.faults.matrix --only {' '.join(chain)}"
+        again = f"python -m tests.faults.matrix {'--every-pair ' if wishes.every_pair else ''}--only {' '.join(chain)}"
         _say.print(f"\n{story}\n  again: {again}", markup=False)
     return 1 if tally.failures else 0
 
 
 def _run_all(lanes: Lanes, wishes: Wishes, tally: Tally, progress: Progress) -> None:
-    def perform(what: str, chains: Sequence[Chain]) -> None:
+    def perform(what: str, chains: Sequence[Chain], *, a_day_each: bool = False) -> None:
         bar = progress.add_task(what, total=len(chains), wrong=len(tally.failures))
-        for chain, result in lanes.run(chains):
+        for chain, result in lanes.run(chains, a_day_each=a_day_each):
             tally.take(chain, result)
             progress.update(bar, advance=1, wrong=len(tally.failures))
 
     if wishes.only:
-        perform("one chain", [wishes.only])
+        perform("one chain", [wishes.only], a_day_each=wishes.every_pair)
+        return
+    if wishes.every_pair:
+        perform("chains", list(chains(LASTING)), a_day_each=True)
         return
     random = Random(wishes.seed)  # noqa: S311 - it is to be repeatable
     [(_, undisturbed)] = lanes.run([()])
@@ -235,10 +245,11 @@ def main() -> int:
     )
     parser.add_argument("--rounds", type=int, default=1, help="further ones take later hits of each point (default 1)")
     parser.add_argument("--side-by-side", type=int, default=AT_A_TIME, help=f"at a time (default {AT_A_TIME})")
+    parser.add_argument("--every-pair", action="store_true", help="every pair of lasting points, a day for each life")
     parser.add_argument("--only", nargs="+", default=[], help="end one worker at these points, in turn", metavar="F")
     given = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
-    return run(Wishes(seed, given.pairs, given.rounds, given.side_by_side, tuple(given.only)))
+    return run(Wishes(seed, given.pairs, given.rounds, given.side_by_side, tuple(given.only), given.every_pair))
 
 
 if __name__ == "__main__":
