@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import structlog
 
-from worker.domain.errors import StaleRevision
+from worker.domain.errors import LeaseLost, ServiceUnavailable, StaleRevision
 from worker.domain.evidence import Evidence, token_of
 from worker.domain.execution import FINAL, OPEN, Deal, Execution
 from worker.pipeline.settle import Settler
@@ -38,7 +38,7 @@ class LateEvidence:
         unrecorded = await self._ledger.unrecorded(tickets) if tickets else frozenset()
         for base_token, seen in evidence.items():
             if not unrecorded.isdisjoint(seen.deals):
-                await self._correct(base_token, seen)
+                await self._correct_alone(base_token, seen)
 
     async def _tell_of_orphans(self, evidence: Mapping[int, Evidence]) -> None:
         for orphan in await self._ledger.report_orphans(list(_sightings(evidence))):
@@ -50,6 +50,15 @@ class LateEvidence:
                 symbol=orphan.symbol,
                 meaning="the broker has an order with our token that this ledger never wrote: the account is halted",
             )
+
+    async def _correct_alone(self, base_token: int, seen: Evidence) -> None:
+        """Correct one trade; its defect must not end the others, whose worker this is."""
+        try:
+            await self._correct(base_token, seen)
+        except (LeaseLost, ServiceUnavailable):
+            raise
+        except Exception:  # noqa: BLE001 - told to a person; the next recovery compares it again
+            _log.exception("correction_failed", alert=True, token=base_token, deals=list(seen.deals))
 
     async def _correct(self, base_token: int, seen: Evidence) -> None:
         while True:

@@ -14,6 +14,7 @@ from worker.pipeline.watch import Sighting, Watch
 from worker.ports import Change, Clock, Event, Ledger, Terminal
 from worker.settings import Settings
 
+FRESH = timedelta(seconds=1)
 CANCEL_AGAIN_SECONDS = 2.0  # a cancel may be lost or refused; while the order stands it is asked for again
 
 _log = structlog.get_logger()
@@ -31,7 +32,7 @@ class Monitor:
     async def follow(self, execution: Execution) -> Execution:
         """Return the execution settled, or `unknown` when its order has vanished."""
         sighting = self._watch.register(execution.token)
-        if not sighting.evidence:
+        if not sighting.evidence and self._is_fresh(execution):
             self._watch.expect(execution.token)
         while True:
             deals = sighting.evidence.new_deals(execution)
@@ -44,6 +45,11 @@ class Monitor:
             if self._is_past_hope(execution, sighting):
                 return await self._lost_sight(execution)
             await sighting.news(self._until_next_act(execution))
+
+    def _is_fresh(self, execution: Execution) -> bool:
+        """Tell whether it was accepted just now: only then does its first sighting tell of the broker's lag."""
+        accepted_at = execution.accepted_at
+        return accepted_at is not None and self._clock.now() - accepted_at < FRESH
 
     async def _ended(self, execution: Execution, sighting: Sighting, deals: tuple[Deal, ...]) -> Execution | None:
         with_all = execution.amend(**with_deals(execution, deals))

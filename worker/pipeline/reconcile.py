@@ -7,6 +7,7 @@ Unknown is not failed. Nothing is sent again before the absence of what was sent
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -26,6 +27,8 @@ from worker.ports import Change, Clock, Event, Ledger
 from worker.settings import SEND_DEADLINE_SECONDS, Settings
 
 SEARCH_UNRESOLVED_SECONDS = 5.0
+YOUNG = timedelta(hours=1)  # since it was told as unresolved
+OLD_EVERY = 60  # rounds: five minutes
 _MARGIN = timedelta(minutes=5)  # behind the write-ahead; the session adds a day
 
 _log = structlog.get_logger()
@@ -75,16 +78,19 @@ class Reconciler:
 
     async def search_on(self) -> None:
         """Search for ever for what is unresolved: evidence may still come, and ends it without a person."""
-        while True:
+        for round_ in itertools.count():
             await asyncio.sleep(SEARCH_UNRESOLVED_SECONDS)
             executions = await self._ledger.unresolved()
             self._cases = {
                 one.execution_id: self._cases.get(one.execution_id) or self._begin_proof() for one in executions
             }
-            if executions:
-                await self._search_for(
-                    [(one, await self._ledger.latest_attempt(one.execution_id)) for one in executions]
-                )
+            # One that is old takes a long look back: it is searched for now and then.
+            due = executions if round_ % OLD_EVERY == 0 else [one for one in executions if self._is_young(one)]
+            if due:
+                await self._search_for([(one, await self._ledger.latest_attempt(one.execution_id)) for one in due])
+
+    def _is_young(self, execution: Execution) -> bool:
+        return self._clock.now() - (execution.settled_at or execution.received_at) < YOUNG
 
     async def _search_for(self, cases: list[tuple[Execution, Attempt]]) -> None:
         look = await self._look(cases)

@@ -98,7 +98,8 @@ class Submitter:
         judgement = judge(report)
         attempt = replace(attempt, detail=judgement.detail, outcome=judgement.proof.value)
         event = answered_event(written, attempt, report)
-        sends = written.sends if report.status is SendStatus.NOT_SENT else written.sends + 1
+        may_have_left = report.status is SendStatus.ANSWERED or judgement.proof is Proof.AMBIGUOUS
+        sends = written.sends + may_have_left
         tried = replace(written, sends=sends, submitted_at=report.sent_at or written.submitted_at)
         match judgement.proof:
             case Proof.ACCEPTED:
@@ -109,7 +110,7 @@ class Submitter:
             case Proof.REFUSED:
                 end = Conclusion(State.REJECTED, judgement.reason, judgement.detail)
                 return await self._settler.concluded(tried, end, attempt=attempt, before=(event,))
-            case Proof.RETRY if sends - written.round_start >= self._settings.max_retries:
+            case Proof.RETRY | Proof.WAIT if sends - written.round_start >= self._settings.max_retries:
                 end = _exhausted(tried, judgement.detail)
                 return await self._settler.concluded(tried, end, attempt=attempt, before=(event,))
             case _:
