@@ -12,6 +12,8 @@ WORKERS ?= 2
 CHAOS_PAIRS ?= 200
 CHAOS_ROUNDS ?= 1
 CHAOS_SEED ?=
+# Minutes after which the matrix begins no more runs (empty: none).
+CHAOS_MINUTES ?=
 CHAOS_STORMS ?= 200
 
 .PHONY: help setup demo test check bench chaos diagram format lock clean
@@ -43,7 +45,7 @@ bench: setup ## Run the benchmark: python -m ops.bench
 	@$(BIN)/python -m ops.bench
 
 chaos: setup ## Run the long fault runs: crash points, CHAOS_PAIRS of them, CHAOS_ROUNDS, CHAOS_SEED; CHAOS_STORMS storms
-	@$(BIN)/python -m tests.faults.matrix --pairs $(CHAOS_PAIRS) --rounds $(CHAOS_ROUNDS) $(CHAOS_SEED:%=--seed %)
+	@$(BIN)/python -m tests.faults.matrix --pairs $(CHAOS_PAIRS) --rounds $(CHAOS_ROUNDS) $(CHAOS_SEED:%=--seed %) $(CHAOS_MINUTES:%=--minutes %)
 	@$(BIN)/python -m tests.faults.storms --seeds $(CHAOS_STORMS)
 
 diagram: setup ## Draw the states in ops/decisions/states.md from the table of transitions

@@ -4,6 +4,7 @@ The crash matrix: the worker of an account is ended at every point that its day 
     python -m tests.faults.matrix                          every point, and 200 pairs drawn by a new seed
     python -m tests.faults.matrix --every-pair             every pair of lasting points (see pairs.py), in chains
     python -m tests.faults.matrix --pairs all              every point and every pair, however alike: many hours
+    python -m tests.faults.matrix --pairs all --minutes 50 as many of them as begin in that time
     python -m tests.faults.matrix --only session.send.after.submit=kill-all ledger.take.after=kill
 
 The points are found by watching an undisturbed day; the second ones of the pairs by watching each recovery. Prints a
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import logging
+import math
 import queue
 import secrets
 import statistics
@@ -47,10 +49,15 @@ Chain = tuple[str, ...]  # the points at which a run's worker is ended, one afte
 _say = Console(stderr=True)
 
 
-class Lanes:
-    """Lends each run a lane; as many run side by side as there are lanes."""
+class TimeIsOver(Exception):
+    """A run was not begun."""
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+
+class Lanes:
+    """Lends each run a lane; as many run side by side as there are lanes, and none begins after `until`."""
+
+    def __init__(self, lanes: Sequence[Lane], until: float = math.inf) -> None:
+        self._until = until
         self._free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         self._count = len(lanes)
         for lane in lanes:
@@ -67,6 +74,8 @@ class Lanes:
                 yield runs[run], failure or run.result()
 
     def _one(self, chain: Chain, a_day_each: bool) -> Result:  # noqa: FBT001 - passed on
+        if monotonic() > self._until:
+            raise TimeIsOver
         lane = self._free.get()
         try:
             return crash_at(lane, *chain, a_day_each=a_day_each)
@@ -131,16 +140,24 @@ class Tally:
         self.pairs: Counter[tuple[str, str]] = Counter()  # of points that were really passed, one life after the other
         self._lines: defaultdict[str, Line] = defaultdict(Line)
         self._again: Counter[str] = Counter()
+        self.not_begun = 0
 
     def take(self, chain: Chain, result: Result | Exception) -> None:
         """Count one run."""
+        if isinstance(result, TimeIsOver):
+            self.not_begun += 1
+            return
         if isinstance(result, Exception):
             self.failures[chain] = "".join(traceback.format_exception(result))
             return
         first, *later = chain or ("-",)
         self._lines[_point(first)].take(result)
         self._again.update(map(_point, later))
-        self.pairs.update(itertools.pairwise(life.armed for life in result.lives if life.reached_its_end))
+        self.pairs.update(
+            (before.armed, after.armed)
+            for before, after in itertools.pairwise(result.lives)
+            if before.reached_its_end and after.reached_its_end
+        )
         if not later and not result.missed:
             self.recovered[first] = result.lives[-1].passed
         if not result.is_clean:
@@ -178,6 +195,7 @@ class Wishes:
     at_a_time: int
     only: Chain
     every_pair: bool
+    minutes: float
 
 
 def run(wishes: Wishes) -> int:
@@ -188,11 +206,13 @@ def run(wishes: Wishes) -> int:
     with start_services(without={Way.GIVEN}) as services, tempfile.TemporaryDirectory(prefix="matrix-") as folder:
         name = f"matrix_{secrets.token_hex(4)}"
         with open_lanes(services, name, wishes.at_a_time, Path(folder)) as opened, _progress() as progress:
-            _run_all(Lanes(opened), wishes, tally, progress)
+            _run_all(Lanes(opened, began + wishes.minutes * 60), wishes, tally, progress)
     paper = Console()
     paper.width = max(paper.width, _WIDTH)
     paper.print(tally.table(f"seed {wishes.seed}, {monotonic() - began:.0f} s"))
     paper.print(f"pairs of points passed one life after the other: {len(tally.pairs)} different ones")
+    if tally.not_begun:
+        _say.print(f"The time was over before {tally.not_begun} more runs.")
     for chain, story in sorted(tally.failures.items()):
         again = f"python -m tests.faults.matrix {'--every-pair ' if wishes.every_pair else ''}--only {' '.join(chain)}"
         _say.print(f"\n{story}\n  again: {again}", markup=False)
@@ -246,10 +266,21 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1, help="further ones take later hits of each point (default 1)")
     parser.add_argument("--side-by-side", type=int, default=AT_A_TIME, help=f"at a time (default {AT_A_TIME})")
     parser.add_argument("--every-pair", action="store_true", help="every pair of lasting points, a day for each life")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing after that (default: no limit)")
     parser.add_argument("--only", nargs="+", default=[], help="end one worker at these points, in turn", metavar="F")
     given = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
-    return run(Wishes(seed, given.pairs, given.rounds, given.side_by_side, tuple(given.only), given.every_pair))
+    return run(
+        Wishes(
+            seed=seed,
+            pairs=given.pairs,
+            rounds=given.rounds,
+            at_a_time=given.side_by_side,
+            only=tuple(given.only),
+            every_pair=given.every_pair,
+            minutes=given.minutes,
+        )
+    )
 
 
 if __name__ == "__main__":

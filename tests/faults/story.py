@@ -52,7 +52,7 @@ SETTINGS = {
     "DRAIN_TIMEOUT_SECONDS": "10",
     "LOG_FORMAT": "json",
 }
-_UNITS = {"E": 1_000.0, "G": 1_000.0, "A": 1_000.0, "U": 1_000.0, "X": 10.0}
+_UNITS = {"E": 1_000.0, "G": 1_000.0, "A": 1_000.0, "U": 1_000.0, "X": 1.0}
 
 _STATE = """
 select (select count(*) from ledger.executions where account = %(account)s and is_open) as open,
