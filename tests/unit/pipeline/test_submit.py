@@ -1,0 +1,84 @@
+"""What counts as a send: an order that was handed over, whatever came of it; never one that certainly stayed here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.unit.domain.stories import NOW, a_tick, an_execution, an_instrument
+from worker.domain.checks import Measures
+from worker.domain.execution import Execution, State, Venue
+from worker.domain.market import NotSentReason, OrderRequest, SendReport, SendStatus
+from worker.pipeline.runway import Runway
+from worker.pipeline.settle import Settler
+from worker.pipeline.submit import Submitter
+from worker.pipeline.turns import Turns
+from worker.ports import Change
+from worker.settings import Settings
+
+REQUOTE = SendReport(SendStatus.ANSWERED, retcode=10004)
+AUTOTRADING_OFF = SendReport(SendStatus.ANSWERED, retcode=10027)
+NO_PIPE = SendReport(SendStatus.NO_ANSWER, last_error=-10004, detail="No IPC connection")
+DISCONNECTED = SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail="disconnected")
+BROKEN_PIPE = SendReport(SendStatus.NO_ANSWER, last_error=-10002, detail="IPC recv failed")
+
+
+class Desk:
+    """A ledger that writes everything down, a terminal that answers the same each time, and a clock that stands."""
+
+    lease_left = 5.0
+
+    def __init__(self, answer: SendReport) -> None:
+        self.answer = answer
+
+    async def record(self, change: Change) -> Execution:
+        return change.after
+
+    async def submit(self, _order: OrderRequest) -> SendReport:
+        return self.answer
+
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+def a_submitter(answer: SendReport) -> Submitter:
+    desk: Any = Desk(answer)
+    settings = Settings(max_retries=3, _env_file=None)
+    return Submitter(desk, desk, desk, settings, Settler(desk, desk, "here"), Runway(), lambda: None)
+
+
+async def after_attempts(answer: SendReport, count: int) -> Execution:
+    execution = an_execution(
+        venue=Venue("simulated", "Demo", 1, "simulated"), requested_lots=Decimal(1), contract_size=Decimal(100_000)
+    )
+    measures = Measures(an_instrument(), a_tick(), a_tick().ask, Decimal(1), Decimal("0.0001"), Decimal(10))
+    for _ in range(count):
+        assert execution.state is State.RECEIVED
+        execution = await a_submitter(answer).submit(execution, measures, Turns().join("EURUSD"))
+    return execution
+
+
+@pytest.mark.parametrize("answer", [REQUOTE, AUTOTRADING_OFF])
+async def test_the_third_send_that_was_answered_is_the_last(answer: SendReport) -> None:
+    ended = await after_attempts(answer, 3)
+
+    assert (ended.state, ended.reason, ended.sends) == (State.ERROR, "network_error", 3)
+
+
+@pytest.mark.parametrize("answer", [NO_PIPE, DISCONNECTED])
+async def test_what_certainly_stayed_here_is_no_send(answer: SendReport) -> None:
+    waiting = await after_attempts(answer, 10)
+
+    assert (waiting.state, waiting.attempts, waiting.sends) == (State.RECEIVED, 10, 0)
+
+
+async def test_what_may_have_left_is_a_send_and_its_outcome_unknown() -> None:
+    unknown = await after_attempts(BROKEN_PIPE, 1)
+
+    assert (unknown.state, unknown.sends) == (State.UNKNOWN, 1)
