@@ -41,6 +41,7 @@ def test_every_storm_has_trades_of_every_behaviour_and_no_two_alike(seed: int) -
 
 @pytest.mark.acceptance
 @pytest.mark.services
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1])
 def test_nothing_twice_nothing_lost_in_a_storm(place: Ground, seed: int) -> None:
     verdict = place.storm(seed).verdict
