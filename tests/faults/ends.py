@@ -9,7 +9,7 @@ from tests.faults.verdict import Outcome
 from tests.fixtures.rpm import Sent
 from tests.fixtures.subscriber import Confirmation
 
-MAX_TRADE_AGE_SECONDS = 40
+MAX_TRADE_AGE_SECONDS = 60
 MAX_RETRIES = 3
 
 _FILLED = ("filled", None)
