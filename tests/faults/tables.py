@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import dict_row
 
 Row = dict[str, Any]
+_T = TypeVar("_T")
 
 _PATIENCE_SECONDS = 60.0
 _GENESIS = "0" * 64
@@ -37,22 +38,38 @@ class Tables:
     outbox: Sequence[Row]
     audit_events: Sequence[Row]
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing is left to be done: no open execution, nothing to be published."""
-        return not self.outbox and not any(row["is_open"] for row in self.executions)
-
 
 def read_tables(postgres_url: str, account: str) -> Tables:
     """Read them in one transaction; waits while PostgreSQL is away."""
+    return _patiently(lambda: _read(postgres_url, account))
+
+
+def is_quiet(postgres_url: str, account: str) -> bool:
+    """Tell whether nothing is left to be done: no open execution, nothing to be published."""
+    return _patiently(lambda: _is_quiet(postgres_url, account))
+
+
+def _patiently(ask: Callable[[], _T]) -> _T:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            return _read(postgres_url, account)
+            return ask()
         except psycopg.OperationalError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
+
+
+def _is_quiet(postgres_url: str, account: str) -> bool:
+    with psycopg.connect(postgres_url) as connection:
+        left = connection.execute(
+            """
+            select from ledger.outbox where account = %(account)s union all
+            select from ledger.executions where account = %(account)s and is_open
+            """,
+            {"account": account},
+        )
+        return left.fetchone() is None
 
 
 def _read(postgres_url: str, account: str) -> Tables:

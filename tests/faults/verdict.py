@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from tests.acceptance.oracle import CONTRACT_SIZE, by_correlation, by_size, contradictions, exactly, size_of, untruths
 from tests.acceptance.oracle import base as base_symbol
-from tests.faults.tables import Row, Tables, chain_faults, read_tables
+from tests.faults.tables import Row, Tables, chain_faults, is_quiet, read_tables
 from tests.fixtures.book import Book, Traded
 from tests.fixtures.rpm import Sent
 from tests.fixtures.subscriber import Confirmation
@@ -92,7 +92,7 @@ def judge(  # noqa: PLR0913 - the run, the witnesses, and what is allowed
 def wait_until_quiet(postgres_url: str, account: str, seconds: float = 30.0) -> None:
     """Wait until nothing is open and the outbox is empty; give up silently: the verdict will tell what is left."""
     deadline = time.monotonic() + seconds
-    while not read_tables(postgres_url, account).is_quiet and time.monotonic() < deadline:
+    while not is_quiet(postgres_url, account) and time.monotonic() < deadline:
         time.sleep(_GLANCE_SECONDS)
 
 
