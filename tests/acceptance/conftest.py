@@ -11,7 +11,8 @@ from typing import Protocol
 import pytest
 
 from ops.services import Services
-from tests.acceptance.desk import Desk, open_desk
+from tests.acceptance.desk import Desk, eventually, open_desk
+from tests.fixtures.worker_process import WorkerProcess
 
 _LOG_CHARACTERS_SHOWN = 6000
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # outages are these tests' daily bread
@@ -42,6 +43,20 @@ def new_desk(services: Services, tmp_path_factory: pytest.TempPathFactory) -> De
             services.drop_database(name)
 
     return make
+
+
+@pytest.fixture
+def standby(desk: Desk) -> Iterator[WorkerProcess]:
+    """Start a second worker of the desk's account and wait until it stands by."""
+    folder = desk.folder / "standby"
+    folder.mkdir()
+    second = WorkerProcess(desk.settings, folder)
+    second.start()
+    try:
+        eventually(lambda: "standing_by" in second.log, "the second worker does not stand by")
+        yield second
+    finally:
+        second.end()
 
 
 @pytest.hookimpl(wrapper=True)

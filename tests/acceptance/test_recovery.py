@@ -36,19 +36,6 @@ def desk(new_desk: DeskMaker) -> Iterator[Desk]:
         yield desk
 
 
-@pytest.fixture
-def standby(desk: Desk) -> Iterator[WorkerProcess]:
-    folder = desk.folder / "standby"
-    folder.mkdir()
-    second = WorkerProcess(desk.settings, folder)
-    second.start()
-    try:
-        eventually(lambda: "standing_by" in second.log, "the second worker does not stand by")
-        yield second
-    finally:
-        second.end()
-
-
 @pytest.mark.parametrize(
     "count", [pytest.param(150), pytest.param(1000, marks=[pytest.mark.chaos, pytest.mark.timeout(300)])]
 )

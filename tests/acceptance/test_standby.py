@@ -25,20 +25,6 @@ def desk(new_desk: DeskMaker) -> Iterator[Desk]:
         yield desk
 
 
-@pytest.fixture
-def standby(desk: Desk) -> Iterator[WorkerProcess]:
-    """Start a second worker of the same account and wait until it stands by."""
-    folder = desk.folder / "standby"
-    folder.mkdir()
-    second = WorkerProcess(desk.settings, folder)
-    second.start()
-    try:
-        eventually(lambda: "standing_by" in second.log, "the second worker does not stand by")
-        yield second
-    finally:
-        second.end()
-
-
 @pytest.mark.parametrize("how", ["kill", "stop"])
 def test_a_standby_takes_over(desk: Desk, standby: WorkerProcess, how: str) -> None:
     # Given a leader that trades, and a standby that does not
