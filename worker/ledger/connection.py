@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -112,10 +112,12 @@ def _cut_off(connection: Connection) -> None:
             wire.detach()  # closing it is libpq's business
 
 
-async def connect_for_a_person(url: str, name: str) -> Connection:
-    """Open one connection for a command; raises LedgerUnavailable with a sentence that holds no password."""
+@asynccontextmanager
+async def connected_for_a_person(url: str, name: str) -> AsyncIterator[Connection]:
+    """Connect for a command. Raises LedgerUnavailable with a sentence, also when the connection breaks under it."""
     try:
-        return await connect(url, name, PERSON_SESSION)
+        async with await connect(url, name, PERSON_SESSION) as connection:
+            yield connection
     except psycopg.OperationalError as error:
         raise unavailable(url, error) from None
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from worker.ledger.connection import connect_for_a_person
+from worker.ledger.connection import connected_for_a_person
 from worker.ledger.statements import sql
 
 
@@ -33,7 +33,7 @@ class ServerFacts:
 
 async def inspect(url: str) -> ServerFacts:
     """Ask the server about itself. Raises LedgerUnavailable."""
-    async with await connect_for_a_person(url, "mt5-worker doctor") as connection:
+    async with connected_for_a_person(url, "mt5-worker doctor") as connection:
         asked_at = datetime.now(UTC)
         cursor = await connection.execute(sql("inspect_server"))
         answered_at = datetime.now(UTC)
@@ -45,6 +45,6 @@ async def inspect(url: str) -> ServerFacts:
 
 async def missing_rights(url: str) -> Sequence[str]:
     """Return what a worker does and this user may not; the schema must be there. Raises LedgerUnavailable."""
-    async with await connect_for_a_person(url, "mt5-worker doctor") as connection:
+    async with connected_for_a_person(url, "mt5-worker doctor") as connection:
         cursor = await connection.execute(sql("missing_rights"))
         return [row["missing"] for row in await cursor.fetchall()]

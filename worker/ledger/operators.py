@@ -11,7 +11,7 @@ import psycopg
 from psycopg import errors
 
 from worker.domain.errors import LedgerUnavailable, NotFound, Refused
-from worker.ledger.connection import Connection, connect_for_a_person, unavailable, warnings_of
+from worker.ledger.connection import Connection, connected_for_a_person, warnings_of
 from worker.ledger.halting import halt_account
 from worker.ledger.page import Page
 from worker.ledger.schema import check_on
@@ -35,12 +35,10 @@ class Operator:
 @asynccontextmanager
 async def operator(url: str, clock: Clock) -> AsyncIterator[Operator]:
     """Connect for the length of a command. Raises LedgerUnavailable or SchemaMismatch with a sentence."""
-    async with await connect_for_a_person(url, "mt5-worker operator") as connection:
+    async with connected_for_a_person(url, "mt5-worker operator") as connection:
         try:
             await check_on(connection)
             yield Operator(connection, clock, warnings_of(connection))
-        except psycopg.OperationalError as error:
-            raise unavailable(url, error) from None
         except errors.InsufficientPrivilege as error:
             raise Refused(
                 f"{error.diag.message_primary}: this database user needs the role mt5_operator; nothing was changed"

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-import psycopg
 import structlog
 from psycopg import errors
 from psycopg.rows import DictRow
 
 from worker.domain.errors import LedgerUnavailable, SchemaMismatch
-from worker.ledger.connection import Connection, connect_for_a_person, unavailable
+from worker.ledger.connection import Connection, connected_for_a_person
 from worker.ledger.statements import sql
 from worker.ledger.transaction import transaction
 
@@ -45,11 +44,9 @@ def all_migrations() -> Sequence[Migration]:
 
 async def migrate(url: str) -> Sequence[str]:
     """Bring the database up to date and return what was applied; several may try at the same time."""
-    async with await connect_for_a_person(url, "mt5-worker migrate") as connection:
+    async with connected_for_a_person(url, "mt5-worker migrate") as connection:
         try:
             return await _migrate(connection)
-        except psycopg.OperationalError as error:
-            raise unavailable(url, error) from None
         except errors.InsufficientPrivilege as error:
             raise LedgerUnavailable(
                 f"this user may not change the schema: {error.diag.message_primary}. Migrate as the database's owner."
@@ -58,7 +55,7 @@ async def migrate(url: str) -> Sequence[str]:
 
 async def check(url: str) -> None:
     """Raise SchemaMismatch unless the database has exactly this program's schema."""
-    async with await connect_for_a_person(url, "mt5-worker check") as connection:
+    async with connected_for_a_person(url, "mt5-worker check") as connection:
         await check_on(connection)
 
 

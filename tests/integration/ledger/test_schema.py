@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
 import psycopg
@@ -11,11 +12,14 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from ops.services import Services
+from tests.faults.proxy import Proxy
+from tests.faults.wire_formats import Moment, Towards
 from tests.integration.ledger.conftest import user_of
 from tests.integration.ledger.stories import RealClock, a_letter, an_arrival, rejected
 from worker.domain.errors import LedgerUnavailable, Refused, SchemaMismatch, WrongSetting
 from worker.domain.message import PublishResult
 from worker.ledger.connection import PERSON_SESSION, Connection, connect
+from worker.ledger.inspection import inspect, missing_rights
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import halt, operator, resume
 from worker.ledger.schema import all_migrations, check, migrate
@@ -34,6 +38,11 @@ async def test_an_empty_database_is_migrated_once(postgres_url: str) -> None:
     await check(postgres_url)
 
 
+def _is_a_question(message: bytes) -> bool:
+    """Recognise a statement, but for the first one on every connection."""
+    return message[:1] in {b"P", b"Q"} and b"set_config('synchronous_commit'" not in message
+
+
 async def test_several_may_migrate_at_the_same_time(postgres_url: str) -> None:
     applied = await asyncio.gather(*(migrate(postgres_url) for _ in range(4)))
 
@@ -49,6 +58,19 @@ async def test_databases_of_one_cluster_may_be_migrated_at_the_same_time(service
     finally:
         for name in names:
             services.drop_database(name)
+
+
+@pytest.mark.parametrize("ask", [check, migrate, inspect, missing_rights])
+async def test_a_connection_that_breaks_under_a_question_is_an_outage_like_any_other(
+    ledger_url: str, ask: Callable[[str], Awaitable[object]]
+) -> None:
+    with Proxy(ledger_url) as wire:
+        wire.cut_at(Moment("question", Towards.SERVER, _is_a_question))
+
+        with pytest.raises(LedgerUnavailable, match="PostgreSQL does not answer"):
+            await ask(wire.url)
+
+        assert wire.fired.total() == 1
 
 
 async def test_a_migration_that_was_changed_afterwards_is_noticed(ledger_url: str, database: Connection) -> None:
