@@ -34,7 +34,7 @@ from tests.faults.quakes import COME_OF_AGE_SECONDS, Quakes
 from tests.faults.storm import Births, Report, Storm
 from tests.fixtures.worker_process import run_command
 
-SIDE_BY_SIDE = 7
+SIDE_BY_SIDE = 10
 STAGGER_SECONDS = 5.0
 QUAKE_EVERY_SECONDS = 45.0
 
