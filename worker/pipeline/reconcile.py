@@ -10,6 +10,7 @@ import asyncio
 import itertools
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -18,7 +19,8 @@ from worker.domain.absence import Absence, hindrance
 from worker.domain.checks import too_old
 from worker.domain.errors import LeaseLost, ServiceUnavailable, StaleRevision
 from worker.domain.evidence import Conclusion, Evidence, conclude
-from worker.domain.execution import Attempt, Execution, State
+from worker.domain.execution import Attempt, Deal, Execution, State
+from worker.domain.market import BrokerOrder
 from worker.domain.token import MAX_ATTEMPTS
 from worker.pipeline.search import Look, Searcher
 from worker.pipeline.settle import Settler, deal_payload, with_deals
@@ -128,28 +130,18 @@ class Reconciler:
         attempt = replace(
             attempt, outcome="found", order_ticket=attempt.order_ticket if order is None else order.ticket
         )
-        event = Event(
-            "found",
-            {
-                "attempt": attempt.number,
-                "order_id": None if order is None else str(order.ticket),
-                "order_state": None if order is None else order.state,
-                "deals": [deal_payload(deal) for deal in deals],
-            },
-            execution.execution_id,
-        )
+        event = _found_event(execution, attempt, order, deals)
         if conclusion is not None:
             placed = execution if order is None else replace(execution, order_ticket=order.ticket)
             return await self._settler.concluded(placed, conclusion, deals=deals, attempt=attempt, before=(event,))
         if order is None or order.is_over:
             return None
-        after = execution.advance(
-            State.ACCEPTED,
-            **{"accepted_at": execution.accepted_at or self._clock.now(), "detail": None, "reason": None}
-            | with_deals(execution, deals)
-            | {"order_ticket": order.ticket},
-        )
+        after = execution.advance(State.ACCEPTED, **self._as_accepted(execution, order, deals))
         return await self._ledger.record(Change(after=after, events=(event,), attempt=attempt, deals=deals))
+
+    def _as_accepted(self, execution: Execution, order: BrokerOrder, deals: tuple[Deal, ...]) -> dict[str, Any]:
+        changes = {"accepted_at": execution.accepted_at or self._clock.now(), "detail": None, "reason": None}
+        return changes | with_deals(execution, deals) | {"order_ticket": order.ticket}
 
     async def _absent(self, execution: Execution, attempt: Attempt, absence: Absence) -> Execution:
         """Go on from a send that is proved to have left nothing: another attempt if that is allowed, else the end."""
@@ -212,3 +204,13 @@ def _symbol(execution: Execution) -> str:
 
 def _note(absence: Absence, look: Look, execution: Execution, attempt: Attempt, seen: Evidence) -> None:
     absence.note(look.began, hindrance(look.search, execution, attempt, seen), readable=look.search.readable)
+
+
+def _found_event(execution: Execution, attempt: Attempt, order: BrokerOrder | None, deals: tuple[Deal, ...]) -> Event:
+    payload = {
+        "attempt": attempt.number,
+        "order_id": None if order is None else str(order.ticket),
+        "order_state": None if order is None else order.state,
+        "deals": [deal_payload(deal) for deal in deals],
+    }
+    return Event("found", payload, execution.execution_id)
