@@ -16,6 +16,8 @@ PREFIX = "mt5-worker-"
 _EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOWEST_PORT = 15000
 _PORT_TRIES = 200
+# Not the seeded generator of `random`: test processes that share a seed would all draw the same ports.
+_dice = random.SystemRandom()
 
 
 def account(preferred: str) -> str | None:
@@ -56,7 +58,7 @@ def free_port() -> int:
     """
     highest = _first_ephemeral_port() - 1
     for _ in range(_PORT_TRIES):
-        port = random.randint(_LOWEST_PORT, highest) if highest > _LOWEST_PORT else 0  # noqa: S311 - not a secret
+        port = _dice.randint(_LOWEST_PORT, highest) if highest > _LOWEST_PORT else 0
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))

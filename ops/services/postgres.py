@@ -28,6 +28,7 @@ class PrivatePostgres(PrivateService):
     farewell: ClassVar = signal.SIGQUIT  # immediate shutdown: unlike SIGKILL it frees the shared memory
     gentle: ClassVar = signal.SIGINT  # fast shutdown: connections are closed, a checkpoint is written
     seconds_to_stop: ClassVar = 30.0
+    words_for_taken: ClassVar = ("Address already in use",)
 
     def __init__(self, binaries: Path) -> None:
         super().__init__()

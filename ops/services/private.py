@@ -22,6 +22,8 @@ class PrivateService(ABC):
     farewell: ClassVar[signal.Signals]
     gentle: ClassVar[signal.Signals]
     seconds_to_stop: ClassVar[float]
+    # What its log says when somebody else has one of its ports.
+    words_for_taken: ClassVar[tuple[str, ...]]
 
     def __init__(self) -> None:
         self.user = account(self.preferred_account)
@@ -57,8 +59,8 @@ class PrivateService(ABC):
             self.take_ports()
             try:
                 return self.restart()
-            except ServiceFailed as failure:
-                if tries_left == 0 or "in use" not in failure.log:
+            except ServiceFailed:
+                if tries_left == 0 or not self._lost_a_port():
                     self.end()
                     raise
                 self.kill()
@@ -105,3 +107,7 @@ class PrivateService(ABC):
     def end(self) -> None:
         """End for good and remove the data."""
         self.tree.end()
+
+    def _lost_a_port(self) -> bool:
+        said = self.tree.everything_said()
+        return any(word in said for word in self.words_for_taken)

@@ -34,6 +34,8 @@ class PrivateRabbitMQ(PrivateService):
     gentle: ClassVar = signal.SIGTERM
     # Everything is told and written within one second; then the management plugin of 3.x sleeps for five more.
     seconds_to_stop: ClassVar = 3.0
+    # Of AMQP and management; of the distribution; of the port mapper, which then is no port mapper.
+    words_for_taken: ClassVar = ("eaddrinuse", "dist_port_already_used", "nodistribution")
 
     def __init__(self, server: Path) -> None:
         super().__init__()

@@ -13,6 +13,7 @@ from ops.services.errors import ServiceFailed
 
 _SECONDS_TO_END = 20.0
 _LOG_LINES_SHOWN = 20
+_LOG_COLUMNS_SHOWN = 500  # Erlang tells a failed start in one line of many thousand characters
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,13 @@ class Tree:
         self._keeper.wait(_SECONDS_TO_END)
 
     def last_lines(self) -> str:
-        """Return the end of what the service said."""
-        if not self.log.exists():
-            return ""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:])
+        """Return the end of what the service said, long lines cut."""
+        lines = self.everything_said().splitlines()[-_LOG_LINES_SHOWN:]
+        return "\n".join(line[:_LOG_COLUMNS_SHOWN] for line in lines)
+
+    def everything_said(self) -> str:
+        """Return all that the service said since its folder was made."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def _close(self) -> None:
         for pipe in (self._keeper.stdin, self._keeper.stdout):

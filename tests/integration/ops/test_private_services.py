@@ -15,6 +15,7 @@ from ops.services.answers import amqp_answers, postgres_answers
 from ops.services.binaries import find_binaries
 from ops.services.places import HOST, free_port
 from ops.services.postgres import PrivatePostgres
+from ops.services.rabbitmq import PrivateRabbitMQ
 
 pytestmark = pytest.mark.services
 
@@ -142,6 +143,32 @@ def test_a_port_that_was_taken_meanwhile_is_replaced(postgres_binaries: Path, ta
 
     assert urlsplit(postgres.url).port != taken_port
     postgres.end()
+
+
+class UnluckyBroker(PrivateRabbitMQ):
+    """A RabbitMQ whose first management port is taken between the choice and the start."""
+
+    def __init__(self, server: Path, taken: int) -> None:
+        super().__init__(server)
+        self.taken = [taken]
+
+    def take_ports(self) -> None:
+        super().take_ports()
+        if self.taken:
+            config = self.folder / "rabbitmq.conf"
+            config.write_text(config.read_text().replace(str(self._management), str(self.taken.pop())))
+
+
+def test_a_port_of_rabbitmq_that_was_taken_meanwhile_is_replaced(taken_port: int) -> None:
+    server = find_binaries().rabbitmq
+    if server is None:
+        pytest.skip("RabbitMQ is not installed here")
+    rabbitmq = UnluckyBroker(server, taken_port)
+
+    rabbitmq.start()
+
+    assert rabbitmq.answers()
+    rabbitmq.end()
 
 
 def test_a_service_that_does_not_come_up_shows_why(tmp_path: Path) -> None:

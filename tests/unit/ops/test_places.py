@@ -1,5 +1,6 @@
 """Folders, ports and accounts of private services."""
 
+import random
 import socket
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -64,3 +65,12 @@ def test_any_name_survives_in_the_path_of_a_url(name: str) -> None:
 
     assert unquote(urlsplit(url).path.removeprefix("/")) == name
     assert url.startswith("amqp://user:secret@127.0.0.1:5672/")
+
+
+def test_programs_that_share_a_seed_draw_different_ports() -> None:
+    state = random.getstate()
+    first = [places.free_port() for _ in range(10)]
+
+    random.setstate(state)
+
+    assert [places.free_port() for _ in range(10)] != first
