@@ -1,29 +1,30 @@
 """
 What the package accepts as arguments; everything else is refused before anything leaves the process.
 
-Whole numbers must be `int`, other numbers `float` (neither 1 nor a Decimal will do), texts at most 29 UTF-16 units.
-Unknown keys of a request are ignored, missing ones are 0 or empty.
+In requests whole numbers must be `int`, other numbers `float` (neither 1 nor a Decimal will do), texts at most 29
+UTF-16 units. Unknown keys are ignored, missing ones are 0 or empty. The functions that take their arguments by
+position only read them more leniently, as C functions do. Source of all rules: the code of the 5.0.6231 wheel, whose
+`long` has 32 bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
+from operator import index
 from typing import Any
 
 from worker.mt5.simulated.failures import invalid_argument, invalid_arguments
 from worker.mt5.simulated.structs import Struct, TradeRequest
 
 LONGEST_TEXT = 29  # UTF-16 units: the terminal's field has 32, its end included
-_UNSIGNED_64 = 1 << 64
-_DEFAULTS: dict[str, type[int | float | str]] = {
-    field: str
-    if field in ("symbol", "comment")
-    else float
-    if field in ("volume", "price", "stoplimit", "sl", "tp")
-    else int
-    for field in TradeRequest.__match_args__
-}
+LONGEST_GROUP = 1997
+LONGEST_CREDENTIAL = 253
+LONGEST_PATH = 257
+_LONG = 1 << 31
+_UNREPRESENTABLE = -_LONG  # what the processor makes of a float that does not fit
 
 
 def trade_request(arguments: tuple[object, ...], fields: Mapping[str, object]) -> Struct:
@@ -39,25 +40,23 @@ def trade_request(arguments: tuple[object, ...], fields: Mapping[str, object]) -
     return _request(arguments[0])
 
 
-def text(name: str, value: object) -> str:
-    """Read a symbol, group or comment."""
-    if not isinstance(value, str) or _utf16_units(value) > LONGEST_TEXT:
+def text(name: str, value: object, longest: int = LONGEST_TEXT) -> str:
+    """Read a named text of at most `longest` UTF-16 units."""
+    if not isinstance(value, str) or _utf16_units(value) > longest:
         raise invalid_argument(name)
     return value
 
 
-def whole(name: str, value: object) -> int:
-    """Read a ticket, magic or code: unsigned, 64 bits."""
-    if not isinstance(value, int) or not 0 <= value < _UNSIGNED_64:
+def whole(name: str, value: object, bits: int = 64) -> int:
+    """Read a ticket, magic or code: unsigned. An `int` out of range leaves an OverflowError behind."""
+    return _within(name, value, 0, 1 << bits)
+
+
+def real(name: str, value: object) -> float:
+    """Read a number of a request, which must be a `float`."""
+    if not isinstance(value, float):
         raise invalid_argument(name)
     return value
-
-
-def number(value: object) -> float:
-    """Read a number of the calculating functions, which take `int` as well."""
-    if not isinstance(value, int | float):
-        raise invalid_arguments()
-    return float(value)
 
 
 def exactly(count: int, arguments: tuple[object, ...]) -> tuple[Any, ...]:
@@ -65,6 +64,27 @@ def exactly(count: int, arguments: tuple[object, ...]) -> tuple[Any, ...]:
     if len(arguments) != count:
         raise invalid_arguments()
     return arguments
+
+
+def parsed(units: str, arguments: tuple[object, ...]) -> tuple[Any, ...]:
+    """
+    Read positional arguments by the letters that C functions use, one an argument.
+
+    `O` anything, `i` a signed 32-bit int, `k` the low 32 bits of any int, `d` anything that makes a float, `p` the
+    truth of anything. A wrong count is refused; a wrong type or range also leaves its exception behind.
+    """
+    exactly(len(units), arguments)
+    try:
+        return tuple(_UNITS[unit](value) for unit, value in zip(units, arguments, strict=True))
+    except (TypeError, OverflowError) as error:
+        raise invalid_arguments(pending=error) from None
+
+
+def number(value: object) -> float:
+    """Read a number of the calculating functions, which take `int` as well."""
+    if not isinstance(value, int | float):
+        raise invalid_arguments()
+    return float(value)
 
 
 def symbol_name(value: object) -> str:
@@ -75,28 +95,80 @@ def symbol_name(value: object) -> str:
 
 
 def epoch_seconds(value: object) -> int:
-    """Read a date: a number, or a datetime, which is taken in the local zone when it is naive."""
+    """
+    Read a date: a number, or a datetime, which is taken in the local zone when it is naive.
+
+    The package keeps whole seconds in 32 bits: from 19 January 2038 an `int` leaves an OverflowError behind, and a
+    float or datetime turns into a date of 1901.
+    """
     if isinstance(value, datetime):
-        return int(value.timestamp())
-    if not isinstance(value, int | float):
+        return _truncated(value.timestamp())
+    if isinstance(value, float):
+        return _truncated(value)
+    if not isinstance(value, int):
         raise invalid_arguments()
-    return int(value)
+    if not -_LONG <= value < _LONG:
+        raise invalid_arguments(pending=OverflowError("Python int too large to convert to C long"))
+    return value
+
+
+def _within(name: str, value: object, lowest: int, limit: int) -> int:
+    if not isinstance(value, int):
+        raise invalid_argument(name)
+    if value < lowest:
+        raise invalid_argument(name, OverflowError("can't convert negative int to unsigned"))
+    if value >= limit:
+        raise invalid_argument(name, OverflowError("int too big to convert"))
+    return value
+
+
+def _truncated(seconds: float) -> int:
+    fits = -_LONG - 1 < seconds < _LONG
+    return int(seconds) if fits else _UNREPRESENTABLE
+
+
+def _signed_32(value: object) -> int:
+    whole_number = index(value)  # type: ignore[arg-type] # it raises the TypeError that the package leaves behind
+    if not -_LONG <= whole_number < _LONG:
+        raise OverflowError("Python int too large to convert to C long")
+    return whole_number
+
+
+def _low_32_bits(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"must be int, not {type(value).__name__}")
+    return value & 0xFFFF_FFFF
+
+
+def _as_float(value: object) -> float:
+    return math.fsum((value,))  # type: ignore[arg-type] # unlike float() it takes no text; TypeError as above
+
+
+_UNITS: dict[str, Callable[[object], object]] = {
+    "O": lambda value: value,
+    "i": _signed_32,
+    "k": _low_32_bits,
+    "d": _as_float,
+    "p": bool,
+}
+
+_Reader = Callable[[str, object], int | float | str]
+_code: _Reader = partial(whole, bits=32)
+_moment: _Reader = partial(_within, lowest=-(1 << 63), limit=1 << 63)
+_READERS: dict[str, _Reader] = (
+    dict.fromkeys(TradeRequest.__match_args__, whole)
+    | dict.fromkeys(("symbol", "comment"), text)
+    | dict.fromkeys(("volume", "price", "stoplimit", "sl", "tp"), real)
+    | dict.fromkeys(("action", "type", "type_filling", "type_time"), _code)
+    | {"expiration": _moment}
+)
+_BLANK: dict[_Reader, int | float | str] = {text: "", real: 0.0}
 
 
 def _request(fields: Mapping[str, object]) -> Struct:
     return TradeRequest(
-        _field(name, kind, fields[name]) if name in fields else kind() for name, kind in _DEFAULTS.items()
+        read(name, fields[name]) if name in fields else _BLANK.get(read, 0) for name, read in _READERS.items()
     )
-
-
-def _field(name: str, kind: type[int | float | str], value: object) -> int | float | str:
-    if kind is str:
-        return text(name, value)
-    if kind is int:
-        return whole(name, value)
-    if not isinstance(value, float):
-        raise invalid_argument(name)
-    return value
 
 
 def _utf16_units(value: str) -> int:

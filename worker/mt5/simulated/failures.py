@@ -8,21 +8,26 @@ SUCCESS = (mt5.RES_S_OK, "Success")
 
 
 class Failure(Exception):
-    """A call that answers `None` (or `False`) and leaves its reason in `last_error`."""
+    """
+    A call that answers `None` (or `False`) and leaves its reason in `last_error`.
 
-    def __init__(self, code: int, text: str) -> None:
+    `pending` is the exception that the package forgets to clear: Python then raises SystemError in place of the answer.
+    """
+
+    def __init__(self, code: int, text: str, pending: Exception | None = None) -> None:
         super().__init__(code, text)
         self.reason = (code, text)
+        self.pending = pending
 
 
-def invalid_argument(name: str) -> Failure:
+def invalid_argument(name: str, pending: Exception | None = None) -> Failure:
     """Return the refusal of one named argument: nothing has left the process."""
-    return Failure(mt5.RES_E_INVALID_PARAMS, f'Invalid "{name}" argument')
+    return Failure(mt5.RES_E_INVALID_PARAMS, f'Invalid "{name}" argument', pending)
 
 
-def invalid_arguments(text: str = "Invalid arguments") -> Failure:
+def invalid_arguments(text: str = "Invalid arguments", pending: Exception | None = None) -> Failure:
     """Return the refusal of a call whose arguments cannot be read at all."""
-    return Failure(mt5.RES_E_INVALID_PARAMS, text)
+    return Failure(mt5.RES_E_INVALID_PARAMS, text, pending)
 
 
 def call_failed() -> Failure:

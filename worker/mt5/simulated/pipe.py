@@ -95,7 +95,11 @@ class Calls:
 
 
 def call(function: Callable[..., object]) -> Callable[..., Any]:
-    """Make a method a function of the package: one at a time, `None` on failure with the reason in `last_error`."""
+    """
+    Make a method a function of the package: one at a time, `None` on failure with the reason in `last_error`.
+
+    Where the package leaves an exception behind, the caller meets what Python makes of that: SystemError.
+    """
 
     @wraps(function)
     def guarded(self: Calls, *args: object, **kwargs: object) -> object:
@@ -105,6 +109,9 @@ def call(function: Callable[..., object]) -> Callable[..., Any]:
                 return function(self, *args, **kwargs)
             except Failure as failure:
                 self.pipe.error = failure.reason
+                if failure.pending:
+                    text = f"<built-in function {function.__name__}> returned a result with an exception set"
+                    raise SystemError(text) from failure.pending
             except sqlite3.OperationalError:  # locked for too long, disk full: nobody knows what was done
                 self.pipe.error = book_unusable().reason
             return None

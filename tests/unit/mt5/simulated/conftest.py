@@ -15,7 +15,7 @@ from worker.domain.token import attempt_token, base_token
 from worker.mt5 import simulated
 
 BUY, SELL = 0, 1
-EVER = (0, 4_000_000_000)  # a window of server time with room on both sides
+EVER = (0, 2_000_000_000)  # a window of server time with room on both sides
 
 
 class Customer:

@@ -43,10 +43,21 @@ class TestARequest:
         assert customer.book("SELECT * FROM orders") == []
 
     @pytest.mark.parametrize("field", WHOLES)
-    @pytest.mark.parametrize("value", [1.0, Decimal(1), None, "1", -1, 1 << 64])
-    def test_whole_numbers_must_be_unsigned_ints(self, customer: Customer, field: str, value: object) -> None:
+    @pytest.mark.parametrize("value", [1.0, Decimal(1), None, "1"])
+    def test_whole_numbers_must_be_ints(self, customer: Customer, field: str, value: object) -> None:
         assert customer.mt5.order_check(customer.order("EURUSD") | {field: value}) is None
         assert customer.mt5.last_error() == (-2, f'Invalid "{field}" argument')
+
+    @pytest.mark.parametrize("field", WHOLES)
+    def test_an_int_out_of_range_leaves_its_exception_behind(self, customer: Customer, field: str) -> None:
+        bits = 32 if field in ("action", "type", "type_filling", "type_time") else 64
+        lowest, limit = (-(1 << 63), 1 << 63) if field == "expiration" else (0, 1 << bits)
+
+        for value in (lowest - 1, limit):
+            with pytest.raises(SystemError, match=r"^<built-in function order_send> returned a result with an exc"):
+                customer.mt5.order_send(customer.order("EURUSD") | {field: value})
+            assert customer.mt5.last_error() == (-2, f'Invalid "{field}" argument')
+        assert customer.book("SELECT * FROM orders") == []
 
     @pytest.mark.parametrize("text", ["c" * 29, "", "é" * 29, "\U0001f600" * 14])
     def test_a_comment_of_29_utf16_units_is_kept_whole(self, customer: Customer, text: str) -> None:
@@ -115,7 +126,6 @@ class TestOtherFunctions:
             lambda: mt5.history_deals_get(0),
             lambda: mt5.history_deals_get("yesterday", "today"),
             lambda: mt5.history_orders_get(0, 1, ticket=5),
-            lambda: mt5.history_orders_get(ticket=-5),
             lambda: mt5.orders_get("EURUSD"),
             lambda: mt5.orders_get("EURUSD", ticket=1),
             lambda: mt5.orders_get(group=5),
@@ -127,13 +137,22 @@ class TestOtherFunctions:
 
     def test_dates_may_be_numbers_or_datetimes(self, customer: Customer) -> None:
         customer.send("EURUSD")
-        begin, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1, tzinfo=UTC)
-        naive = datetime(2090, 1, 1)  # noqa: DTZ001 - the package reads it in the local zone
+        begin, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2037, 1, 1, tzinfo=UTC)
+        naive = datetime(2037, 1, 1)  # noqa: DTZ001 - the package reads it in the local zone
 
         assert customer.mt5.history_orders_total(begin, end) == 1
         assert customer.mt5.history_orders_total(begin, naive) == 1
         assert customer.mt5.history_orders_total(begin.timestamp(), int(end.timestamp())) == 1
         assert customer.mt5.history_orders_total(0, begin) == 0
+
+    def test_dates_have_32_bits(self, customer: Customer) -> None:
+        customer.send("EURUSD")
+
+        assert customer.mt5.history_orders_total(0, (1 << 31) - 1) == 1
+        assert customer.mt5.history_orders_total(0, datetime(2039, 1, 1, tzinfo=UTC)) == 0
+        assert customer.mt5.history_orders_total(0, 1e300) == 0
+        with pytest.raises(SystemError):
+            customer.mt5.history_orders_total(0, 1 << 31)
 
     def test_an_unknown_symbol_is_not_found(self, mt5: Any) -> None:
         for name in ("NOPE", "EURUSD.nope", "eurusd", "EURUSD.", ".slip"):
@@ -141,3 +160,26 @@ class TestOtherFunctions:
             assert mt5.last_error() == (-4, "Terminal: Not found")
             assert mt5.symbol_select(name, True) is False  # noqa: FBT003 - the package takes it by position only
             assert mt5.orders_get(symbol=name) == ()
+
+
+class TestPositionalArguments:
+    """The letters of C's own argument reader."""
+
+    def test_each_letter_reads_its_type(self) -> None:
+        assert arguments.parsed("Oikdp", ("x", -5, (1 << 40) + 3, Decimal("0.5"), "no")) == ("x", -5, 3, 0.5, True)
+        assert arguments.parsed("dd", (1, True)) == (1.0, 1.0)
+
+    @pytest.mark.parametrize(
+        ("unit", "value"), [("i", 1.5), ("i", "1"), ("i", 1 << 31), ("k", 1.0), ("k", None), ("d", "1"), ("d", None)]
+    )
+    def test_a_wrong_type_or_range_leaves_its_exception_behind(self, unit: str, value: object) -> None:
+        with pytest.raises(Failure) as refused:
+            arguments.parsed(unit, (value,))
+        assert refused.value.reason == (-2, "Invalid arguments")
+        assert isinstance(refused.value.pending, TypeError | OverflowError)
+
+    @pytest.mark.parametrize("given", [(), (1, 2)])
+    def test_a_wrong_count_is_refused_and_nothing_more(self, given: tuple[object, ...]) -> None:
+        with pytest.raises(Failure) as refused:
+            arguments.parsed("i", given)
+        assert refused.value.pending is None

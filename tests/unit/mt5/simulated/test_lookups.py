@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.unit.mt5.simulated.conftest import Customer
 
-EVER = (0, 4_000_000_000)
+EVER = (0, 2_000_000_000)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.unit.mt5.simulated.conftest import Customer
 
 BUY, SELL = 0, 1
-EVER = (0, 4_000_000_000)
+EVER = (0, 2_000_000_000)
 CONTRACT = (
     " slip partial multi pending slow race late requote reject timeout lostreply notsent neversent hang hangnot hidden "
     "nocomment nohistory closed disabled closeonly wide stale notick crossed nomargin jump"

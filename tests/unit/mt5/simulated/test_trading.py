@@ -85,7 +85,7 @@ class TestRefusals:
 
 class TestMoney:
     def test_the_account_begins_with_a_balance_deal(self, customer: Customer) -> None:
-        (deal,) = customer.mt5.history_deals_get(0, 4_000_000_000)
+        (deal,) = customer.mt5.history_deals_get(0, 2_000_000_000)
 
         assert (deal.type, deal.profit, deal.order, deal.symbol) == (customer.mt5.DEAL_TYPE_BALANCE, 1e9, 0, "")
         assert customer.mt5.account_info().balance == 1e9
