@@ -22,8 +22,6 @@ _BLANK: dict[str, Any] = (
     | dict.fromkeys(structs.SYMBOL_INFO_TEXTS.split(), "")
     | {"custom": False, "spread_float": True, "margin_hedged_use_leg": False}
 )
-_ALL_ORDER_KINDS = 127
-_ALL_EXPIRATIONS = 15
 
 
 class MarketCalls(Calls):
@@ -109,10 +107,12 @@ def _specification(symbol: Symbol) -> dict[str, Any]:
         "digits": instrument.digits,
         "trade_calc_mode": instrument.calc_mode,
         "trade_mode": symbol.behaviour.trade_mode,
-        "trade_exemode": mt5.SYMBOL_TRADE_EXECUTION_MARKET,
+        "trade_exemode": instrument.execution,
+        "trade_stops_level": instrument.stops_level,
+        "trade_freeze_level": instrument.freeze_level,
         "filling_mode": OFFERED_FILLINGS,
-        "order_mode": _ALL_ORDER_KINDS,
-        "expiration_mode": _ALL_EXPIRATIONS,
+        "order_mode": instrument.order_mode,
+        "expiration_mode": instrument.expiration_mode,
         "point": instrument.point,
         "trade_tick_size": instrument.tick_size,
         "trade_contract_size": instrument.contract_size,

@@ -11,10 +11,16 @@ from worker.mt5.simulated.behaviours import TABLE, Behaviour
 
 FILLING_FOK = 1  # SYMBOL_FILLING_*: flags of a symbol, absent from the package
 FILLING_IOC = 2
+ALL_ORDER_KINDS = 127  # SYMBOL_ORDER_*: flags too
+ALL_EXPIRATIONS = 15  # SYMBOL_EXPIRATION_*
 
 _FOREX = mt5.SYMBOL_CALC_MODE_FOREX
 _LEVERAGED = mt5.SYMBOL_CALC_MODE_CFDLEVERAGE
 _CFD = mt5.SYMBOL_CALC_MODE_CFD
+_INDEX = mt5.SYMBOL_CALC_MODE_CFDINDEX
+_MARKET = mt5.SYMBOL_TRADE_EXECUTION_MARKET
+_NO_STOP_LIMIT = ALL_ORDER_KINDS - 8
+_GTC_OR_DAY = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,8 +28,11 @@ class Instrument:
     """
     What is traded: prices in the profit currency, volumes in lots, `commission` in USD per lot and deal.
 
-    `pip` only scales this broker's own prices, spreads and slippage. `margin_share` is the margin's part of the
-    notional where the calculation mode knows no leverage.
+    `pip` only scales this broker's own prices, spreads and slippage. `margin_rate` multiplies what the calculation
+    mode makes of a market order's margin; `margin_hedged` is the contract size that counts where a lot bought and a
+    lot sold stand against each other; `margin_initial`, when there is one, is a lot's margin in the margin currency
+    and replaces the mode's formula. Where `execution` is instant, an order is filled at its own
+    price within its deviation, or requoted; market execution looks at neither (MetaTrader 5 help, "Execution Types").
     """
 
     name: str
@@ -34,6 +43,7 @@ class Instrument:
     digits: int
     pip: float
     spread_pips: float
+    volatility: float  # how far the price typically moves in a day, as a share of it
     tick_size: float
     contract_size: float
     volume_min: float
@@ -41,8 +51,15 @@ class Instrument:
     volume_step: float
     volume_limit: float  # of one direction, open orders included; 0 = none
     calc_mode: int
-    margin_share: float
+    margin_rate: float
+    margin_hedged: float
     commission: float
+    execution: int = mt5.SYMBOL_TRADE_EXECUTION_INSTANT
+    stops_level: int = 0  # points that a pending order, a stop loss or a take profit keeps from the price; 0 = none
+    freeze_level: int = 0  # points from its price within which an order or a stop cannot be changed; 0 = none
+    order_mode: int = ALL_ORDER_KINDS
+    expiration_mode: int = ALL_EXPIRATIONS
+    margin_initial: float = 0.0
 
     @property
     def point(self) -> float:
@@ -73,6 +90,7 @@ def _pair(name: str, description: str, price: float, digits: int, spread_pips: f
         digits=digits,
         pip=tick * 10,
         spread_pips=spread_pips,
+        volatility=0.005,
         tick_size=tick,
         contract_size=100_000.0,
         volume_min=0.01,
@@ -80,8 +98,10 @@ def _pair(name: str, description: str, price: float, digits: int, spread_pips: f
         volume_step=0.01,
         volume_limit=0.0,
         calc_mode=_FOREX,
-        margin_share=0.0,
+        margin_rate=1.0,
+        margin_hedged=100_000.0,
         commission=3.5,
+        stops_level=5,
     )
 
 
@@ -93,17 +113,21 @@ _INSTRUMENTS = (
     _pair("USDJPY", "US Dollar vs Japanese Yen", 151.25, 3, 1.3),
     _pair("EURJPY", "Euro vs Japanese Yen", 164.1, 3, 1.9),
     Instrument("XAUUSD", "XAU", "USD", "Gold vs US Dollar", price=2400.0, digits=2, pip=0.1, spread_pips=2.0,
-               tick_size=0.01, contract_size=100.0, volume_min=0.01, volume_max=50.0, volume_step=0.01,
-               volume_limit=0.0, calc_mode=_LEVERAGED, margin_share=0.0, commission=3.5),
+               volatility=0.01, tick_size=0.01, contract_size=100.0, volume_min=0.01, volume_max=50.0, volume_step=0.01,
+               volume_limit=0.0, calc_mode=_LEVERAGED, margin_rate=1.0, margin_hedged=50.0, commission=3.5,
+               stops_level=20, freeze_level=10),
     Instrument("US500", "USD", "USD", "US 500 Index", price=5200.0, digits=2, pip=0.1, spread_pips=4.0,
-               tick_size=0.1, contract_size=1.0, volume_min=0.1, volume_max=250.0, volume_step=0.1,
-               volume_limit=5000.0, calc_mode=_CFD, margin_share=0.05, commission=0.0),
+               volatility=0.01, tick_size=0.1, contract_size=1.0, volume_min=0.1, volume_max=250.0, volume_step=0.1,
+               volume_limit=5000.0, calc_mode=_INDEX, margin_rate=0.05, margin_hedged=0.0, commission=0.0,
+               execution=_MARKET, stops_level=50, freeze_level=20),
     Instrument("BTCUSD", "BTC", "USD", "Bitcoin vs US Dollar", price=65_000.0, digits=2, pip=1.0, spread_pips=5.0,
-               tick_size=0.01, contract_size=1.0, volume_min=0.01, volume_max=10.0, volume_step=0.01,
-               volume_limit=500.0, calc_mode=_CFD, margin_share=0.5, commission=0.0),
+               volatility=0.03, tick_size=0.01, contract_size=1.0, volume_min=0.01, volume_max=10.0, volume_step=0.01,
+               volume_limit=500.0, calc_mode=_CFD, margin_rate=0.5, margin_hedged=1.0, commission=0.0,
+               execution=_MARKET, stops_level=500, freeze_level=200),
     Instrument("ETHUSD", "ETH", "USD", "Ethereum vs US Dollar", price=3200.0, digits=2, pip=0.1, spread_pips=5.0,
-               tick_size=0.01, contract_size=1.0, volume_min=0.1, volume_max=100.0, volume_step=0.1,
-               volume_limit=5000.0, calc_mode=_CFD, margin_share=0.5, commission=0.0),
+               volatility=0.04, tick_size=0.01, contract_size=1.0, volume_min=0.1, volume_max=100.0, volume_step=0.1,
+               volume_limit=5000.0, calc_mode=_CFD, margin_rate=0.5, margin_hedged=1.0, commission=0.0,
+               execution=_MARKET, order_mode=_NO_STOP_LIMIT, expiration_mode=_GTC_OR_DAY),
 )
 # fmt: on
 

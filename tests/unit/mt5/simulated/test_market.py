@@ -100,7 +100,9 @@ class TestSpecifications:
         assert (info.name, info.digits, info.trade_contract_size, info.volume_step) == (symbol, digits, contract, step)
         assert info.point == pytest.approx(10**-digits)
         assert info.trade_mode == mt5.SYMBOL_TRADE_MODE_FULL
-        assert info.trade_exemode == mt5.SYMBOL_TRADE_EXECUTION_MARKET
+        assert info.trade_exemode == (
+            1 if info.trade_calc_mode in (0, 4) else 2
+        )  # pairs and gold: instant; others: market
         assert info.filling_mode == 3  # fill-or-kill and immediate-or-cancel
         assert info.spread == round((info.ask - info.bid) / info.point)
 
