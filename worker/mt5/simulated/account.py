@@ -29,7 +29,7 @@ def margin_of(instrument: Instrument, holding: Holding, leverage: int, utc_msc: 
         value = holding.volume * instrument.contract_size
     else:
         value = holding.notional * instrument.contract_size * usd_rate(instrument.profit, utc_msc)
-    return value / leverage if instrument.calc_mode in _LEVERAGED else value * instrument.margin_share
+    return value / leverage if instrument.calc_mode in _LEVERAGED else value * instrument.margin_rate
 
 
 def order_margin(desk: Desk, symbol: Symbol, volume: float, price: float) -> float:
