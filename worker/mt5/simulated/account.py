@@ -8,7 +8,7 @@ from typing import NamedTuple
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.book import Meta
 from worker.mt5.simulated.desk import Desk
-from worker.mt5.simulated.prices import DEPOSIT_CURRENCY, usd_rate
+from worker.mt5.simulated.prices import DEPOSIT_CURRENCY
 from worker.mt5.simulated.structs import AccountInfo, Struct, named
 from worker.mt5.simulated.symbols import SYMBOLS, Instrument, Symbol
 
@@ -23,26 +23,26 @@ class Holding(NamedTuple):
     notional: float
 
 
-def margin_of(instrument: Instrument, holding: Holding, leverage: int, utc_msc: int) -> float:
+def margin_of(desk: Desk, instrument: Instrument, holding: Holding) -> float:
     """Return the margin in USD; both directions of a hedged symbol count in full."""
     if instrument.base == DEPOSIT_CURRENCY and instrument.calc_mode == mt5.SYMBOL_CALC_MODE_FOREX:
         value = holding.volume * instrument.contract_size
     else:
-        value = holding.notional * instrument.contract_size * usd_rate(instrument.profit, utc_msc)
-    return value / leverage if instrument.calc_mode in _LEVERAGED else value * instrument.margin_rate
+        value = holding.notional * instrument.contract_size * desk.usd_rate(instrument.profit)
+    return value / desk.meta.leverage if instrument.calc_mode in _LEVERAGED else value * instrument.margin_rate
 
 
 def order_margin(desk: Desk, symbol: Symbol, volume: float, price: float) -> float:
     """Return the margin in USD that an order needs at a price, rounded to cents."""
     holding = Holding(mt5.ORDER_TYPE_BUY, volume, volume * price)
-    margin = margin_of(symbol.instrument, holding, desk.meta.leverage, desk.utc_msc)
+    margin = margin_of(desk, symbol.instrument, holding)
     return round(margin * symbol.behaviour.margin_factor, 2)
 
 
-def profit_of(instrument: Instrument, holding: Holding, price: float, utc_msc: int) -> float:
+def profit_of(desk: Desk, instrument: Instrument, holding: Holding, price: float) -> float:
     """Return the profit in USD if the holding were closed at the price, rounded to cents."""
     difference = price * holding.volume - holding.notional
-    profit = difference * instrument.contract_size * usd_rate(instrument.profit, utc_msc)
+    profit = difference * instrument.contract_size * desk.usd_rate(instrument.profit)
     return round(-profit if holding.type == mt5.POSITION_TYPE_SELL else profit, 2)
 
 
@@ -80,9 +80,9 @@ def standing(desk: Desk) -> Standing:
     profit = margin = 0.0
     for name, *sums in desk.book.rows("SELECT * FROM exposure WHERE volume > 1e-9"):
         symbol, holding = SYMBOLS[name], Holding(*sums)
-        margin += margin_of(symbol.instrument, holding, desk.meta.leverage, desk.utc_msc)
+        margin += margin_of(desk, symbol.instrument, holding)
         price = closing_price(desk, symbol, holding.type)
-        profit += profit_of(symbol.instrument, holding, price, desk.utc_msc)
+        profit += profit_of(desk, symbol.instrument, holding, price)
     return Standing(round(desk.meta.balance, 2), round(profit, 2), round(margin, 2))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.book import Book, Meta
-from worker.mt5.simulated.prices import Quote, quote
+from worker.mt5.simulated.prices import Quote, quote, usd_rate
 from worker.mt5.simulated.structs import Struct, TradeOrder, named
 from worker.mt5.simulated.symbols import Symbol
 
@@ -38,6 +38,10 @@ class Desk:
     def quote(self, symbol: Symbol) -> Quote | None:
         """Return what the symbol's feed shows at this moment."""
         return quote(symbol, self.utc_msc, self.meta.opened_utc_msc)
+
+    def usd_rate(self, currency: str) -> float:
+        """Return what one unit of a profit currency is worth in the account's currency at this moment."""
+        return usd_rate(currency, self.utc_msc, self.meta.opened_utc_msc)
 
     def touch(self, symbol: Symbol, order_type: int) -> float:
         """Return the price at which an order of this type is filled at this moment."""

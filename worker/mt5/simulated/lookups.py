@@ -153,5 +153,5 @@ def _valued(desk: Desk, position: Struct) -> Struct:
     symbol = SYMBOLS[position.symbol]
     price = closing_price(desk, symbol, position.type)
     holding = Holding(position.type, position.volume, position.volume * position.price_open)
-    profit = profit_of(symbol.instrument, holding, price, desk.utc_msc)
+    profit = profit_of(desk, symbol.instrument, holding, price)
     return TradePosition((position._asdict() | {"price_current": price, "profit": profit}).values())

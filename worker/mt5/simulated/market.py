@@ -12,7 +12,7 @@ from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.execution import jumped
 from worker.mt5.simulated.failures import invalid_argument, not_found, unsupported
 from worker.mt5.simulated.pipe import Calls, Pipe, call, yes_or_no
-from worker.mt5.simulated.prices import Quote, usd_rate
+from worker.mt5.simulated.prices import Quote
 from worker.mt5.simulated.structs import Struct, SymbolInfo, Tick
 from worker.mt5.simulated.symbols import BASE, SYMBOLS, Symbol, in_group
 
@@ -131,5 +131,5 @@ def _specification(symbol: Symbol) -> dict[str, Any]:
 
 def _tick_value(desk: Desk, symbol: Symbol) -> dict[str, float]:
     instrument = symbol.instrument
-    value = instrument.tick_size * instrument.contract_size * usd_rate(instrument.profit, desk.utc_msc)
+    value = instrument.tick_size * instrument.contract_size * desk.usd_rate(instrument.profit)
     return dict.fromkeys(("trade_tick_value", "trade_tick_value_profit", "trade_tick_value_loss"), value)

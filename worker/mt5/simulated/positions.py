@@ -45,7 +45,7 @@ def _of(desk: Desk, order: Struct) -> Struct | None:
 def _against(desk: Desk, position: Struct, volume: float, price: float) -> Effect:
     closing = min(volume, position.volume)
     holding = Holding(position.type, closing, closing * position.price_open)
-    profit = profit_of(SYMBOLS[position.symbol].instrument, holding, price, desk.utc_msc)
+    profit = profit_of(desk, SYMBOLS[position.symbol].instrument, holding, price)
     left = round(position.volume - volume, 8)
     if left > 0:
         _update(desk, position, (position.type, left, position.price_open))

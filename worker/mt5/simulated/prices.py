@@ -1,21 +1,20 @@
 """
-The market: for every instrument a price that is a pure function of the time, the same in every process.
+The market: for every symbol a quote that is a pure function of the time, the same in every process.
 
-A tick every 100 ms, moving within 2 pips around a fixed price: two slow waves and a little noise. Nothing is stored,
-so an order that is due at a certain moment gets the price of that moment, whenever it is looked at.
+A tick every 100 ms, always. Nothing is stored, so an order that is due at a certain moment gets the price of that
+moment, whenever it is looked at. A book opens at the instruments' base prices and the market walks on from there.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from math import sin
+from functools import cache, lru_cache
+from math import sqrt
 from typing import NamedTuple
-from zlib import crc32
 
 from worker.mt5.simulated.behaviours import Feed
 from worker.mt5.simulated.symbols import BASE, Instrument, Symbol
+from worker.mt5.simulated.walk import TICK_MS, deviation
 
-TICK_MS = 100
 FROZEN_BEFORE_OPENING_MS = 30 * 60 * 1000  # a frozen feed's last tick is this much older than the book
 DEPOSIT_CURRENCY = "USD"
 
@@ -37,34 +36,79 @@ class Quote(NamedTuple):
         return Quote(bid, ask, self.utc_msc)
 
 
+class Ladder(NamedTuple):
+    """
+    The prices of a symbol as whole numbers of its tick size, which compare exactly.
+
+    A price is `rung * points / scale`: one correctly rounded division, so it is the double nearest to the decimal.
+    """
+
+    points: int  # of a tick
+    scale: int  # points in 1.0
+    spread: int  # rungs
+    low: int  # rungs from the market's lower side to the bid: 0 unless the feed is crossed
+    high: int  # rungs from the market's lower side to the ask
+
+    def price(self, rung: int) -> float:
+        """Return the price of a rung."""
+        return rung * self.points / self.scale
+
+
+@cache
+def ladder(symbol: Symbol) -> Ladder:
+    """Return the ladder of a symbol's prices."""
+    instrument = symbol.instrument
+    pips = symbol.behaviour.spread_pips or instrument.spread_pips
+    spread = round(pips * instrument.pip / instrument.tick_size)
+    scale = 10**instrument.digits
+    low, high = (spread, 0) if symbol.behaviour.feed is Feed.CROSSED else (0, spread)
+    return Ladder(round(instrument.tick_size * scale), scale, spread, low, high)
+
+
 @lru_cache(maxsize=256)
 def quote(symbol: Symbol, utc_msc: int, opened_utc_msc: int) -> Quote | None:
     """Return what the feed of a symbol shows at a time; None when it shows nothing. The book opened at `opened`."""
-    behaviour, instrument = symbol.behaviour, symbol.instrument
-    if behaviour.feed is Feed.SILENT:
+    feed = symbol.behaviour.feed
+    if feed is Feed.SILENT:
         return None
-    if behaviour.feed is Feed.FROZEN:
+    if feed is Feed.FROZEN:
         utc_msc = opened_utc_msc - FROZEN_BEFORE_OPENING_MS
-    pips = behaviour.spread_pips or instrument.spread_pips
-    bid = instrument.rounded(mid(instrument, utc_msc) - pips / 2 * instrument.pip)
-    ask = instrument.rounded(bid + pips * instrument.pip)
-    low_high = (ask, bid) if behaviour.feed is Feed.CROSSED else (bid, ask)
-    return Quote(*low_high, utc_msc - utc_msc % TICK_MS)
+    steps = ladder(symbol)
+    tick = utc_msc // TICK_MS
+    rung = lower_rung(symbol, deviation(symbol.instrument, tick), opened_utc_msc)
+    return Quote(steps.price(rung + steps.low), steps.price(rung + steps.high), tick * TICK_MS)
 
 
-def mid(instrument: Instrument, utc_msc: int) -> float:
+def mid(instrument: Instrument, utc_msc: int, opened_utc_msc: int) -> float:
     """Return the middle of the market, before it is rounded to a tick."""
-    return instrument.price + _wave(crc32(instrument.name.encode()), utc_msc // TICK_MS) * instrument.pip
+    return _mid(instrument, deviation(instrument, utc_msc // TICK_MS), opened_utc_msc)
 
 
-def usd_rate(currency: str, utc_msc: int) -> float:
+def usd_rate(currency: str, utc_msc: int, opened_utc_msc: int) -> float:
     """Return what one unit of a profit currency is worth in the account's currency."""
     if currency == DEPOSIT_CURRENCY:
         return 1.0
-    return 1.0 / mid(BASE[DEPOSIT_CURRENCY + currency], utc_msc)
+    return 1.0 / mid(BASE[DEPOSIT_CURRENCY + currency], utc_msc, opened_utc_msc)
 
 
-def _wave(seed: int, tick: int) -> float:
-    seconds = tick * TICK_MS / 1000
-    noise = ((tick * 2_654_435_761 ^ seed) & 0xFFFF) / 0x8000 - 1
-    return 1.2 * sin(seconds / 47 + seed) + 0.5 * sin(seconds / 5.3 + seed) + 0.3 * noise
+def lower_rung(symbol: Symbol, height: float, opened_utc_msc: int) -> int:
+    """Return the lower side of the market when the walk is at a height; it never falls while the height rises."""
+    instrument = symbol.instrument
+    half_spread = ladder(symbol).spread * instrument.tick_size / 2
+    return round((_mid(instrument, height, opened_utc_msc) - half_spread) / instrument.tick_size)
+
+
+def _mid(instrument: Instrument, height: float, opened_utc_msc: int) -> float:
+    """
+    Return the base price moved by what the walk has moved since the opening.
+
+    `m + sqrt(1 + m * m)` is 1 at 0, grows like 1 + m, is never negative, and its inverse belongs to -m. Unlike the
+    exponential function it is rounded in the same way everywhere.
+    """
+    move = height - _at_opening(instrument, opened_utc_msc)
+    return instrument.price * (move + sqrt(1.0 + move * move))
+
+
+@lru_cache(maxsize=256)
+def _at_opening(instrument: Instrument, opened_utc_msc: int) -> float:
+    return deviation(instrument, opened_utc_msc // TICK_MS)

@@ -66,7 +66,7 @@ class TradingCalls(Calls):
         _check_side(action)
         lots, opened, closed = (arguments.number(value) for value in (volume, price_open, price_close))
         desk, symbol = self.pipe.asked_about(name)
-        return profit_of(symbol.instrument, Holding(action, lots, lots * opened), closed, desk.utc_msc)
+        return profit_of(desk, symbol.instrument, Holding(action, lots, lots * opened), closed)
 
     @call
     def order_check(self, *args: object, **fields: object) -> Struct:

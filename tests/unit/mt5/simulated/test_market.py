@@ -1,49 +1,16 @@
-"""Symbols and prices: specifications as brokers have them, and a market that moves without surprises."""
+"""Symbols and their ticks: specifications as brokers have them, and the Market Watch."""
 
 from __future__ import annotations
 
 import time
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from worker.mt5.simulated.prices import TICK_MS, mid, quote
-from worker.mt5.simulated.symbols import BASE, SYMBOLS, in_group
+from worker.mt5.simulated.symbols import SYMBOLS, in_group
 
 if TYPE_CHECKING:
     from tests.unit.mt5.simulated.conftest import Customer
-
-moments = st.integers(min_value=1_577_836_800_000, max_value=4_102_444_800_000)  # 2020 to 2100, UTC milliseconds
-instruments = st.sampled_from(sorted(BASE.values(), key=lambda one: one.name))
-
-
-class TestPrices:
-    @given(instruments, moments)
-    def test_bid_and_ask_are_on_the_tick_and_close_together(self, instrument: Any, moment: int) -> None:
-        now = quote(SYMBOLS[instrument.name], moment, 0)
-
-        assert now is not None
-        assert now.bid < now.ask
-        assert now.ask - now.bid < 6 * instrument.pip
-        for price in (now.bid, now.ask):
-            assert Decimal(str(price)) % Decimal(str(instrument.tick_size)) == 0
-
-    @given(instruments, moments)
-    def test_the_price_stays_within_two_pips_of_its_level(self, instrument: Any, moment: int) -> None:
-        assert abs(mid(instrument, moment) - instrument.price) <= 2 * instrument.pip
-
-    @given(instruments, moments)
-    def test_from_tick_to_tick_it_moves_by_less_than_a_pip(self, instrument: Any, moment: int) -> None:
-        assert abs(mid(instrument, moment + TICK_MS) - mid(instrument, moment)) < instrument.pip
-
-    @given(instruments, moments, st.integers(min_value=0, max_value=TICK_MS - 1))
-    def test_within_a_tick_it_is_the_same_for_everybody(self, instrument: Any, moment: int, later: int) -> None:
-        begin = moment - moment % TICK_MS
-
-        assert quote(SYMBOLS[instrument.name], begin, 0) == quote(SYMBOLS[instrument.name], begin + later, 0)
 
 
 class TestTicks:
