@@ -12,14 +12,25 @@ from worker import bootstrap
 from worker.cli.choices import AsJson, examples
 from worker.cli.exits import finish
 from worker.cli.parts import settings
-from worker.cli.show import print_json, print_table
+from worker.cli.show import console, print_json, print_table
 from worker.domain.errors import NotFound
-from worker.domain.instrument import Instrument, TradeMode, pip_size
+from worker.domain.instrument import Instrument, pip_size
 from worker.settings import Settings
 
 app = typer.Typer()
 
 PATIENCE_SECONDS = 30.0  # for the terminal to open
+_COLUMNS = {  # of the table, and what they show
+    "symbol": "symbol",
+    "contract": "contract_size",
+    "step": "step_units",
+    "minimum": "minimum_units",
+    "maximum": "maximum_units",
+    "tick": "tick_size",
+    "pip": "pip_size",
+    "kind": "calculated_as",
+    "tradable": "tradable",
+}
 
 
 @app.command(epilog=examples("mt5-worker instruments", "mt5-worker instruments EURUSD XAUUSD --json"))
@@ -30,7 +41,10 @@ def instruments(
     as_json: AsJson = False,
 ) -> None:
     """
-    List the broker's instruments in units of the base asset: contract size, step, minimum and maximum.
+    List the broker's instruments: what a lot is, and what RPM may size to.
+
+    Contract size, step, minimum and maximum are in units of the base asset, tick and pip in price; the rest is how
+    MetaTrader calculates the symbol and what may be opened.
 
     Sizes that are whole steps within these limits are executed exactly as approved. A native terminal that a running
     worker uses is not at hand for this command.
@@ -40,9 +54,20 @@ def instruments(
     if as_json:
         print_json(rows)
         return
-    columns = ["symbol", "contract_size", "step_units", "minimum_units", "maximum_units", "pip_size", "tradable"]
-    cells = [[row[column] for column in columns] for row in rows]
-    print_table([column.replace("_", " ") for column in columns], cells, none="the terminal shows no symbol")
+    cells = [[row[field] for field in _COLUMNS.values()] for row in rows]
+    print_table(list(_COLUMNS), cells, none="the terminal shows no symbol", whole=["symbol"])
+    _tell_of_missing_pips(rows)
+
+
+def _tell_of_missing_pips(rows: Sequence[dict[str, Any]]) -> None:
+    without = [row["symbol"] for row in rows if row["pip_size"] is None]
+    if without:
+        console().print(
+            f"No pip size is known for {', '.join(without)}. Their trades are refused as invalid_market_data until "
+            f"PIP_SIZES names one in price, for example PIP_SIZES='{{\"{without[0]}\": 0.1}}'.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 async def _ask(found: Settings, symbols: Sequence[str]) -> Sequence[Instrument]:
@@ -70,6 +95,8 @@ def _row(instrument: Instrument, symbol: str, found: Settings) -> dict[str, Any]
         "minimum_units": instrument.minimum_units,
         "maximum_units": instrument.maximum_units,
         "digits": instrument.digits,
+        "tick_size": instrument.tick_size,
         "pip_size": pip_size(instrument, symbol, found.limits.pip_sizes),
-        "tradable": TradeMode(instrument.trade_mode).name.lower(),
+        "calculated_as": instrument.calculated_as,
+        "tradable": instrument.tradable,
     }

@@ -160,10 +160,9 @@ def _tradable_in_this_direction(situation: Situation) -> Refusal | None:
     instrument = _instrument(situation)
     if instrument.trade_mode in _OPENS[situation.direction]:
         return None
-    mode = TradeMode(instrument.trade_mode).name.lower().replace("_", " ")
     return _rejected(
         "symbol_not_tradable",
-        f"{instrument.symbol} is {mode} at this broker: a {situation.direction.name.lower()} trade cannot be opened",
+        f"{instrument.symbol} is {instrument.tradable} at this broker: a {situation.direction.name.lower()} trade cannot be opened",
     )
 
 

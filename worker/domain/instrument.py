@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from enum import IntEnum, StrEnum
 
 FLOAT_NOISE = Decimal("1e-9")  # contract section 7: relative noise of a float that `exact` accepts
-_FOREX_CALC_MODES = frozenset({0, 5})  # SYMBOL_CALC_MODE_FOREX, SYMBOL_CALC_MODE_FOREX_NO_LEVERAGE
+# Brokers calculate metals and crypto like currency pairs, too: only these (ISO 4217; CNH is offshore CNY) have the pips
+# of the currency market.
+_CURRENCY_CODES = (
+    "AED AUD BRL CAD CHF CLP CNH CNY COP CZK DKK EUR GBP HKD HUF IDR ILS INR JPY KRW MXN MYR NOK NZD PEN PHP PLN QAR "
+    "RON RUB SAR SEK SGD THB TRY TWD USD ZAR"
+)
+_CURRENCIES = frozenset(_CURRENCY_CODES.split())
 _POINTS_PER_PIP = {
     2: 1,
     3: 10,
     4: 1,
     5: 10,
 }  # by digits; facts of the FX market, never applied to anything else
+
+
+_ONE = Decimal(1)
 
 
 class TradeMode(IntEnum):
@@ -25,6 +34,25 @@ class TradeMode(IntEnum):
     SHORT_ONLY = 2
     CLOSE_ONLY = 3
     FULL = 4
+
+
+class CalcMode(IntEnum):
+    """SYMBOL_CALC_MODE_*: how MetaTrader calculates margin and profit."""
+
+    FOREX = 0
+    FUTURES = 1
+    CFD = 2
+    CFD_INDEX = 3
+    CFD_LEVERAGE = 4
+    FOREX_NO_LEVERAGE = 5
+    EXCHANGE_STOCKS = 32
+    EXCHANGE_FUTURES = 33
+    EXCHANGE_OPTIONS = 34
+    EXCHANGE_OPTIONS_MARGIN = 36
+    EXCHANGE_BONDS = 37
+    EXCHANGE_STOCKS_MOEX = 38
+    EXCHANGE_BONDS_MOEX = 39
+    COLLATERAL = 64
 
 
 class VolumePolicy(StrEnum):
@@ -40,9 +68,11 @@ class Instrument:
     The broker's specification of one symbol, as MetaTrader's `symbol_info` gives it.
 
     Volumes in lots; `contract_size` in units of the base asset per lot; `point` and `tick_size` in price.
+    `volume_limit` is for all orders and positions of one direction together, 0 = none: no single order may exceed it.
     """
 
     symbol: str
+    base: str  # what a unit is one of: a currency, a metal, a coin
     digits: int
     point: Decimal
     tick_size: Decimal
@@ -50,40 +80,70 @@ class Instrument:
     volume_min: Decimal
     volume_max: Decimal
     volume_step: Decimal
-    volume_limit: Decimal  # 0 = none
+    volume_limit: Decimal
     trade_mode: int
     execution_mode: int
     filling_flags: int
     calc_mode: int
 
     @property
-    def is_forex(self) -> bool:
-        """Tell whether MetaTrader calculates this symbol as a currency pair."""
-        return self.calc_mode in _FOREX_CALC_MODES
+    def is_currency_pair(self) -> bool:
+        """Tell whether the conventions of the currency market hold for this symbol."""
+        return self.calc_mode in {CalcMode.FOREX, CalcMode.FOREX_NO_LEVERAGE} and self.base in _CURRENCIES
+
+    @property
+    def least_steps(self) -> Decimal:
+        """Return the smallest executable size in whole volume steps, which MetaTrader counts from zero."""
+        return max(_ONE, (self.volume_min / self.volume_step).quantize(_ONE, rounding=ROUND_CEILING))
+
+    @property
+    def most_steps(self) -> Decimal:
+        """Return the largest executable size in whole volume steps."""
+        most = min(self.volume_max, self.volume_limit) if self.volume_limit > 0 else self.volume_max
+        return (most / self.volume_step).quantize(_ONE, rounding=ROUND_DOWN)
+
+    @property
+    def is_executable(self) -> bool:
+        """Tell whether any size lies between the limits."""
+        return self.least_steps <= self.most_steps
 
     @property
     def minimum_units(self) -> Decimal:
-        """Return the smallest tradable size in units."""
-        return self.volume_min * self.contract_size
+        """Return the smallest executable size in units."""
+        return self.least_steps * self.step_units
 
     @property
     def maximum_units(self) -> Decimal:
-        """Return the largest tradable size in units."""
-        return self.volume_max * self.contract_size
+        """Return the largest executable size in units."""
+        return self.most_steps * self.step_units
 
     @property
     def step_units(self) -> Decimal:
         """Return the size of one volume step in units."""
         return self.volume_step * self.contract_size
 
+    @property
+    def calculated_as(self) -> str:
+        """Return the calculation mode in words."""
+        return _words(CalcMode, self.calc_mode)
+
+    @property
+    def tradable(self) -> str:
+        """Return the trade mode in words."""
+        return _words(TradeMode, self.trade_mode)
+
     def units(self, lots: Decimal) -> Decimal:
         """Convert lots into units of the base asset."""
         return lots * self.contract_size
 
     def round_price(self, price: Decimal) -> Decimal:
-        """Round a price to the nearest tick."""
-        ticks = (price / self.tick_size).quantize(Decimal(1), rounding=ROUND_HALF_EVEN)
-        return (ticks * self.tick_size).quantize(self.point)
+        """Round a price to the nearest tick; the tick decides, even where it is finer than the digits shown."""
+        return (price / self.tick_size).quantize(_ONE, rounding=ROUND_HALF_EVEN) * self.tick_size
+
+
+def _words(modes: type[IntEnum], number: int) -> str:
+    """Name a mode; one that MetaTrader adds some day goes by its number."""
+    return next((mode.name.lower().replace("_", " ") for mode in modes if mode == number), str(number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,43 +158,53 @@ def lots_for(
     units: Decimal, instrument: Instrument, policy: VolumePolicy, max_shortfall: Decimal
 ) -> Decimal | VolumeRefusal:
     """
-    Convert approved units into lots on the instrument's step, or say why that cannot be.
+    Convert approved units into lots on the instrument's step and within its limits, or say why that cannot be.
 
     `exact` takes only what is a whole number of steps, but for a relative noise of 1e-9; `floor` goes down to the
     step, by at most the relative `max_shortfall`. Never up: nobody approved more.
     """
-    steps = units / instrument.step_units
-    nearest = steps.quantize(Decimal(1), rounding=ROUND_HALF_EVEN)
-    if nearest > 0 and abs(steps - nearest) <= steps * FLOAT_NOISE:
-        return _within_range(nearest * instrument.volume_step, units, instrument)
-    whole = steps.quantize(Decimal(1), rounding=ROUND_DOWN)
-    if policy is VolumePolicy.FLOOR and whole > 0 and steps - whole <= steps * max_shortfall:
-        return _within_range(whole * instrument.volume_step, units, instrument)
-    if units < instrument.minimum_units or units > instrument.maximum_units:
+    steps, least, most = units / instrument.step_units, instrument.least_steps, instrument.most_steps
+    if steps >= most + 1:
+        return _out_of_range(units, instrument)  # also what is too large to be rounded at all
+    whole = _whole(steps, policy, max_shortfall)
+    if whole is None and least < steps < most:
+        return _not_representable(units, instrument)
+    if whole is None or not least <= whole <= most:
         return _out_of_range(units, instrument)
+    return (whole * instrument.volume_step).normalize() + 0
+
+
+def _whole(steps: Decimal, policy: VolumePolicy, max_shortfall: Decimal) -> Decimal | None:
+    nearest = steps.quantize(_ONE, rounding=ROUND_HALF_EVEN)
+    if abs(steps - nearest) <= steps * FLOAT_NOISE:
+        return nearest
+    below = steps.quantize(_ONE, rounding=ROUND_DOWN)
+    allowed = policy is VolumePolicy.FLOOR and steps - below <= steps * max_shortfall
+    return below if allowed else None
+
+
+def _not_representable(units: Decimal, instrument: Instrument) -> VolumeRefusal:
+    below = (units / instrument.step_units).quantize(_ONE, rounding=ROUND_DOWN) * instrument.step_units
     return VolumeRefusal(
         "volume_not_representable",
-        f"{plain(units)} units are {plain(units / instrument.contract_size)} lots, which is not on the step of "
-        f"{plain(instrument.volume_step)} lots; executable next to it: {plain(whole * instrument.step_units)} and "
-        f"{plain((whole + 1) * instrument.step_units)} units",
+        f"{_in_lots(units, instrument)}, which is not on the step of {plain(instrument.volume_step)} lots; executable "
+        f"next to it: {plain(below)} and {plain(below + instrument.step_units)} units",
     )
-
-
-def _within_range(lots: Decimal, units: Decimal, instrument: Instrument) -> Decimal | VolumeRefusal:
-    too_much_in_all = instrument.volume_limit > 0 and lots > instrument.volume_limit
-    if lots < instrument.volume_min or lots > instrument.volume_max or too_much_in_all:
-        return _out_of_range(units, instrument)
-    return lots.normalize() + 0
 
 
 def _out_of_range(units: Decimal, instrument: Instrument) -> VolumeRefusal:
     limit = f", at most {plain(instrument.volume_limit)} lots in all" if instrument.volume_limit > 0 else ""
-    return VolumeRefusal(
-        "volume_out_of_range",
-        f"{plain(units)} units are {plain(units / instrument.contract_size)} lots; {instrument.symbol} takes "
-        f"{plain(instrument.minimum_units)} to {plain(instrument.maximum_units)} units "
-        f"({plain(instrument.volume_min)} to {plain(instrument.volume_max)} lots{limit})",
-    )
+    limits = f"({plain(instrument.volume_min)} to {plain(instrument.volume_max)} lots{limit})"
+    if not instrument.is_executable:
+        detail = f"no size of {instrument.symbol} can be executed: no volume step lies within the limits {limits}"
+        return VolumeRefusal("volume_out_of_range", detail)
+    span = f"{plain(instrument.minimum_units)} to {plain(instrument.maximum_units)} units"
+    detail = f"{_in_lots(units, instrument)}; {instrument.symbol} takes {span} {limits}"
+    return VolumeRefusal("volume_out_of_range", detail)
+
+
+def _in_lots(units: Decimal, instrument: Instrument) -> str:
+    return f"{plain(units)} units are {plain(units / instrument.contract_size)} lots"
 
 
 def by_symbol(table: Mapping[str, Decimal], *names: str) -> Decimal | None:
@@ -160,7 +230,7 @@ def pip_size(instrument: Instrument, rpm_symbol: str, table: Mapping[str, Decima
     listed = by_symbol(table, rpm_symbol, instrument.symbol)
     if listed is not None:
         return listed
-    points = _POINTS_PER_PIP.get(instrument.digits) if instrument.is_forex else None
+    points = _POINTS_PER_PIP.get(instrument.digits) if instrument.is_currency_pair else None
     return None if points is None else points * instrument.point
 
 

@@ -87,6 +87,7 @@ def instrument(info: Any) -> Instrument:
     point = exact(info.point)
     read = Instrument(
         symbol=info.name,
+        base=info.currency_base,
         digits=info.digits,
         point=point,
         tick_size=exact(info.trade_tick_size) or point,

@@ -21,6 +21,7 @@ NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 def an_instrument(**changes: Any) -> Instrument:
     base = Instrument(
         symbol="EURUSD",
+        base="EUR",
         digits=5,
         point=Decimal("0.00001"),
         tick_size=Decimal("0.00001"),
