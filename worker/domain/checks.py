@@ -162,7 +162,8 @@ def _tradable_in_this_direction(situation: Situation) -> Refusal | None:
         return None
     return _rejected(
         "symbol_not_tradable",
-        f"{instrument.symbol} is {instrument.tradable} at this broker: a {situation.direction.name.lower()} trade cannot be opened",
+        f"{instrument.symbol} is {instrument.tradable} at this broker: "
+        f"a {situation.direction.name.lower()} trade cannot be opened",
     )
 
 
