@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import atexit
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 from types import ModuleType
 
 from worker.mt5.simulated import constants, structs
+from worker.mt5.simulated.functions import SIGNATURES, Function
+from worker.mt5.simulated.helpers import helpers
 from worker.mt5.simulated.lookups import LookupCalls
 from worker.mt5.simulated.market import MarketCalls, MissingCalls
 from worker.mt5.simulated.pipe import Pipe
@@ -18,7 +21,9 @@ from worker.mt5.simulated.trading import TradingCalls
 from worker.settings import simulated_book_from_environment
 
 NAME = "MetaTrader5"
+CORE = f"{NAME}._core"  # the part of the package that is written in C
 PACKAGE_VERSION = "5.0.6231"
+AUTHOR = "MetaQuotes Ltd."
 _GROUPS = (SessionCalls, MarketCalls, MissingCalls, TradingCalls, LookupCalls)
 
 
@@ -28,33 +33,42 @@ def install(book: Path | None = None) -> ModuleType:
 
     The book is `book`, else the file that MT5_SIMULATED_BOOK names, else a private one that is removed at exit.
     """
-    sys.modules[NAME] = terminal = module(book)
+    terminal = module(book)
+    sys.modules |= {NAME: terminal, CORE: vars(terminal)["_core"]}
     return terminal
 
 
 def module(book: Path | None = None) -> ModuleType:
     """Return the simulated terminal without making it importable; the book as for `install`."""
-    terminal = ModuleType(NAME, "A simulated MetaTrader 5 terminal.")
-    terminal.__dict__.update({"__version__": PACKAGE_VERSION} | _constants() | _structures())
+    terminal, core = _empty(NAME), _core(book)
+    vars(terminal).update(
+        {"__version__": PACKAGE_VERSION, "__author__": AUTHOR, "__path__": [], "_core": core}
+        | _constants()
+        | {name: value for name, value in vars(core).items() if not name.startswith("_")}
+        | {helper.__name__: helper for helper in helpers(terminal)}
+    )
+    return terminal
+
+
+def _core(book: Path | None) -> ModuleType:
     pipe = Pipe(book or simulated_book_from_environment() or _private_book())
     atexit.register(pipe.disconnect)  # runs before a private book is removed
-    for group in _GROUPS:
-        terminal.__dict__.update(_functions(group(pipe)))
-    return terminal
+    core = _empty(CORE)
+    bodies = {name: getattr(group, name) for group in [make(pipe) for make in _GROUPS] for name in dir(group)}
+    vars(core).update({struct.__name__: struct for struct in structs.ALL})
+    vars(core).update({name: Function(name, bodies[name], core) for name in SIGNATURES})
+    return core
+
+
+def _empty(name: str) -> ModuleType:
+    made = ModuleType(name, "A simulated MetaTrader 5 terminal.")
+    made.__spec__ = ModuleSpec(name, loader=None, origin="simulated")
+    made.__package__ = NAME
+    return made
 
 
 def _constants() -> dict[str, object]:
     return {name: value for name, value in vars(constants).items() if name.isupper()}
-
-
-def _structures() -> dict[str, object]:
-    return {struct.__name__: struct for struct in structs.ALL}
-
-
-def _functions(calls: object) -> dict[str, object]:
-    """Return bound methods: like C functions, they do not bind again when they are stored on a class."""
-    names = (name for name in dir(calls) if not name.startswith("_") and name != "pipe")
-    return {name: getattr(calls, name) for name in names}
 
 
 def _private_book() -> Path:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
 import os
 import pickle
+import re
 import subprocess
 import sys
+from copy import copy, deepcopy
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -68,7 +72,9 @@ class TestNames:
 
         assert len(constants) == 223
         assert len([name for name in constants if name.startswith("TRADE_RETCODE_")]) == 40
-        assert public - constants == set(FUNCTIONS) | set(FIELDS)
+        assert public - constants == set(FUNCTIONS) | set(FIELDS) | {"Buy", "Sell", "Close"}
+        assert mt5.__version__ == "5.0.6231"
+        assert mt5.__author__ == "MetaQuotes Ltd."
 
     def test_there_is_no_10005_and_no_10037(self, mt5: Any) -> None:
         codes = {value for name, value in vars(mt5).items() if name.startswith("TRADE_RETCODE_")}
@@ -110,9 +116,32 @@ class TestStructures:
             case other:
                 pytest.fail(f"not a tick: {other!r}")
 
-    def test_they_cannot_be_pickled(self, mt5: Any) -> None:
+    def test_they_can_be_copied_but_not_pickled(self, mt5: Any) -> None:
+        account = mt5.account_info()
+
+        assert copy(account) == account
         with pytest.raises(pickle.PicklingError):
-            pickle.dumps(mt5.account_info())
+            pickle.dumps(account)
+
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [(range(3), "Tick() takes a 8-sequence (3-sequence given)"), (5, "constructor requires a sequence")],
+    )
+    def test_they_are_made_from_a_sequence_of_their_length(self, mt5: Any, given: object, words: str) -> None:
+        assert mt5.Tick(iter(range(8))).volume_real == 7
+        with pytest.raises(TypeError, match=re.escape(words)):
+            mt5.Tick(given)
+
+    def test_their_types_are_closed_and_say_how_many_fields_they_have(self, mt5: Any) -> None:
+        tick = mt5.Tick
+
+        assert tick.__mro__ == (tick, tuple, object)
+        assert (tick.n_fields, tick.n_sequence_fields, tick.n_unnamed_fields) == (8, 8, 0)
+        assert repr(tick) == "<class 'Tick'>"
+        with pytest.raises(TypeError, match="type 'Tick' is not an acceptable base type"):
+            type("Own", (tick,), {})
+        with pytest.raises(AttributeError):
+            mt5.symbol_info_tick("EURUSD").bid = 1.0
 
 
 class TestFunctions:
@@ -122,19 +151,36 @@ class TestFunctions:
 
         assert Holder().send("EURUSD").name == "EURUSD"
 
-    @pytest.mark.parametrize("name", ["symbol_info", "symbol_info_tick", "symbol_select"])
+    @pytest.mark.parametrize("name", ["symbol_info", "order_calc_margin", "history_deals_total", "copy_rates_range"])
     def test_those_with_positional_arguments_only_take_no_keywords(self, mt5: Any, name: str) -> None:
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match=rf"^MetaTrader5\._core\.{name}\(\) takes no keyword arguments$"):
             getattr(mt5, name)(symbol="EURUSD")
 
     @pytest.mark.parametrize("name", ["shutdown", "version", "account_info", "orders_total", "last_error"])
     def test_those_without_arguments_take_none(self, mt5: Any, name: str) -> None:
-        with pytest.raises(TypeError):
-            getattr(mt5, name)(1)
+        with pytest.raises(TypeError, match=rf"^MetaTrader5\._core\.{name}\(\) takes no arguments \(2 given\)$"):
+            getattr(mt5, name)(1, 2)
 
-    def test_what_is_not_simulated_says_so(self, mt5: Any) -> None:
-        assert mt5.copy_rates_from_pos("EURUSD", mt5.TIMEFRAME_M1, 0, 10) is None
-        assert mt5.last_error() == (-7, "Terminal: Unsupported function")
+    @pytest.mark.parametrize("name", FUNCTIONS)
+    def test_they_look_like_c_functions(self, mt5: Any, name: str) -> None:
+        function: Any = getattr(mt5, name)
+
+        assert inspect.isbuiltin(function) is True
+        assert repr(function) == f"<built-in function {name}>"
+        assert (function.__name__, function.__module__) == (name, "MetaTrader5._core")
+        assert function.__doc__.startswith(f"{name}(")
+        assert deepcopy(function) is function
+        with pytest.raises(ValueError, match="no signature found"):
+            inspect.signature(function)
+        with pytest.raises(AttributeError):
+            function.note = "mine"
+
+    def test_what_fails_with_an_exception_left_behind_is_a_system_error(self, mt5: Any) -> None:
+        with pytest.raises(SystemError, match="orders_get> returned a result with an exception set") as met:
+            mt5.orders_get(ticket=-1)
+
+        assert isinstance(met.value.__cause__, OverflowError)
+        assert mt5.last_error() == (-2, 'Invalid "ticket" argument')
 
 
 class TestInstall:
@@ -144,8 +190,12 @@ class TestInstall:
         installed = simulated.install(path)
 
         assert isinstance(installed, ModuleType)
-        assert sys.modules["MetaTrader5"] is installed
-        monkeypatch.delitem(sys.modules, "MetaTrader5")
+        assert importlib.import_module("MetaTrader5") is installed
+        assert importlib.util.find_spec("MetaTrader5") is installed.__spec__
+        assert importlib.import_module("MetaTrader5._core").order_send is vars(installed)["order_send"]
+        assert b"order_send" in pickle.dumps(vars(installed)["order_send"])
+        for name in ("MetaTrader5", "MetaTrader5._core"):
+            monkeypatch.delitem(sys.modules, name)
 
     def test_the_environment_names_the_book(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MT5_SIMULATED_BOOK", str(path))
