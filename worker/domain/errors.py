@@ -16,6 +16,7 @@ Every error the worker raises on purpose.
      ├─ StaleRevision           the execution has moved on since it was read
      ├─ HaltedAtCommit          a halt was committed before this send was written ahead
      ├─ IllegalTransition       a state change outside the table
+     ├─ LeftOpen                a canary could not close what it had opened        (exit 1)
      └─ OutcomeUnknown          the same, raised to a caller at the Python prompt
 """
 
@@ -72,6 +73,10 @@ class HaltedAtCommit(WorkerError):
 
 class IllegalTransition(WorkerError):
     """A state change that the table in `domain/execution.py` does not allow: a defect, never a market event."""
+
+
+class LeftOpen(WorkerError):
+    """Something that a canary opened still stands at the broker: a person must close it."""
 
 
 class OutcomeUnknown(WorkerError):

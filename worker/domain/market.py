@@ -76,6 +76,7 @@ class OrderRequest:
     send_before_monotonic: float  # the same instant on this machine's monotonic clock, in seconds
     login: int
     server: str
+    closes: int = 0  # ticket of the position that this order closes; 0: it opens one, as all the worker's orders do
 
 
 class SendStatus(StrEnum):

@@ -7,7 +7,8 @@ A token is a 63-bit number, carried in the order's `magic` (brokers keep it) and
     | namespace (21 bits) | counter (36 bits) | attempt (6 bits) |
 
 The namespace is random per database, so that two ledgers on one account never claim each other's orders; the counter
-numbers the ledger's trades; the attempt numbers the sends of one trade, from 1.
+numbers the ledger's trades; the attempt numbers the sends of one trade, from 1. Two namespaces belong to no ledger: 0,
+of all numbers that are no tokens, and the highest one, of canaries.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ ATTEMPT_BITS = 6
 COUNTER_BITS = 36
 NAMESPACE_BITS = 21
 MAX_ATTEMPTS = (1 << ATTEMPT_BITS) - 1
+CANARY_NAMESPACE = (1 << NAMESPACE_BITS) - 1
 COMMENT_PREFIX = "mw"
+COMMENT_LENGTH = 15  # characters: the prefix and 65 bits in base 32
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: nothing that reads like something else
 
 

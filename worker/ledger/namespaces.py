@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from worker.domain.token import NAMESPACE_BITS
+from worker.domain.token import CANARY_NAMESPACE
 from worker.ledger.connection import Connection
 from worker.ledger.encoding import as_row
 from worker.ledger.statements import sql
@@ -31,9 +31,9 @@ class Namespace:
 def next_namespace(known: Sequence[Namespace], copy: Mapping[str, str]) -> Namespace:
     """Return a namespace that was never used, to follow those, in this copy of the database."""
     used = {one.namespace for one in known}
-    offer = 1 + secrets.randbelow((1 << NAMESPACE_BITS) - 1)
+    offer = 1 + secrets.randbelow(CANARY_NAMESPACE - 1)
     while offer in used:
-        offer = 1 + secrets.randbelow((1 << NAMESPACE_BITS) - 1)
+        offer = 1 + secrets.randbelow(CANARY_NAMESPACE - 1)
     return Namespace(known[-1].number + 1 if known else 1, offer, **copy)
 
 

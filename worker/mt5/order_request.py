@@ -36,6 +36,7 @@ def fillings(instrument: Instrument) -> tuple[int, ...]:
 def market_order(order: OrderRequest, instrument: Instrument, touch: Decimal, filling: int) -> dict[str, Any]:
     """Build the request of a market order at this touch."""
     price = instrument.round_price(touch)
+    closing = {"position": order.closes} if order.closes else {}
     return {
         "action": _ACTION_DEAL,
         "symbol": order.symbol,
@@ -47,6 +48,7 @@ def market_order(order: OrderRequest, instrument: Instrument, touch: Decimal, fi
         "type_time": _TIME_GTC,
         "magic": order.magic,
         "comment": order.comment,
+        **closing,
     }
 
 

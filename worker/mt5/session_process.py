@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from worker import failpoints
 from worker.domain.errors import TerminalUnavailable
 from worker.mt5 import file_lock, wire
+from worker.mt5.canary.observer import Observer
 from worker.mt5.link import Link
 from worker.mt5.looking import News
 from worker.mt5.quotes import OPENING_WATCH_SECONDS, Quotes
@@ -88,6 +89,7 @@ class Desk:
             "health": (wire.HEALTH, lambda _: link.health()),
             "instruments": (wire.INSTRUMENTS, quotes.instruments),
             "order": (wire.ORDER, news.story),
+            **Observer(link, quotes, clock).commands(),
         }
         return link.facts(clock_offset_known=clock.offset is not None)
 
