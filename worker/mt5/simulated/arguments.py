@@ -16,7 +16,7 @@ from functools import partial
 from operator import index
 from typing import Any
 
-from worker.mt5.simulated.failures import invalid_argument, invalid_arguments
+from worker.mt5.simulated.failures import Failure, invalid_argument, invalid_arguments
 from worker.mt5.simulated.structs import Struct, TradeRequest
 
 LONGEST_TEXT = 29  # UTF-16 units: the terminal's field has 32, its end included
@@ -25,6 +25,8 @@ LONGEST_CREDENTIAL = 253
 LONGEST_PATH = 257
 _LONG = 1 << 31
 _UNREPRESENTABLE = -_LONG  # what the processor makes of a float that does not fit
+_PLACES = ("1st", "2nd", "3rd")
+_Reader = Callable[[str, object], int | float | str]
 
 
 def trade_request(arguments: tuple[object, ...], fields: Mapping[str, object]) -> Struct:
@@ -38,6 +40,27 @@ def trade_request(arguments: tuple[object, ...], fields: Mapping[str, object]) -
     if not isinstance(arguments[0], dict):
         raise invalid_arguments()
     return _request(arguments[0])
+
+
+def start(unnamed: tuple[object, ...], named: Mapping[str, object]) -> dict[str, Any]:
+    """Read the arguments of `initialize`."""
+    return _by_place(("path",), unnamed) | _by_name(_CREDENTIALS | {"path": _path}, named)
+
+
+def credentials(unnamed: tuple[object, ...], named: Mapping[str, object]) -> dict[str, Any]:
+    """Read the arguments of `login`."""
+    return _by_place(("login", "password", "server"), unnamed) | _by_name(_CREDENTIALS, named)
+
+
+def listing(unnamed: tuple[object, ...], named: Mapping[str, object]) -> str:
+    """Read the group of `symbols_get`, where an empty one means all."""
+    given = _by_place(("group",), unnamed) | _by_name({"group": group}, named)
+    return given.get("group") or "*"
+
+
+def group(name: str, value: object) -> str:
+    """Read a list of masks."""
+    return text(name, value, LONGEST_GROUP)
 
 
 def text(name: str, value: object, longest: int = LONGEST_TEXT) -> str:
@@ -112,6 +135,22 @@ def epoch_seconds(value: object) -> int:
     return value
 
 
+def _by_place(names: tuple[str, ...], values: tuple[object, ...]) -> dict[str, Any]:
+    if len(values) > len(names):
+        raise invalid_arguments("Invalid number of arguments")
+    read = {}
+    for place, name, value in zip(_PLACES, names, values, strict=False):
+        try:
+            read[name] = _SETTINGS[name](name, value)
+        except Failure as refused:
+            raise invalid_arguments(f"Invalid {place} unnamed argument", refused.pending) from None
+    return read
+
+
+def _by_name(readers: Mapping[str, _Reader], values: Mapping[str, object]) -> dict[str, Any]:
+    return {name: read(name, values[name]) for name, read in readers.items() if name in values}
+
+
 def _within(name: str, value: object, lowest: int, limit: int) -> int:
     if not isinstance(value, int):
         raise invalid_argument(name)
@@ -152,9 +191,12 @@ _UNITS: dict[str, Callable[[object], object]] = {
     "p": bool,
 }
 
-_Reader = Callable[[str, object], int | float | str]
 _code: _Reader = partial(whole, bits=32)
 _moment: _Reader = partial(_within, lowest=-(1 << 63), limit=1 << 63)
+_credential: _Reader = partial(text, longest=LONGEST_CREDENTIAL)
+_path: _Reader = partial(text, longest=LONGEST_PATH)
+_CREDENTIALS: dict[str, _Reader] = {"login": whole, "server": _credential, "password": _credential, "timeout": _code}
+_SETTINGS = _CREDENTIALS | {"path": _path, "group": group}
 _READERS: dict[str, _Reader] = (
     dict.fromkeys(TradeRequest.__match_args__, whole)
     | dict.fromkeys(("symbol", "comment"), text)

@@ -8,7 +8,7 @@ from worker.mt5.simulated import arguments
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.execution import jumped
-from worker.mt5.simulated.failures import invalid_argument, invalid_arguments, not_found, unsupported
+from worker.mt5.simulated.failures import Failure, invalid_arguments, not_found, unsupported
 from worker.mt5.simulated.margin import order_margin
 from worker.mt5.simulated.pipe import Calls, Pipe, call, yes_or_no
 from worker.mt5.simulated.prices import Quote
@@ -34,11 +34,13 @@ class MarketCalls(Calls):
         return len(SYMBOLS)
 
     @call
-    def symbols_get(self, *args: object, **filters: object) -> tuple[Struct, ...]:
-        """Return all symbols, or those of a group."""
-        group = args[0] if args else filters.get("group", "*")
-        if not isinstance(group, str):
-            raise invalid_argument("group")
+    def symbols_get(self, *args: object, **filters: object) -> tuple[Struct, ...] | bool:
+        """Return all symbols, or those of a group; False for arguments that cannot be read."""
+        try:
+            group = arguments.listing(args, filters)
+        except Failure as refused:
+            self.pipe.error = refused.reason
+            return False
         chosen, desk = in_group(group), self.pipe.desk()
         return tuple(self._info(desk, symbol) for name, symbol in SYMBOLS.items() if name in chosen)
 

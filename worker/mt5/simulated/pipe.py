@@ -48,9 +48,9 @@ class Pipe:
             self._book = None
 
     @property
-    def is_connected(self) -> bool:
-        """Tell whether calls reach the terminal."""
-        return self._book is not None
+    def folder(self) -> Path:
+        """Return where the book lies."""
+        return self._path.absolute().parent
 
     @property
     def book(self) -> Book:

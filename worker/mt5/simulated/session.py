@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ntpath
 from collections.abc import Mapping
 
 from worker.mt5.simulated import arguments
 from worker.mt5.simulated.account import account_info, standing
-from worker.mt5.simulated.failures import Failure, authorization_failed, invalid_argument, invalid_arguments
-from worker.mt5.simulated.pipe import Calls, call, yes_or_no
+from worker.mt5.simulated.failures import Failure, authorization_failed
+from worker.mt5.simulated.pipe import Calls, Pipe, call, yes_or_no
 from worker.mt5.simulated.structs import Struct, TerminalInfo, named
 
 VERSION = (500, 5260, "12 Sep 2025")
@@ -16,30 +17,31 @@ VERSION = (500, 5260, "12 Sep 2025")
 class SessionCalls(Calls):
     """`initialize`, `login`, `shutdown`, `version`, `last_error`, `terminal_info`, `account_info`."""
 
+    def __init__(self, pipe: Pipe) -> None:
+        super().__init__(pipe)
+        self._program = ""
+
     @yes_or_no
     def initialize(self, *args: object, **settings: object) -> bool:
-        """Connect to the terminal: `initialize([path], login=, password=, server=, timeout=, portable=)`."""
-        if len(args) > 1:
-            raise invalid_arguments("Invalid number of arguments")
-        if args and not isinstance(args[0], str):
-            raise invalid_arguments("Invalid 1st unnamed argument")
-        _check(settings)
-        if self.pipe.is_connected:
-            return self._log_in(settings)
+        """
+        Connect to the terminal, after giving up a connection that stands.
+
+        No program is started: a `path` only names the folder that `terminal_info` shows, `portable` changes nothing.
+        """
+        self.pipe.disconnect()
+        given = arguments.start(args, settings)
         self.pipe.connect()
+        self._program = given.get("path", "")
         try:
-            return self._log_in(settings)
+            return self._log_in(given)
         except Failure:
             self.pipe.disconnect()
             raise
 
     @yes_or_no
     def login(self, *args: object, **settings: object) -> bool:
-        """Log in to an account: `login(login, password=, server=, timeout=)`."""
-        if args:
-            settings = {"login": args[0], **settings}
-        _check(settings)
-        return self._log_in(settings)
+        """Log in to an account."""
+        return self._log_in(arguments.credentials(args, settings))
 
     @call
     def shutdown(self) -> bool:
@@ -59,8 +61,9 @@ class SessionCalls(Calls):
 
     @call
     def terminal_info(self) -> Struct:
-        """Return the state of the terminal."""
+        """Return the state of the terminal; its data lies where the book does."""
         meta = self.pipe.desk().meta
+        data = str(self.pipe.folder)
         return named(
             TerminalInfo,
             community_account=False,
@@ -82,9 +85,9 @@ class SessionCalls(Calls):
             company="Simulated Broker",
             name="Simulated Terminal",
             language="English",
-            path="",
-            data_path="",
-            commondata_path="",
+            path=ntpath.dirname(self._program) or data,
+            data_path=data,
+            commondata_path=data,
         )
 
     @call
@@ -93,17 +96,9 @@ class SessionCalls(Calls):
         desk = self.pipe.desk()
         return account_info(desk.meta, standing(desk))
 
-    def _log_in(self, settings: Mapping[str, object]) -> bool:
-        """Compare with the book's account; any password will do."""
+    def _log_in(self, given: Mapping[str, object]) -> bool:
+        """Compare with the book's account; any password will do, 0 and an empty text mean the account at hand."""
         meta = self.pipe.desk().meta
-        if settings.get("login", meta.login) != meta.login or settings.get("server", meta.server) != meta.server:
+        if given.get("login") not in {None, 0, meta.login} or given.get("server") not in {None, "", meta.server}:
             raise authorization_failed()
         return True
-
-
-def _check(settings: Mapping[str, object]) -> None:
-    for name in ("login", "timeout"):
-        arguments.whole(name, settings.get(name, 0))
-    for name in ("path", "password", "server"):
-        if not isinstance(settings.get(name, ""), str):
-            raise invalid_argument(name)

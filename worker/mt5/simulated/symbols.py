@@ -157,9 +157,9 @@ UNREADABLE = frozenset(symbol.name for symbol in SYMBOLS.values() if symbol.beha
 
 
 @cache
-def in_group(group: str) -> frozenset[str]:
+def in_group(group: str, others: frozenset[str] = frozenset()) -> frozenset[str]:
     """
-    Return the symbols that a group filter lets through.
+    Return the symbols that a group filter lets through, and such of the `others`.
 
     A group is a list of masks with `*`, separated by commas, applied in order; one that begins with `!` takes out
     again (documentation of `symbols_get`).
@@ -167,6 +167,6 @@ def in_group(group: str) -> frozenset[str]:
     chosen: set[str] = set()
     for mask in (part.strip() for part in group.split(",")):
         pattern = re.compile(re.escape(mask.removeprefix("!")).replace(r"\*", ".*"))
-        matching = {name for name in SYMBOLS if pattern.fullmatch(name)}
+        matching = {name for name in others.union(SYMBOLS) if pattern.fullmatch(name)}
         chosen = chosen - matching if mask.startswith("!") else chosen | matching
     return frozenset(chosen)

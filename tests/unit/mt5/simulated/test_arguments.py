@@ -112,27 +112,84 @@ def test_the_limit_counts_utf16_units(text: str) -> None:
             arguments.text("comment", text)
 
 
+NO_UNNAMED, UNREADABLE = "Unnamed arguments not allowed", "Invalid arguments"
+REFUSED: list[tuple[str, tuple[object, ...], dict[str, object], str]] = [
+    ("symbol_info", (), {}, UNREADABLE),
+    ("symbol_info", (5,), {}, UNREADABLE),
+    ("symbol_info", ("E" * 30,), {}, UNREADABLE),
+    ("order_calc_margin", (0, "EURUSD", 0.1), {}, UNREADABLE),
+    ("order_calc_profit", (0, "EURUSD", 0.1, 1.0), {}, UNREADABLE),
+    ("order_check", ([],), {}, UNREADABLE),
+    ("order_check", (), {}, "Invalid number of arguments"),
+    ("positions_get", ("EURUSD",), {}, NO_UNNAMED),
+    ("positions_get", (), {"symbol": 5}, 'Invalid "symbol" argument'),
+    ("orders_get", ("EURUSD",), {"ticket": 1}, NO_UNNAMED),
+    ("orders_get", (), {"ticket": 1.0, "group": 5}, 'Invalid "ticket" argument'),
+    ("orders_get", (), {"group": 5}, 'Invalid "group" argument'),
+    ("orders_get", (), {"group": "*" * 1998}, 'Invalid "group" argument'),
+    ("history_deals_get", (0,), {}, UNREADABLE),
+    ("history_deals_get", (), {}, UNREADABLE),
+    ("history_deals_get", (), {"group": "*"}, UNREADABLE),
+    ("history_deals_get", ("yesterday", "today"), {}, UNREADABLE),
+    ("history_deals_get", (0, 1), {"group": 5}, 'Invalid "group" argument'),
+    ("history_orders_get", (0,), {"ticket": 5}, NO_UNNAMED),
+    ("history_orders_get", (0, 1, 2), {"position": 5}, NO_UNNAMED),
+    ("history_orders_get", (), {"position": "5"}, 'Invalid "position" argument'),
+    ("history_orders_total", (0,), {}, UNREADABLE),
+]
+REFUSED_WITH_FALSE: list[tuple[str, tuple[object, ...], dict[str, object], str]] = [
+    ("initialize", ("one", "two"), {}, "Invalid number of arguments"),
+    ("initialize", (5,), {}, "Invalid 1st unnamed argument"),
+    ("initialize", (), {"path": None}, 'Invalid "path" argument'),
+    ("initialize", (), {"path": "p" * 258}, 'Invalid "path" argument'),
+    ("initialize", (), {"timeout": 1.5}, 'Invalid "timeout" argument'),
+    ("login", ("1",), {}, "Invalid 1st unnamed argument"),
+    ("login", (1, 2), {}, "Invalid 2nd unnamed argument"),
+    ("login", (1, "", 3), {}, "Invalid 3rd unnamed argument"),
+    ("login", (1, "", "", 4), {}, "Invalid number of arguments"),
+    ("login", (), {"login": "me"}, 'Invalid "login" argument'),
+    ("login", (), {"password": "p" * 254}, 'Invalid "password" argument'),
+    ("login", (), {"server": 5}, 'Invalid "server" argument'),
+    ("symbols_get", (5,), {}, "Invalid 1st unnamed argument"),
+    ("symbols_get", ("*", "*"), {}, "Invalid number of arguments"),
+    ("symbols_get", (), {"group": 5}, 'Invalid "group" argument'),
+    ("symbol_select", (), {}, UNREADABLE),
+    ("symbol_select", ("EURUSD", True, True), {}, UNREADABLE),
+]
+
+
 class TestOtherFunctions:
-    def test_counts_and_types_are_checked_before_the_connection(self, mt5: Any) -> None:
+    @pytest.mark.parametrize(("name", "unnamed", "named", "words"), REFUSED)
+    def test_the_unreadable_is_refused_before_the_connection_is_needed(
+        self, mt5: Any, name: str, unnamed: tuple[object, ...], named: dict[str, object], words: str
+    ) -> None:
         mt5.shutdown()
-        for refused in (
-            mt5.symbol_info,
-            lambda: mt5.symbol_info(5),
-            lambda: mt5.symbol_info("E" * 30),
-            lambda: mt5.order_calc_margin(0, "EURUSD", 0.1),
-            lambda: mt5.order_calc_margin(0, "EURUSD", "0.1", 1.0),
-            lambda: mt5.order_calc_profit(0, "EURUSD", 0.1, 1.0),
-            lambda: mt5.history_deals_get(0),
-            lambda: mt5.history_deals_get("yesterday", "today"),
-            lambda: mt5.history_orders_get(0, 1, ticket=5),
-            lambda: mt5.orders_get("EURUSD"),
-            lambda: mt5.orders_get("EURUSD", ticket=1),
-            lambda: mt5.orders_get(group=5),
-            lambda: mt5.positions_get(symbol=5),
-            lambda: mt5.symbols_get(5),
-        ):
-            assert refused() is None
-            assert mt5.last_error()[0] == -2
+
+        assert getattr(mt5, name)(*unnamed, **named) is None
+        assert mt5.last_error() == (-2, words)
+
+    @pytest.mark.parametrize(("name", "unnamed", "named", "words"), REFUSED_WITH_FALSE)
+    def test_some_functions_refuse_with_false(
+        self, mt5: Any, name: str, unnamed: tuple[object, ...], named: dict[str, object], words: str
+    ) -> None:
+        assert getattr(mt5, name)(*unnamed, **named) is False
+        assert mt5.last_error() == (-2, words)
+
+    @pytest.mark.parametrize(
+        ("name", "named"),
+        [
+            ("login", {"login": 1 << 64}),
+            ("initialize", {"timeout": 1 << 32}),
+            ("positions_get", {"ticket": -1}),
+            ("history_deals_get", {"position": 1 << 64}),
+        ],
+    )
+    def test_an_int_out_of_range_leaves_its_exception_behind(
+        self, mt5: Any, name: str, named: dict[str, object]
+    ) -> None:
+        with pytest.raises(SystemError):
+            getattr(mt5, name)(**named)
+        assert mt5.last_error() == (-2, f'Invalid "{next(iter(named))}" argument')
 
     def test_dates_may_be_numbers_or_datetimes(self, customer: Customer) -> None:
         customer.send("EURUSD")

@@ -59,18 +59,33 @@ class TestLogin:
         assert mt5.initialize()
         assert mt5.login(wrong.get("login", 50_000_001), server=wrong.get("server", "Simulated-Demo")) is False
 
-    @pytest.mark.parametrize("setting", [{"login": "me"}, {"server": 5}, {"timeout": 1.5}, {"path": 5}])
-    def test_wrong_types_are_refused(self, path: Path, setting: dict[str, Any]) -> None:
-        mt5: Any = simulated.module(path)
-        (name,) = setting
+    def test_unnamed_they_are_login_password_and_server(self, mt5: Any) -> None:
+        assert mt5.login(50_000_001)
+        assert mt5.login(50_000_001, ANY, "Simulated-Demo")
+        assert mt5.login(50_000_001, ANY, "Other-Live") is False
+        assert mt5.login(1, login=50_000_001) is True
 
-        assert mt5.initialize(**setting) is False
-        assert mt5.last_error() == (-2, f'Invalid "{name}" argument')
-        assert mt5.initialize("one", "two") is False
+    def test_none_given_means_the_account_at_hand(self, path: Path) -> None:
+        mt5: Any = simulated.module(path)
+
+        assert mt5.initialize(login=0, password="", server="")
+
+    def test_initialize_begins_by_giving_up_the_connection_that_stands(self, mt5: Any) -> None:
         assert mt5.initialize(5) is False
+
+        assert mt5.account_info() is None
+        assert mt5.last_error() == (-10004, "No IPC connection")
 
 
 class TestTheTerminalItself:
+    def test_it_has_folders(self, mt5: Any, path: Path) -> None:
+        info = mt5.terminal_info()
+        assert info.path == info.data_path == info.commondata_path == str(path.parent)
+
+        mt5.initialize("C:\\Broker\\terminal64.exe", portable="yes")
+
+        assert mt5.terminal_info().path == "C:\\Broker"
+
     def test_it_may_be_told_not_to_trade(self, customer: Customer) -> None:
         customer.book("UPDATE meta SET trade_allowed = 0")
 

@@ -60,9 +60,37 @@ def test_filters_choose_by_symbol_group_ticket_and_position(customer: Customer, 
     assert [row.symbol for row in mt5.orders_get(group="EUR*")] == ["EURUSD.pending"]
     assert [row.symbol for row in mt5.history_orders_get(*EVER, group="*,!EURUSD*")] == ["USDJPY"]
     assert [row.ticket for row in mt5.history_orders_get(position=ticket)] == [ticket]
-    assert [row.order for row in mt5.history_deals_get(ticket=ticket)] == [ticket]
-    assert [row.order for row in mt5.history_deals_get(position=ticket)] == [ticket]
+    (deal,) = mt5.history_deals_get(position=ticket)
+    assert deal.order == ticket
+    assert mt5.history_deals_get(ticket=deal.ticket) == (deal,)
     assert [row.ticket for row in mt5.positions_get(ticket=ticket)] == [ticket]
+
+
+def test_a_deal_is_looked_up_by_its_own_ticket_and_not_by_its_order_s(customer: Customer) -> None:
+    order = customer.send("EURUSD.multi").order
+    first, *_ = deals = customer.deals(order)
+
+    assert len(deals) == 3
+    assert customer.mt5.history_deals_get(ticket=first.ticket) == (first,)
+    assert customer.mt5.history_deals_get(ticket=order) == ()
+
+
+def test_of_several_filters_one_decides(customer: Customer, tickets: dict[str, int]) -> None:
+    mt5, ticket = customer.mt5, tickets["EURUSD"]
+    (deal,) = mt5.history_deals_get(position=ticket)
+
+    assert mt5.history_deals_get(*EVER, ticket=deal.ticket, position=ticket) == mt5.history_deals_get(*EVER)
+    assert mt5.history_deals_get(position=1, ticket=deal.ticket) == (deal,)
+    assert [row.ticket for row in mt5.positions_get(group="*JPY*", symbol="GBPUSD", ticket=ticket)] == [ticket]
+    assert [row.symbol for row in mt5.positions_get(group="EUR*", symbol="USDJPY")] == ["USDJPY"]
+
+
+def test_balance_operations_pass_a_group_that_takes_everything(mt5: Any) -> None:
+    (deposit,) = mt5.history_deals_get(*EVER, group="*")
+
+    assert (deposit.type, deposit.symbol) == (mt5.DEAL_TYPE_BALANCE, "")
+    assert mt5.history_deals_get(*EVER, group="*, !*EUR*") == (deposit,)
+    assert mt5.history_deals_get(*EVER, group="*USD*") == ()
 
 
 def test_history_comes_in_the_order_of_time(customer: Customer, tickets: dict[str, int]) -> None:
