@@ -103,13 +103,6 @@ def parsed(units: str, arguments: tuple[object, ...]) -> tuple[Any, ...]:
         raise invalid_arguments(pending=error) from None
 
 
-def number(value: object) -> float:
-    """Read a number of the calculating functions, which take `int` as well."""
-    if not isinstance(value, int | float):
-        raise invalid_arguments()
-    return float(value)
-
-
 def symbol_name(value: object) -> str:
     """Read the symbol of a function that has only positional arguments."""
     if not isinstance(value, str) or _utf16_units(value) > LONGEST_TEXT:

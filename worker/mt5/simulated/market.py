@@ -65,7 +65,7 @@ class MarketCalls(Calls):
     @yes_or_no
     def symbol_select(self, *args: object) -> bool:
         """Put a symbol into the Market Watch, or take it out; only there it has prices."""
-        name, enable = arguments.exactly(2, (*args, True) if len(args) == 1 else args)
+        name, enable = arguments.parsed("Op", (*args, True) if len(args) == 1 else args)
         _, symbol = self.pipe.asked_about(name)
         (self.pipe.selected.add if enable else self.pipe.selected.discard)(symbol.name)
         return True
@@ -73,8 +73,7 @@ class MarketCalls(Calls):
     @call
     def order_calc_margin(self, *args: object) -> float:
         """Return the margin in the account's currency: `order_calc_margin(type, symbol, volume, price)`."""
-        action, name, *numbers = arguments.exactly(4, args)
-        volume, price = (arguments.number(value) for value in numbers)
+        action, name, volume, price = arguments.parsed("kOdd", args)
         desk, symbol = self.pipe.asked_about(name)
         _check(action, volume, price)
         return order_margin(desk, symbol, volume, price, action)
@@ -82,8 +81,7 @@ class MarketCalls(Calls):
     @call
     def order_calc_profit(self, *args: object) -> float:
         """Return the profit: `order_calc_profit(type, symbol, volume, price_open, price_close)`."""
-        action, name, *numbers = arguments.exactly(5, args)
-        volume, opened, closed = (arguments.number(value) for value in numbers)
+        action, name, volume, opened, closed = arguments.parsed("kOddd", args)
         desk, symbol = self.pipe.asked_about(name)
         _check(action, volume, opened, closed)
         holding = Holding(side_of(action), volume, volume * opened)

@@ -176,20 +176,27 @@ class TestOtherFunctions:
         assert mt5.last_error() == (-2, words)
 
     @pytest.mark.parametrize(
-        ("name", "named"),
+        ("name", "unnamed", "named", "words"),
         [
-            ("login", {"login": 1 << 64}),
-            ("initialize", {"timeout": 1 << 32}),
-            ("positions_get", {"ticket": -1}),
-            ("history_deals_get", {"position": 1 << 64}),
+            ("login", (), {"login": 1 << 64}, 'Invalid "login" argument'),
+            ("initialize", (), {"timeout": 1 << 32}, 'Invalid "timeout" argument'),
+            ("positions_get", (), {"ticket": -1}, 'Invalid "ticket" argument'),
+            ("history_deals_get", (), {"position": 1 << 64}, 'Invalid "position" argument'),
+            ("order_calc_margin", (0, "EURUSD", "0.1", 1.0), {}, UNREADABLE),
+            ("order_calc_profit", (0.0, "EURUSD", 0.1, 1.0, 1.0), {}, UNREADABLE),
         ],
     )
-    def test_an_int_out_of_range_leaves_its_exception_behind(
-        self, mt5: Any, name: str, named: dict[str, object]
+    def test_some_wrong_arguments_leave_their_exception_behind(
+        self, mt5: Any, name: str, unnamed: tuple[object, ...], named: dict[str, object], words: str
     ) -> None:
         with pytest.raises(SystemError):
-            getattr(mt5, name)(**named)
-        assert mt5.last_error() == (-2, f'Invalid "{next(iter(named))}" argument')
+            getattr(mt5, name)(*unnamed, **named)
+        assert mt5.last_error() == (-2, words)
+
+    def test_the_calculating_functions_take_whatever_makes_a_float(self, mt5: Any) -> None:
+        margins = [mt5.order_calc_margin(0, "EURUSD", volume, 1) for volume in (1, 1.0, Decimal(1), True)]
+
+        assert margins == [margins[0]] * 4
 
     def test_dates_may_be_numbers_or_datetimes(self, customer: Customer) -> None:
         customer.send("EURUSD")
