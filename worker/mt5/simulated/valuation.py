@@ -9,6 +9,7 @@ half a cent a position.
 
 from __future__ import annotations
 
+from functools import cache
 from math import copysign, floor
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.prices import DEPOSIT_CURRENCY
 from worker.mt5.simulated.structs import Struct
-from worker.mt5.simulated.symbols import BASE, SYMBOLS, Instrument
+from worker.mt5.simulated.symbols import SYMBOLS, Instrument, Symbol
 
 _NOISE_DIGITS = 4  # of a cent: what is behind them is a float's own error, and never decides a tie
 
@@ -53,10 +54,9 @@ def rate(desk: Desk, currency: str, side: int) -> float:
     """Return what one unit of a currency is worth in the account's, at the Ask of the pair to buy, its Bid to sell."""
     if currency == DEPOSIT_CURRENCY:
         return 1.0
-    direct = currency + DEPOSIT_CURRENCY
-    if direct in BASE:
-        return desk.touch(SYMBOLS[direct], side)
-    return 1.0 / desk.touch(SYMBOLS[DEPOSIT_CURRENCY + currency], side)
+    pair = _pair(currency)
+    touch = desk.touch(pair, side)
+    return touch if pair.instrument.base == currency else 1.0 / touch
 
 
 def profit_of(desk: Desk, instrument: Instrument, holding: Holding, price: float) -> float:
@@ -79,3 +79,10 @@ def holding_of(position: Struct, volume: float | None = None) -> Holding:
     """Return a position, or so many lots of it, as a holding."""
     lots = position.volume if volume is None else volume
     return Holding(position.type, lots, lots * position.price_open)
+
+
+@cache
+def _pair(currency: str) -> Symbol:
+    """Return the pair of a currency and the account's, whichever of them is quoted in the other."""
+    direct = SYMBOLS.get(currency + DEPOSIT_CURRENCY)
+    return direct or SYMBOLS[DEPOSIT_CURRENCY + currency]
