@@ -22,11 +22,24 @@ from worker.mt5.simulated.structs import Struct, TradeDeal, TradeOrder, TradePos
 PATIENCE_SECONDS = 10.0
 OPENING_BALANCE = 1e9
 FIRST_DEAL = 70_000_001
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _UPGRADES = {
     1: (
         "ALTER TABLE meta ADD COLUMN history_ready_utc_msc INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE schedule ADD COLUMN lots REAL CHECK (lots > 0)",
+    ),
+    # A table's CHECK cannot be altered: the schedule moves into a new one.
+    2: (
+        "ALTER TABLE schedule RENAME TO schedule_before",
+        (
+            "CREATE TABLE schedule (id INTEGER PRIMARY KEY, due_utc_msc INTEGER NOT NULL, event TEXT NOT NULL "
+            "CHECK (event IN ('fill', 'deal', 'reveal', 'look', 'guard', 'expire')), "
+            "order_ticket INTEGER NOT NULL REFERENCES orders (ticket), lots REAL CHECK (lots > 0))"
+        ),
+        "INSERT INTO schedule SELECT id, due_utc_msc, event, order_ticket, lots FROM schedule_before",
+        "DROP TABLE schedule_before",
+        "CREATE INDEX schedule_by_time ON schedule (due_utc_msc)",
+        "CREATE INDEX schedule_by_event ON schedule (event, order_ticket)",
     ),
 }
 _SIGNED = 1 << 63
@@ -171,10 +184,9 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    schema = files(__package__).joinpath("book.sql").read_text(encoding="utf-8")
     connection.execute("BEGIN IMMEDIATE")
     if _version(connection) == 0:  # nobody else was first
-        for statement in _statements(schema):
+        for statement in _schema():
             connection.execute(statement)
         now = utc_msc()
         connection.execute("INSERT INTO meta (only_row, opened_utc_msc) VALUES (1, ?)", (now,))
@@ -185,17 +197,23 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
-    """Bring a book of an earlier version up to date, its rows as they are."""
+    """Bring a book of an earlier version up to date, its rows as they are, its triggers as they are today."""
     connection.execute("BEGIN IMMEDIATE")
+    for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {trigger}")
     for version in range(_version(connection), _SCHEMA_VERSION):
         for statement in _UPGRADES[version]:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {version + 1}")
+    for statement in _schema():
+        if "CREATE TRIGGER" in statement:
+            connection.execute(statement)
     connection.execute("COMMIT")
 
 
-def _statements(script: str) -> Iterator[str]:
-    """Split a script: `executescript` would commit first, and the schema belongs into one transaction."""
+def _schema() -> Iterator[str]:
+    """Return today's schema by statements: `executescript` would commit first, and it belongs into one transaction."""
+    script = files(__package__).joinpath("book.sql").read_text(encoding="utf-8")
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

@@ -99,15 +99,35 @@ CREATE INDEX positions_by_symbol ON positions (symbol);
 
 -- What happens later. Whoever calls next applies what is due, before anything else is read or done. Anybody may add
 -- to it from outside: a `deal` executes `lots` of an order, whether it is open or cancelled.
+-- What waits for a price is here as well: up to its due time the market has been looked at, and a pending order
+-- (`look`) or a position's stops (`guard`) were not touched before; an order's time ends at `expire`.
 CREATE TABLE schedule (
     id           INTEGER PRIMARY KEY,
     due_utc_msc  INTEGER NOT NULL,
-    event        TEXT    NOT NULL CHECK (event IN ('fill', 'deal', 'reveal')),
-    order_ticket INTEGER NOT NULL REFERENCES orders (ticket),
+    event        TEXT    NOT NULL CHECK (event IN ('fill', 'deal', 'reveal', 'look', 'guard', 'expire')),
+    order_ticket INTEGER NOT NULL REFERENCES orders (ticket), -- or the position's, which is that of an order
     lots         REAL CHECK (lots > 0) -- of a deal; NULL: all that is left of the order
 );
 CREATE INDEX schedule_by_time ON schedule (due_utc_msc);
 CREATE INDEX schedule_by_event ON schedule (event, order_ticket);
+
+-- Whoever gives a position a stop loss or a take profit, or changes one, the market is looked at from that moment on.
+CREATE TRIGGER stops_given AFTER INSERT ON positions WHEN new.sl OR new.tp BEGIN
+    INSERT INTO schedule (due_utc_msc, event, order_ticket)
+    SELECT new.time_update_msc - server_offset_seconds * 1000, 'guard', new.ticket FROM meta;
+END;
+
+CREATE TRIGGER stops_changed AFTER UPDATE OF sl, tp, type, ticket ON positions
+WHEN (old.sl OR old.tp OR new.sl OR new.tp)
+    AND (new.sl, new.tp, new.type, new.ticket) IS NOT (old.sl, old.tp, old.type, old.ticket) BEGIN
+    DELETE FROM schedule WHERE event = 'guard' AND order_ticket = old.ticket;
+    INSERT INTO schedule (due_utc_msc, event, order_ticket)
+    SELECT new.time_update_msc - server_offset_seconds * 1000, 'guard', new.ticket FROM meta WHERE new.sl OR new.tp;
+END;
+
+CREATE TRIGGER stops_gone AFTER DELETE ON positions WHEN old.sl OR old.tp BEGIN
+    DELETE FROM schedule WHERE event = 'guard' AND order_ticket = old.ticket;
+END;
 
 -- How often each trade was sent, for behaviours that change with the attempt.
 CREATE TABLE sends (

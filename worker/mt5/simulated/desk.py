@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.book import Book, Meta
@@ -11,6 +12,11 @@ from worker.mt5.simulated.structs import Struct, TradeOrder, named
 from worker.mt5.simulated.symbols import Symbol
 
 FIRST_ORDER = 80_000_001
+_TEXTS = ("symbol", "comment", "external_id")
+_NUMBERS = ("volume_initial", "volume_current", "price_open", "sl", "tp", "price_current", "price_stoplimit")
+_NO_TERMS: dict[str, Any] = (
+    dict.fromkeys(TradeOrder.__match_args__, 0) | dict.fromkeys(_NUMBERS, 0.0) | dict.fromkeys(_TEXTS, "")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,40 +56,38 @@ class Desk:
             raise ValueError(f"{symbol.name} has no quote; the checks let no order of such a symbol through")
         return now.touch(order_type)
 
-    def accept(self, symbol: Symbol, request: Struct) -> Struct:
-        """Write a new open order with the request's magic and comment, unless the broker has words of its own."""
+    def enter(self, symbol: Symbol, **terms: Any) -> Struct:
+        """Write a new open order; whatever `terms` do not tell of it is 0 or empty."""
         now = self.server_msc
-        price = self.touch(symbol, request.type)
-        comment = request.comment if symbol.behaviour.comment is None else symbol.behaviour.comment
         order = named(
             TradeOrder,
-            ticket=self.next_ticket("orders", FIRST_ORDER),
-            time_setup=now // 1000,
-            time_setup_msc=now,
-            time_done=0,
-            time_done_msc=0,
-            time_expiration=0,
-            type=request.type,
-            type_time=request.type_time,
-            type_filling=request.type_filling,
-            state=mt5.ORDER_STATE_PLACED,
-            magic=request.magic,
-            position_id=request.position,
-            position_by_id=0,
-            reason=mt5.ORDER_REASON_EXPERT,
-            volume_initial=request.volume,
-            volume_current=request.volume,
-            price_open=price,
-            sl=0.0,
-            tp=0.0,
-            price_current=price,
-            price_stoplimit=0.0,
-            symbol=symbol.name,
-            comment=comment,
-            external_id="",
+            **_NO_TERMS
+            | {
+                "ticket": self.next_ticket("orders", FIRST_ORDER),
+                "time_setup": now // 1000,
+                "time_setup_msc": now,
+                "state": mt5.ORDER_STATE_PLACED,
+                "symbol": symbol.name,
+                "price_current": self.touch(symbol, terms["type"]),
+            }
+            | terms,
         )
         self.book.insert(order)
         return order
+
+    def accept(self, symbol: Symbol, request: Struct, **terms: Any) -> Struct:
+        """Write a new open order with the request's magic and comment, unless the broker has words of its own."""
+        comment = symbol.behaviour.comment
+        asked = {
+            "type": request.type,
+            "type_filling": request.type_filling,
+            "magic": request.magic,
+            "reason": mt5.ORDER_REASON_EXPERT,
+            "volume_initial": request.volume,
+            "volume_current": request.volume,
+            "comment": request.comment if comment is None else comment,
+        }
+        return self.enter(symbol, **asked | terms)
 
     def close(self, order: Struct, state: int, rest: float, position_id: int) -> None:
         """Move an order into history, with what is left of its volume and the position it made (0: none)."""

@@ -1,26 +1,35 @@
-"""What the server does with a request: refuse it, fail it, execute it, cancel an order, each as the suffix says."""
+"""What the server does with a request: refuse it, fail it, or do it, each as the symbol's suffix says."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
 from worker.domain.token import trade_of
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated import schedule
-from worker.mt5.simulated.behaviours import Cancel, Fill, Reply
+from worker.mt5.simulated import exits, pending, positions, schedule
+from worker.mt5.simulated.asked import NEW_ORDERS, Asked
+from worker.mt5.simulated.behaviours import Cancel, Reply
 from worker.mt5.simulated.book import stored
-from worker.mt5.simulated.checks import environment, refusal
+from worker.mt5.simulated.checks import examine
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.fills import fill
+from worker.mt5.simulated.kinds import PENDING
 from worker.mt5.simulated.prices import Quote
-from worker.mt5.simulated.structs import Struct, TradeOrder
+from worker.mt5.simulated.structs import Struct
 from worker.mt5.simulated.symbols import SYMBOLS, Symbol
+
+_FOUND_OUT_BY_THE_SERVER = (mt5.TRADE_RETCODE_REQUOTE, mt5.TRADE_RETCODE_NO_MONEY)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The truth about a request, and how it is to be told; a volume in lots."""
+    """
+    The truth about a request, and how it is to be told; a volume in lots.
+
+    What the terminal refuses by itself has no quote and no number (`by_terminal`): it never reached the server.
+    """
 
     retcode: int
     reply: Reply = Reply.TRUE
@@ -29,19 +38,15 @@ class Answer:
     volume: float = 0.0
     price: float = 0.0
     quote: Quote | None = None
+    by_terminal: bool = False
 
 
 def handle(desk: Desk, request: Struct) -> Answer:
     """Do what a request asks for; the caller holds the transaction."""
-    if request.action == mt5.TRADE_ACTION_REMOVE:
-        return _remove(desk, request)
-    code = refusal(desk, request)
-    symbol = SYMBOLS.get(request.symbol)
-    if symbol is None:
-        return Answer(code)
-    if code:
-        return Answer(code, quote=desk.quote(symbol))
-    return _failure(desk, symbol, request) or _executed(desk, symbol, request)
+    asked = examine(desk, request)
+    if isinstance(asked, int):
+        return _refused(desk, request, asked)
+    return _failure(asked) or _ACTIONS[request.action](asked)
 
 
 def jumped(symbol: Symbol, order_type: int, quote: Quote) -> Quote:
@@ -50,14 +55,23 @@ def jumped(symbol: Symbol, order_type: int, quote: Quote) -> Quote:
     return quote.moved(-distance if order_type == mt5.ORDER_TYPE_SELL else distance, symbol.instrument)
 
 
-def _failure(desk: Desk, symbol: Symbol, request: Struct) -> Answer | None:
-    failure = symbol.behaviour.failure
-    if _has_failed_enough(desk, symbol, request.magic):
+def _refused(desk: Desk, request: Struct, code: int) -> Answer:
+    if code in _FOUND_OUT_BY_THE_SERVER:
+        return Answer(code, quote=desk.quote(SYMBOLS[request.symbol]))
+    return Answer(code, by_terminal=True)
+
+
+def _failure(asked: Asked) -> Answer | None:
+    """Fail the first sends of a trade as its symbol's behaviour says; no pending order is ever requoted."""
+    symbol, request, failure = asked.symbol, asked.request, asked.symbol.behaviour.failure
+    is_requote = failure == mt5.TRADE_RETCODE_REQUOTE
+    if request.action not in NEW_ORDERS or (is_requote and request.action == mt5.TRADE_ACTION_PENDING):
+        return None
+    if _has_failed_enough(asked.desk, symbol, request.magic):
         return None
     if isinstance(failure, Reply):
         return Answer(mt5.TRADE_RETCODE_ERROR, reply=failure)
-    quote = desk.quote(symbol)
-    return Answer(failure, quote=quote and jumped(symbol, request.type, quote))
+    return Answer(failure, quote=jumped(symbol, request.type, asked.quote))
 
 
 def _has_failed_enough(desk: Desk, symbol: Symbol, magic: int) -> bool:
@@ -73,40 +87,76 @@ def _has_failed_enough(desk: Desk, symbol: Symbol, magic: int) -> bool:
     return False
 
 
-def _executed(desk: Desk, symbol: Symbol, request: Struct) -> Answer:
-    behaviour = symbol.behaviour
-    order = desk.accept(symbol, request)
-    quote = desk.quote(symbol)
-    if behaviour.fill is Fill.LATER:
-        if behaviour.fills_after_ms is not None:
-            schedule.later(desk, behaviour.fills_after_ms, schedule.FILL, order)
-        return Answer(mt5.TRADE_RETCODE_PLACED, order=order.ticket, volume=request.volume, quote=quote)
-    if behaviour.visible_after_ms:
-        schedule.later(desk, behaviour.visible_after_ms, schedule.REVEAL, order)
-    deal, volume, price = fill(desk, order)
-    whole = volume == order.volume_initial
+def _deal(asked: Asked) -> Answer:
+    terms = asked.terms
+    stops = {} if asked.closes else {"sl": terms.sl, "tp": terms.tp}
+    position = asked.request.position
+    order = asked.desk.accept(asked.symbol, asked.request, price_open=asked.touch, position_id=position, **stops)
+    filled = pending.execute(asked.desk, asked.symbol, order)
+    if filled is None:
+        return Answer(mt5.TRADE_RETCODE_PLACED, order=order.ticket, volume=asked.request.volume, quote=asked.quote)
+    whole = filled.volume == order.volume_initial
     code = mt5.TRADE_RETCODE_DONE if whole else mt5.TRADE_RETCODE_DONE_PARTIAL
-    return Answer(code, behaviour.reply, order.ticket, deal, volume, price, quote)
+    reply = asked.symbol.behaviour.reply
+    return Answer(code, reply, order.ticket, filled.deal, filled.volume, filled.price, asked.quote)
 
 
-def _remove(desk: Desk, request: Struct) -> Answer:
-    """Cancel an open order; one that is no longer open, or never was, is an invalid request (10013)."""
-    code = environment(desk)
-    if code:
-        return Answer(code)
-    found = desk.book.select(TradeOrder, "ticket = ? AND time_done_msc = 0", (request.order,))
-    if not found:
-        return Answer(mt5.TRADE_RETCODE_INVALID, order=request.order)
-    return _cancelled(desk, found[0])
+def _place(asked: Asked) -> Answer:
+    order = pending.place(asked.desk, asked.symbol, asked.request, asked.terms)
+    reply, volume = asked.symbol.behaviour.reply, order.volume_initial
+    return Answer(mt5.TRADE_RETCODE_DONE, reply, order.ticket, volume=volume, quote=asked.quote)
 
 
-def _cancelled(desk: Desk, order: Struct) -> Answer:
-    behaviour = SYMBOLS[order.symbol].behaviour
-    if behaviour.cancel is Cancel.FILLED_FIRST:
+def _set_stops(asked: Asked) -> Answer:
+    exits.set_stops(asked.desk, asked.subjects[0], asked.terms.sl, asked.terms.tp)
+    return Answer(mt5.TRADE_RETCODE_DONE)
+
+
+def _modify(asked: Asked) -> Answer:
+    (order,) = asked.subjects
+    pending.change(asked.desk, order, asked.terms)
+    return Answer(mt5.TRADE_RETCODE_DONE, order=order.ticket)
+
+
+def _remove(asked: Asked) -> Answer:
+    """Cancel an open order; what a suffix says of cancelling is about orders that are being executed already."""
+    desk, (order,) = asked.desk, asked.subjects
+    behaviour = asked.symbol.behaviour
+    cancel = Cancel.CONFIRMED if order.type in PENDING else behaviour.cancel
+    if cancel is Cancel.FILLED_FIRST:
         fill(desk, order)
         return Answer(mt5.TRADE_RETCODE_ORDER_CHANGED, order=order.ticket)
-    schedule.forget(desk, schedule.FILL, order)
-    if behaviour.cancel is Cancel.DEAL_FOLLOWS:
+    for event in (schedule.FILL, schedule.LOOK, schedule.EXPIRE):
+        schedule.forget(desk, event, order)
+    if cancel is Cancel.DEAL_FOLLOWS:
         schedule.later(desk, behaviour.deal_follows_after_ms, schedule.DEAL, order)
     desk.close(order, mt5.ORDER_STATE_CANCELED, order.volume_current, order.position_id)
     return Answer(mt5.TRADE_RETCODE_DONE, order=order.ticket)
+
+
+def _close_by(asked: Asked) -> Answer:
+    desk, (position, position_by) = asked.desk, asked.subjects
+    volume = min(position.volume, position_by.volume)
+    order = desk.accept(
+        asked.symbol,
+        asked.request,
+        type=mt5.ORDER_TYPE_CLOSE_BY,
+        position_id=position.ticket,
+        position_by_id=position_by.ticket,
+        volume_initial=volume,
+        volume_current=volume,
+        price_open=position_by.price_open,
+        comment=f"close #{position.ticket} by #{position_by.ticket}",
+    )
+    deal = positions.close_by(desk, order, position, position_by)
+    return Answer(mt5.TRADE_RETCODE_DONE, order=order.ticket, deal=deal.ticket, volume=volume, price=deal.price)
+
+
+_ACTIONS: dict[int, Callable[[Asked], Answer]] = {
+    mt5.TRADE_ACTION_DEAL: _deal,
+    mt5.TRADE_ACTION_PENDING: _place,
+    mt5.TRADE_ACTION_SLTP: _set_stops,
+    mt5.TRADE_ACTION_MODIFY: _modify,
+    mt5.TRADE_ACTION_REMOVE: _remove,
+    mt5.TRADE_ACTION_CLOSE_BY: _close_by,
+}

@@ -1,10 +1,41 @@
-"""What `last_error` tells after a call that gave no answer: codes and words of the package itself."""
+"""How things fail, in the package's own words: `last_error` after a call without an answer, and return codes."""
 
 from __future__ import annotations
 
 from worker.mt5.simulated import constants as mt5
 
 SUCCESS = (mt5.RES_S_OK, "Success")
+WORDS = {  # the comment of a result
+    0: "Done",
+    mt5.TRADE_RETCODE_REQUOTE: "Requote",
+    mt5.TRADE_RETCODE_REJECT: "Request rejected",
+    mt5.TRADE_RETCODE_PLACED: "Order placed",
+    mt5.TRADE_RETCODE_DONE: "Request executed",
+    mt5.TRADE_RETCODE_DONE_PARTIAL: "Request executed partially",
+    mt5.TRADE_RETCODE_TIMEOUT: "Request timed out",
+    mt5.TRADE_RETCODE_INVALID: "Invalid request",
+    mt5.TRADE_RETCODE_INVALID_VOLUME: "Invalid volume",
+    mt5.TRADE_RETCODE_INVALID_PRICE: "Invalid price",
+    mt5.TRADE_RETCODE_INVALID_STOPS: "Invalid stops",
+    mt5.TRADE_RETCODE_TRADE_DISABLED: "Trade is disabled",
+    mt5.TRADE_RETCODE_MARKET_CLOSED: "Market closed",
+    mt5.TRADE_RETCODE_NO_MONEY: "No money",
+    mt5.TRADE_RETCODE_PRICE_OFF: "No prices",
+    mt5.TRADE_RETCODE_INVALID_EXPIRATION: "Invalid expiration",
+    mt5.TRADE_RETCODE_ORDER_CHANGED: "Order state changed",
+    mt5.TRADE_RETCODE_NO_CHANGES: "No changes",
+    mt5.TRADE_RETCODE_CLIENT_DISABLES_AT: "AutoTrading disabled by client",
+    mt5.TRADE_RETCODE_FROZEN: "Order or position frozen",
+    mt5.TRADE_RETCODE_INVALID_FILL: "Unsupported filling mode",
+    mt5.TRADE_RETCODE_CONNECTION: "No connection",
+    mt5.TRADE_RETCODE_LIMIT_ORDERS: "Orders limit reached",
+    mt5.TRADE_RETCODE_LIMIT_VOLUME: "Volume limit reached",
+    mt5.TRADE_RETCODE_INVALID_ORDER: "Invalid order",
+    mt5.TRADE_RETCODE_POSITION_CLOSED: "Position closed",
+    mt5.TRADE_RETCODE_INVALID_CLOSE_VOLUME: "Invalid close volume",
+    mt5.TRADE_RETCODE_CLOSE_ORDER_EXIST: "Close order already exists",
+    mt5.TRADE_RETCODE_CLOSE_ONLY: "Only position closing is allowed",
+}
 
 
 class Failure(Exception):
@@ -33,6 +64,16 @@ def invalid_arguments(text: str = "Invalid arguments", pending: Exception | None
 def call_failed() -> Failure:
     """Return the terminal's refusal to give the answer: unreadable, not empty."""
     return Failure(mt5.RES_E_FAIL, "Terminal: Call failed")
+
+
+def invalid_params() -> Failure:
+    """Return the terminal's refusal of arguments that could be read but mean nothing to it."""
+    return Failure(mt5.RES_E_INVALID_PARAMS, "Terminal: Invalid params")
+
+
+def no_memory() -> Failure:
+    """Return the refusal of an answer that is too large for one call."""
+    return Failure(mt5.RES_E_NO_MEMORY, "No memory")
 
 
 def not_found() -> Failure:

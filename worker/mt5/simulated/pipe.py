@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from worker.mt5.simulated import arguments, schedule
+from worker.mt5.simulated import arguments, events, schedule
 from worker.mt5.simulated.book import Book, utc_msc
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.failures import SUCCESS, Failure, book_unusable, no_pipe, no_terminal, not_found
@@ -65,7 +65,7 @@ class Pipe:
         if not schedule.is_anything_due(desk):
             return desk
         with desk.book.transaction():
-            schedule.apply_due(desk)
+            events.apply_due(desk)
         return self._now()
 
     def asked_about(self, name: object) -> tuple[Desk, Symbol]:
@@ -81,7 +81,7 @@ class Pipe:
         """Open the desk for changes: one transaction, begun with what was due."""
         with self.book.transaction():
             desk = self._now()
-            yield self._now() if schedule.apply_due(desk) else desk
+            yield self._now() if events.apply_due(desk) else desk
 
     def _now(self) -> Desk:
         return Desk(self.book, self.book.meta(), utc_msc())

@@ -27,8 +27,8 @@ class Quote(NamedTuple):
     utc_msc: int
 
     def touch(self, order_type: int) -> float:
-        """Return the price at which an order of this type (0 buy, 1 sell) is filled."""
-        return self.bid if order_type else self.ask
+        """Return the price at which an order of this type is filled: kinds of order buy and sell in turn."""
+        return self.bid if order_type % 2 else self.ask
 
     def moved(self, distance: float, instrument: Instrument) -> Quote:
         """Return the same quote at another price level."""

@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 from worker.mt5.simulated import arguments
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.account import Standing, standing
+from worker.mt5.simulated.account import Standing, after, standing
+from worker.mt5.simulated.asked import Asked
 from worker.mt5.simulated.behaviours import Reply
-from worker.mt5.simulated.checks import ACCEPTABLE, refusal
-from worker.mt5.simulated.desk import Desk
+from worker.mt5.simulated.checks import ACCEPTABLE, examine
 from worker.mt5.simulated.execution import Answer, handle
-from worker.mt5.simulated.failures import api_disabled, broken_pipe
-from worker.mt5.simulated.margin import order_margin
+from worker.mt5.simulated.failures import WORDS, api_disabled, broken_pipe
 from worker.mt5.simulated.pipe import Calls, Pipe, call
 from worker.mt5.simulated.structs import OrderCheckResult, OrderSendResult, Struct, named
-from worker.mt5.simulated.symbols import SYMBOLS, Symbol
+from worker.mt5.simulated.valuation import Holding
 
-_WORDS = {
-    ACCEPTABLE: "Done",
-    mt5.TRADE_RETCODE_REQUOTE: "Requote",
-    mt5.TRADE_RETCODE_REJECT: "Request rejected",
-    mt5.TRADE_RETCODE_PLACED: "Order placed",
-    mt5.TRADE_RETCODE_DONE: "Request executed",
-    mt5.TRADE_RETCODE_DONE_PARTIAL: "Request executed partially",
-    mt5.TRADE_RETCODE_TIMEOUT: "Request timed out",
-    mt5.TRADE_RETCODE_INVALID: "Invalid request",
-    mt5.TRADE_RETCODE_INVALID_VOLUME: "Invalid volume",
-    mt5.TRADE_RETCODE_TRADE_DISABLED: "Trade is disabled",
-    mt5.TRADE_RETCODE_MARKET_CLOSED: "Market closed",
-    mt5.TRADE_RETCODE_NO_MONEY: "No money",
-    mt5.TRADE_RETCODE_PRICE_OFF: "No prices",
-    mt5.TRADE_RETCODE_ORDER_CHANGED: "Order state changed",
-    mt5.TRADE_RETCODE_CLIENT_DISABLES_AT: "AutoTrading disabled by client",
-    mt5.TRADE_RETCODE_INVALID_FILL: "Unsupported filling mode",
-    mt5.TRADE_RETCODE_CONNECTION: "No connection",
-    mt5.TRADE_RETCODE_LIMIT_VOLUME: "Volume limit reached",
-    mt5.TRADE_RETCODE_POSITION_CLOSED: "Position closed",
-    mt5.TRADE_RETCODE_INVALID_CLOSE_VOLUME: "Invalid close volume",
-    mt5.TRADE_RETCODE_CLOSE_ONLY: "Only position closing is allowed",
-}
+_NOTHING = Standing(0.0, 0.0, 0.0)  # a refused check says nothing about the account
 
 
 class TradingCalls(Calls):
@@ -55,12 +31,12 @@ class TradingCalls(Calls):
         """Tell whether a request would be accepted, and what it would do to the margin."""
         request = arguments.trade_request(args, fields)
         desk = self.pipe.desk()
-        code = refusal(desk, request)
-        symbol = SYMBOLS.get(request.symbol)
-        if symbol is not None and symbol.behaviour.jump_pips:
-            self.pipe.jumps[symbol.name] = request.type
-        needed = _needed(desk, symbol, request) if code == ACCEPTABLE and symbol is not None else 0.0
-        return _checked(code, standing(desk), needed, request)
+        asked = examine(desk, request)
+        if isinstance(asked, int):
+            return _checked(asked, _NOTHING, request)
+        if asked.symbol.behaviour.jump_pips:
+            self.pipe.jumps[asked.symbol.name] = request.type
+        return _checked(ACCEPTABLE, _then(asked), request)
 
     @call
     def order_send(self, *args: object, **fields: object) -> Struct:
@@ -78,26 +54,31 @@ class TradingCalls(Calls):
             raise broken_pipe()
         if answer.reply is Reply.NEVER:
             _hang()
+        if answer.by_terminal:
+            return _result(answer, request, 0)
         self._requests += 1
         return _result(answer, request, self._requests)
 
 
-def _needed(desk: Desk, symbol: Symbol, request: Struct) -> float:
-    return order_margin(desk, symbol, request.volume, desk.touch(symbol, request.type))
+def _then(asked: Asked) -> Standing:
+    """Return what the account would be worth; only a market order changes its margin."""
+    if asked.request.action != mt5.TRADE_ACTION_DEAL:
+        return standing(asked.desk)
+    volume = asked.request.volume
+    return after(asked.desk, asked.symbol, Holding(asked.type, volume, volume * asked.touch), asked.request.position)
 
 
-def _checked(code: int, now: Standing, needed: float, request: Struct) -> Struct:
-    after = replace(now, margin=round(now.margin + needed, 2))
+def _checked(code: int, account: Standing, request: Struct) -> Struct:
     return named(
         OrderCheckResult,
         retcode=code,
-        balance=after.balance,
-        equity=after.equity,
-        profit=after.profit,
-        margin=after.margin,
-        margin_free=after.free_margin,
-        margin_level=after.margin_level,
-        comment=_WORDS[code],
+        balance=account.balance,
+        equity=account.equity,
+        profit=account.profit,
+        margin=account.margin,
+        margin_free=account.free_margin,
+        margin_level=account.margin_level,
+        comment=WORDS[code],
         request=request,
     )
 
@@ -124,7 +105,7 @@ def _result(answer: Answer, request: Struct, number: int) -> Struct:
         price=price,
         bid=bid,
         ask=ask,
-        comment=_WORDS[code],
+        comment=WORDS[code],
         request_id=number,
         retcode_external=0,
         request=request,

@@ -137,7 +137,24 @@ def test_a_process_killed_anywhere_leaves_whole_orders_only(path: Path, customer
     assert customer.book("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
 
 
+def _as_written_by_version_2(customer: Customer) -> None:
+    triggers = customer.book("SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'stops%'")
+    for trigger in triggers:
+        customer.book(f"DROP TRIGGER {trigger['name']}")
+    customer.book("ALTER TABLE schedule RENAME TO newer")
+    customer.book(
+        "CREATE TABLE schedule (id INTEGER PRIMARY KEY, due_utc_msc INTEGER NOT NULL, event TEXT NOT NULL "
+        "CHECK (event IN ('fill', 'deal', 'reveal')), order_ticket INTEGER NOT NULL, lots REAL CHECK (lots > 0))"
+    )
+    customer.book("INSERT INTO schedule SELECT * FROM newer")
+    customer.book("DROP TABLE newer")
+    customer.book("CREATE INDEX schedule_by_time ON schedule (due_utc_msc)")
+    customer.book("CREATE INDEX schedule_by_event ON schedule (event, order_ticket)")
+    customer.book("PRAGMA user_version = 2")
+
+
 def _as_written_by_version_1(customer: Customer) -> None:
+    _as_written_by_version_2(customer)
     customer.book("ALTER TABLE meta DROP COLUMN history_ready_utc_msc")
     customer.book("ALTER TABLE schedule DROP COLUMN lots")
     customer.book("PRAGMA user_version = 1")
@@ -156,7 +173,7 @@ def test_a_book_of_version_1_is_upgraded_in_its_place(customer: Customer, path: 
     with another_process(path, "EURUSD", TRADE) as one, another_process(path, "USDJPY", TRADE) as two:
         assert customer.mt5.initialize()
         # Then it has what a new one has, and lost nothing
-        assert customer.book("PRAGMA user_version") == [{"user_version": 2}]
+        assert customer.book("PRAGMA user_version") == [{"user_version": 3}]
         assert [customer.book(question) for question in questions] == before
         for process in (one, two):
             go(process)
@@ -166,17 +183,22 @@ def test_a_book_of_version_1_is_upgraded_in_its_place(customer: Customer, path: 
     assert [deal.volume for deal in customer.deals(slow.order)] == [0.2, 0.3]
 
 
-def test_an_upgraded_book_has_the_columns_of_a_new_one(customer: Customer) -> None:
-    def columns() -> list[list[dict[str, object]]]:
-        return [customer.book(f"PRAGMA table_info({table})") for table in ("meta", "schedule")]
+@pytest.mark.parametrize("as_written_then", [_as_written_by_version_1, _as_written_by_version_2])
+def test_an_upgraded_book_has_what_a_new_one_has(
+    customer: Customer, as_written_then: Callable[[Customer], None]
+) -> None:
+    def things() -> list[list[dict[str, object]]]:
+        columns = [customer.book(f"PRAGMA table_info({table})") for table in ("meta", "schedule")]
+        return [*columns, customer.book("SELECT type, name, tbl_name FROM sqlite_master ORDER BY type, name")]
 
-    new = columns()
+    new = things()
     customer.mt5.shutdown()
-    _as_written_by_version_1(customer)
+    as_written_then(customer)
 
     customer.mt5.initialize()
 
-    assert columns() == new
+    assert things() == new
+    customer.book("INSERT INTO schedule VALUES (1, 0, 'look', 1, NULL)")
 
 
 @pytest.mark.parametrize(

@@ -44,19 +44,42 @@ class TestRefusals:
         assert codes == [10009] * 50 + [10034]
         assert customer.send("BTCUSD", 10.0, SELL).retcode == 10009
 
-    @pytest.mark.parametrize(
-        "change",
-        [{"action": 5}, {"action": 6}, {"action": 0}, {"type": 2}, {"sl": 1.0}, {"tp": 2.0}, {"symbol": "NOPE"}],
-    )
-    def test_what_is_not_simulated_is_refused_and_not_ignored(self, customer: Customer, change: dict[str, Any]) -> None:
+    @pytest.mark.parametrize("change", [{"action": 0}, {"action": 2**31}, {"type": 2}, {"type": 8}, {"symbol": "NOPE"}])
+    def test_what_makes_no_sense_is_refused_and_not_ignored(self, customer: Customer, change: dict[str, Any]) -> None:
         request = customer.order("EURUSD") | change
 
         assert customer.mt5.order_send(request).retcode == customer.mt5.order_check(request).retcode == 10013
         assert customer.book("SELECT * FROM orders") == []
 
-    @pytest.mark.parametrize(("filling", "code"), [(0, 10009), (1, 10009), (2, 10030), (3, 10030)])
-    def test_filling_is_one_that_the_symbol_offers(self, customer: Customer, filling: int, code: int) -> None:
-        assert customer.send("EURUSD", type_filling=filling).retcode == code
+    @pytest.mark.parametrize(
+        ("symbol", "filling", "code"),
+        [
+            ("EURUSD", 0, 10009),
+            ("EURUSD", 1, 10009),
+            ("EURUSD", 2, 10009),  # instant execution takes RETURN whatever the symbol's flags say
+            ("EURUSD", 3, 10030),
+            ("EURUSD", 4, 10030),
+            ("BTCUSD", 0, 10009),
+            ("BTCUSD", 1, 10009),
+            ("BTCUSD", 2, 10030),  # market execution fills market orders at once or not at all
+            ("BTCUSD", 3, 10030),
+        ],
+    )
+    def test_filling_follows_execution_mode_and_flags(
+        self, customer: Customer, symbol: str, filling: int, code: int
+    ) -> None:
+        assert customer.send(symbol, type_filling=filling).retcode == code
+
+    def test_market_execution_looks_at_neither_price_nor_deviation(self, customer: Customer) -> None:
+        assert customer.send("BTCUSD", price=1.0, deviation=0).retcode == 10009
+
+    def test_what_the_terminal_refuses_by_itself_shows_nothing_and_is_not_counted(self, customer: Customer) -> None:
+        refused = customer.send("EURUSD", 0.001)
+        first, second = customer.send("EURUSD"), customer.send("EURUSD", price=1.0, deviation=0)
+
+        assert (refused.retcode, refused.volume, refused.bid, refused.ask, refused.request_id) == (10014, 0, 0, 0, 0)
+        assert (first.request_id, second.request_id) == (1, 2)
+        assert (second.retcode, second.bid > 0, second.price) == (10004, True, 0.0)
 
     @pytest.mark.parametrize("side", [BUY, SELL])
     def test_a_price_further_away_than_the_deviation_is_requoted(self, customer: Customer, side: int) -> None:
