@@ -68,8 +68,10 @@ def after(desk: Desk, symbol: Symbol, trade: Holding, position: int = 0) -> Stan
 
 
 def affords(desk: Desk, symbol: Symbol, trade: Holding, position: int = 0) -> bool:
-    """Tell whether there is free margin for a trade; one that needs no more margin than now is always affordable."""
-    then = after(desk, symbol, trade, position)
+    """Tell whether there is free margin for a trade; one that closes a position or lowers the margin needs none."""
+    if position and desk.meta.hedging:
+        return True
+    then = after(desk, symbol, trade)
     return then.free_margin >= 0 or then.margin <= standing(desk).margin
 
 

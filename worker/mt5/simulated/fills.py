@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated import deals
-from worker.mt5.simulated.behaviours import Fill
+from worker.mt5.simulated.behaviours import TABLE, Fill
 from worker.mt5.simulated.deals import Terms
 from worker.mt5.simulated.desk import Desk
+from worker.mt5.simulated.kinds import LIMITS
 from worker.mt5.simulated.positions import closable, settle
 from worker.mt5.simulated.structs import Struct
 from worker.mt5.simulated.symbols import SYMBOLS
@@ -16,7 +17,7 @@ from worker.mt5.simulated.valuation import side_of
 
 DEALS_OF_A_SPLIT_FILL = 3
 PIPS_BETWEEN_DEALS = 0.5
-_LIMITS = (mt5.ORDER_TYPE_BUY_LIMIT, mt5.ORDER_TYPE_SELL_LIMIT)
+_ORDINARY = TABLE[""]
 
 
 class Filled(NamedTuple):
@@ -32,7 +33,7 @@ def fill(desk: Desk, order: Struct) -> Filled:
     Execute what is open of an order as its symbol's behaviour says, whatever filling it asked for, and close it.
 
     An order to close a position executes no more than what is left of that; a limit order is never filled at a worse
-    price than its own.
+    price than its own. Behaviours are about what a client sends, not about orders of the server's own.
     """
     volume = closable(desk, order, order.volume_current)
     if not volume:
@@ -82,7 +83,8 @@ def _deal(desk: Desk, order: Struct, terms: Terms) -> Struct:
 
 
 def _parts(desk: Desk, order: Struct, volume: float) -> list[Terms]:
-    instrument, behaviour = SYMBOLS[order.symbol].instrument, SYMBOLS[order.symbol].behaviour
+    symbol, is_client_s = SYMBOLS[order.symbol], order.reason == mt5.ORDER_REASON_EXPERT
+    instrument, behaviour = symbol.instrument, symbol.behaviour if is_client_s else _ORDINARY
     is_ours = order.reason == mt5.ORDER_REASON_EXPERT  # what the server does by itself is never split
     sizes = _sizes(behaviour.fill if is_ours else Fill.WHOLE, instrument.steps(volume))
     return [
@@ -100,7 +102,7 @@ def _price(desk: Desk, order: Struct, worse_pips: float) -> float:
     symbol, side = SYMBOLS[order.symbol], side_of(order.type)
     distance = worse_pips * symbol.instrument.pip
     price: float = symbol.instrument.rounded(desk.touch(symbol, side) + (-distance if side else distance))
-    if order.type in _LIMITS:
+    if order.type in LIMITS:
         price = max(price, order.price_open) if side else min(price, order.price_open)
     return price
 
