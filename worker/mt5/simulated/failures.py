@@ -81,11 +81,6 @@ def not_found() -> Failure:
     return Failure(mt5.RES_E_NOT_FOUND, "Terminal: Not found")
 
 
-def unsupported() -> Failure:
-    """Return the terminal's word that it has no such function."""
-    return Failure(mt5.RES_E_UNSUPPORTED, "Terminal: Unsupported function")
-
-
 def authorization_failed() -> Failure:
     """Return the refusal of a login or server that is not the account's."""
     return Failure(mt5.RES_E_AUTH_FAILED, "Terminal: Authorization failed")

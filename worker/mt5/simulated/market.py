@@ -8,20 +8,21 @@ from worker.mt5.simulated import arguments
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.execution import jumped
-from worker.mt5.simulated.failures import Failure, invalid_arguments, not_found, unsupported
+from worker.mt5.simulated.failures import Failure, invalid_arguments, not_found
 from worker.mt5.simulated.margin import order_margin
 from worker.mt5.simulated.pipe import Calls, Pipe, call, yes_or_no
 from worker.mt5.simulated.prices import Quote
 from worker.mt5.simulated.specification import specification
 from worker.mt5.simulated.structs import Struct, SymbolInfo, Tick
 from worker.mt5.simulated.symbols import BASE, SYMBOLS, Symbol, in_group
+from worker.mt5.simulated.today import today
 from worker.mt5.simulated.valuation import Holding, cents, profit_of, rate, side_of
 
 _ORDER_TYPES = range(mt5.ORDER_TYPE_BUY, mt5.ORDER_TYPE_CLOSE_BY)
 
 
 class MarketCalls(Calls):
-    """`symbols_*`, `symbol_*` and `order_calc_*`; no bars, no depth."""
+    """`symbols_*`, `symbol_*` and `order_calc_*`."""
 
     def __init__(self, pipe: Pipe) -> None:
         super().__init__(pipe)
@@ -99,20 +100,8 @@ class MarketCalls(Calls):
             instrument = symbol.instrument
             values["time"] = now.utc_msc // 1000 + desk.meta.server_offset_seconds
             values |= {"bid": now.bid, "ask": now.ask, "spread": round((now.ask - now.bid) / instrument.point)}
+            values |= today(symbol, now, desk.meta.opened_utc_msc, desk.meta.server_offset_seconds)
         return SymbolInfo(values.values())
-
-
-class MissingCalls(Calls):
-    """Bars, tick history and depth of market: this terminal has none of them, and says so (-7)."""
-
-    @call
-    def copy_ticks_from(self, *_arguments: object) -> None:
-        """Fail: there is no history of prices."""
-        self.pipe.desk()
-        raise unsupported()
-
-    copy_ticks_range = copy_rates_from = copy_rates_from_pos = copy_rates_range = copy_ticks_from
-    market_book_add = market_book_release = market_book_get = copy_ticks_from
 
 
 def _tick_value(desk: Desk, symbol: Symbol) -> dict[str, float]:

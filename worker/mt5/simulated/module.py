@@ -11,10 +11,12 @@ from tempfile import mkdtemp
 from types import ModuleType
 
 from worker.mt5.simulated import constants, structs
+from worker.mt5.simulated.depth import DepthCalls
 from worker.mt5.simulated.functions import SIGNATURES, Function
 from worker.mt5.simulated.helpers import helpers
+from worker.mt5.simulated.history import HistoryCalls
 from worker.mt5.simulated.lookups import LookupCalls
-from worker.mt5.simulated.market import MarketCalls, MissingCalls
+from worker.mt5.simulated.market import MarketCalls
 from worker.mt5.simulated.pipe import Pipe
 from worker.mt5.simulated.session import SessionCalls
 from worker.mt5.simulated.trading import TradingCalls
@@ -24,7 +26,7 @@ NAME = "MetaTrader5"
 CORE = f"{NAME}._core"  # the part of the package that is written in C
 PACKAGE_VERSION = "5.0.6231"
 AUTHOR = "MetaQuotes Ltd."
-_GROUPS = (SessionCalls, MarketCalls, MissingCalls, TradingCalls, LookupCalls)
+_GROUPS = (SessionCalls, MarketCalls, HistoryCalls, DepthCalls, TradingCalls, LookupCalls)
 
 
 def install(book: Path | None = None) -> ModuleType:

@@ -68,15 +68,20 @@ def ladder(symbol: Symbol) -> Ladder:
 @lru_cache(maxsize=256)
 def quote(symbol: Symbol, utc_msc: int, opened_utc_msc: int) -> Quote | None:
     """Return what the feed of a symbol shows at a time; None when it shows nothing. The book opened at `opened`."""
+    last = last_tick(symbol, utc_msc, opened_utc_msc)
+    if last is None:
+        return None
+    steps = ladder(symbol)
+    rung = lower_rung(symbol, deviation(symbol.instrument, last), opened_utc_msc)
+    return Quote(steps.price(rung + steps.low), steps.price(rung + steps.high), last * TICK_MS)
+
+
+def last_tick(symbol: Symbol, utc_msc: int, opened_utc_msc: int) -> int | None:
+    """Return which tick (100 ms since 1970) is a feed's last one at a time; None when it shows nothing."""
     feed = symbol.behaviour.feed
     if feed is Feed.SILENT:
         return None
-    if feed is Feed.FROZEN:
-        utc_msc = opened_utc_msc - FROZEN_BEFORE_OPENING_MS
-    steps = ladder(symbol)
-    tick = utc_msc // TICK_MS
-    rung = lower_rung(symbol, deviation(symbol.instrument, tick), opened_utc_msc)
-    return Quote(steps.price(rung + steps.low), steps.price(rung + steps.high), tick * TICK_MS)
+    return (opened_utc_msc - FROZEN_BEFORE_OPENING_MS if feed is Feed.FROZEN else utc_msc) // TICK_MS
 
 
 def mid(instrument: Instrument, utc_msc: int, opened_utc_msc: int) -> float:
@@ -105,10 +110,11 @@ def _mid(instrument: Instrument, height: float, opened_utc_msc: int) -> float:
     `m + sqrt(1 + m * m)` is 1 at 0, grows like 1 + m, is never negative, and its inverse belongs to -m. Unlike the
     exponential function it is rounded in the same way everywhere.
     """
-    move = height - _at_opening(instrument, opened_utc_msc)
+    move = height - height_at(instrument, opened_utc_msc)
     return instrument.price * (move + sqrt(1.0 + move * move))
 
 
 @lru_cache(maxsize=256)
-def _at_opening(instrument: Instrument, opened_utc_msc: int) -> float:
+def height_at(instrument: Instrument, opened_utc_msc: int) -> float:
+    """Return the walk's height when a book opened."""
     return deviation(instrument, opened_utc_msc // TICK_MS)

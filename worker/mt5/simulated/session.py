@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from worker.mt5.simulated import arguments
 from worker.mt5.simulated.account import account_info, standing
 from worker.mt5.simulated.failures import Failure, authorization_failed
+from worker.mt5.simulated.history import MAX_BARS
 from worker.mt5.simulated.pipe import Calls, Pipe, call, yes_or_no
 from worker.mt5.simulated.structs import Struct, TerminalInfo, named
 
@@ -77,7 +78,7 @@ class SessionCalls(Calls):
             notifications_enabled=False,
             mqid=False,
             build=VERSION[1],
-            maxbars=100_000,
+            maxbars=MAX_BARS,
             codepage=1252,
             ping_last=25_000,
             community_balance=0.0,

@@ -19,7 +19,8 @@ from zlib import crc32
 from worker.mt5.simulated.symbols import Instrument
 
 TICK_MS = 100
-MINUTE = 60_000 // TICK_MS
+TICKS_A_SECOND = 1000 // TICK_MS
+MINUTE = 60 * TICKS_A_SECOND
 DAY = 1440 * MINUTE
 # In ticks, each a multiple of the one before: 0.5, 2.5, 10 seconds, 1, 6, 30 minutes, 2, 12 hours, 2 to 512 days.
 PERIODS = (
@@ -55,7 +56,7 @@ class Octave(NamedTuple):
 def octaves(instrument: Instrument) -> tuple[Octave, ...]:
     """Return the octaves of an instrument's walk, shortest period first."""
     return tuple(
-        Octave(crc32(f"{instrument.name}/{level}".encode()) << 32, period, _amplitude(instrument, period))
+        Octave(seed_of(f"{instrument.name}/{level}"), period, _amplitude(instrument, period))
         for level, period in enumerate(PERIODS)
     )
 
@@ -64,6 +65,11 @@ def octaves(instrument: Instrument) -> tuple[Octave, ...]:
 def finer(instrument: Instrument, level: int) -> float:
     """Return how far all octaves shorter than a level's can be from zero together."""
     return sum(octave.amplitude for octave in octaves(instrument)[:level]) + 1e-12  # room for the last bit of floats
+
+
+def seed_of(name: str) -> int:
+    """Return the seed of a noise; those of different names do not overlap for billions of places."""
+    return crc32(name.encode()) << 32
 
 
 def deviation(instrument: Instrument, tick: int) -> float:
@@ -105,12 +111,12 @@ def _amplitude(instrument: Instrument, period: int) -> float:
 
 @lru_cache(maxsize=4096)
 def _segment(seed: int, index: int) -> tuple[float, float]:
-    left = _height(seed, index)
-    return left, _height(seed, index + 1) - left
+    left = noise(seed, index)
+    return left, noise(seed, index + 1) - left
 
 
-def _height(seed: int, index: int) -> float:
-    """Return a random number from -1 to 1: splitmix64 of the place, which NumPy computes just the same."""
+def noise(seed: int, index: int) -> float:
+    """Return a random number from -1 to 1: splitmix64 of a place, which `series` computes just the same."""
     z = (seed + index) * GOLDEN & _SIXTY_FOUR_BITS
     z = (z ^ z >> 30) * FIRST_FACTOR & _SIXTY_FOUR_BITS
     z = (z ^ z >> 27) * SECOND_FACTOR & _SIXTY_FOUR_BITS

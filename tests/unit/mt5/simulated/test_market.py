@@ -84,6 +84,7 @@ class TestSpecifications:
         assert suffixed["name"] == "XAUUSD.partial"
         assert {key for key in plain if plain[key] != suffixed[key]} <= {
             *("name", "path", "select", "visible", "bid", "ask", "spread", "time"),
+            *("bidhigh", "bidlow", "askhigh", "asklow", "session_open", "session_close", "price_change"),
         }
 
 
