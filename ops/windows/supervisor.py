@@ -120,13 +120,13 @@ class Supervisor:
         """Have it finish what is open. One that does not is killed, after which recovery finds out what happened."""
         patience = _drain_seconds(self._folder / ".env") + _BESIDES_DRAINING
         self._log.tell("info", "worker is asked to stop", patience_seconds=patience)
-        worker.send_signal(_ORDER_TO_STOP)
-        code = _exit_code(worker, patience)
-        if code is None:
-            self._log.tell("error", "worker did not stop in time and was killed")
+        try:
+            worker.send_signal(_ORDER_TO_STOP)
+            return worker.wait(patience)
+        except (OSError, subprocess.TimeoutExpired) as error:  # OSError: there is no console that both share
+            self._log.tell("error", "worker did not stop and is killed", why=str(error))
             worker.kill()
-            code = worker.wait()
-        return code
+            return worker.wait()
 
     def _rest(self) -> None:
         wake_at = time.monotonic() + self._pause

@@ -75,6 +75,12 @@ def logged(folder: Path) -> str:
     return log.read_text() if log.exists() else ""
 
 
+def no_console(process: subprocess.Popen[bytes], number: int) -> None:
+    if number != signal.SIGKILL:
+        raise OSError("the handle is invalid")
+    os.kill(process.pid, number)
+
+
 def test_a_worker_that_fails_is_started_again_until_that_would_not_help(tmp_path: Path) -> None:
     assert supervisor_of(tmp_path, FAILS_TWICE).run() == 2
 
@@ -113,7 +119,17 @@ def test_a_worker_that_does_not_stop_in_time_is_killed(tmp_path: Path, monkeypat
     thread.join(WITHIN)
 
     assert codes == [-signal.SIGKILL]
-    assert "was killed" in logged(tmp_path)
+    assert "is killed" in logged(tmp_path)
+
+
+def test_a_worker_that_no_order_reaches_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, thread, codes = running(tmp_path, DILIGENT)
+    monkeypatch.setattr(subprocess.Popen, "send_signal", no_console)
+
+    supervisor.stop()
+    thread.join(WITHIN)
+
+    assert codes == [-signal.SIGKILL]
 
 
 def test_the_order_to_stop_ends_a_pause_too(tmp_path: Path) -> None:
