@@ -42,7 +42,7 @@ class TestToday:
         assert round(day["askhigh"] - day["bidhigh"], 6) == round(day["asklow"] - day["bidlow"], 6)
 
     @settings(max_examples=15)
-    @given(st.lists(st.integers(0, 80_000_000), min_size=2, max_size=4))
+    @given(st.lists(st.integers(0, 80_000_000), min_size=2, max_size=3))
     def test_questions_in_any_order_get_the_answer_of_their_moment(self, laters: list[int]) -> None:
         midnight = OPENED - OPENED % 86_400_000
         for moment in [midnight + later for later in laters]:
