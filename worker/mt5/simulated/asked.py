@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from worker.mt5.simulated import constants as mt5
+from worker.mt5.simulated.book import stored
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.prices import Quote
 from worker.mt5.simulated.structs import Struct, TradeOrder, TradePosition
@@ -62,7 +63,7 @@ class Asked:
 def subjects_of(desk: Desk, request: Struct) -> tuple[Struct, ...]:
     """Find the open order or the positions that a request names; fewer than it names when one is gone."""
     if request.action in _ABOUT_ORDERS:
-        return tuple(desk.book.select(TradeOrder, _OPEN_ORDER, (request.order,)))
+        return tuple(desk.book.select(TradeOrder, _OPEN_ORDER, (stored(request.order),)))
     if request.action == mt5.TRADE_ACTION_CLOSE_BY:
         return (*_position(desk, request.position), *_position(desk, request.position_by))
     if request.action == mt5.TRADE_ACTION_PENDING:
@@ -78,4 +79,4 @@ def symbol_of(request: Struct, subjects: tuple[Struct, ...]) -> Symbol | None:
 
 
 def _position(desk: Desk, ticket: int) -> tuple[Struct, ...]:
-    return tuple(desk.book.select(TradePosition, "ticket = ?", (ticket,)))
+    return tuple(desk.book.select(TradePosition, "ticket = ?", (stored(ticket),)))

@@ -10,6 +10,7 @@ from worker.mt5.simulated.book import Book, Meta
 from worker.mt5.simulated.prices import Quote, quote, usd_rate
 from worker.mt5.simulated.structs import Struct, TradeOrder, named
 from worker.mt5.simulated.symbols import Symbol
+from worker.mt5.simulated.walk import TICK_MS
 
 FIRST_ORDER = 80_000_001
 _TEXTS = ("symbol", "comment", "external_id")
@@ -43,7 +44,8 @@ class Desk:
 
     def quote(self, symbol: Symbol) -> Quote | None:
         """Return what the symbol's feed shows at this moment."""
-        return quote(symbol, self.utc_msc, self.meta.opened_utc_msc)
+        begin = self.utc_msc - self.utc_msc % TICK_MS  # within a tick it is the same, and found at once
+        return quote(symbol, begin, self.meta.opened_utc_msc)
 
     def usd_rate(self, currency: str) -> float:
         """Return what one unit of a profit currency is worth in the account's currency at this moment."""
@@ -57,8 +59,8 @@ class Desk:
         return now.touch(order_type)
 
     def enter(self, symbol: Symbol, **terms: Any) -> Struct:
-        """Write a new open order; whatever `terms` do not tell of it is 0 or empty."""
-        now = self.server_msc
+        """Write a new open order at the market; whatever else `terms` do not tell of it is 0 or empty."""
+        now, touch = self.server_msc, self.touch(symbol, terms["type"])
         order = named(
             TradeOrder,
             **_NO_TERMS
@@ -68,7 +70,8 @@ class Desk:
                 "time_setup_msc": now,
                 "state": mt5.ORDER_STATE_PLACED,
                 "symbol": symbol.name,
-                "price_current": self.touch(symbol, terms["type"]),
+                "price_open": touch,
+                "price_current": touch,
             }
             | terms,
         )

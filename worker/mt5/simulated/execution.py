@@ -91,7 +91,7 @@ def _deal(asked: Asked) -> Answer:
     terms = asked.terms
     stops = {} if asked.closes else {"sl": terms.sl, "tp": terms.tp}
     position = asked.request.position
-    order = asked.desk.accept(asked.symbol, asked.request, price_open=asked.touch, position_id=position, **stops)
+    order = asked.desk.accept(asked.symbol, asked.request, position_id=position, **stops)
     filled = pending.execute(asked.desk, asked.symbol, order)
     if filled is None:
         return Answer(mt5.TRADE_RETCODE_PLACED, order=order.ticket, volume=asked.request.volume, quote=asked.quote)

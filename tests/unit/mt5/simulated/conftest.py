@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.mt5.simulated.dealer import Dealer
 from worker.domain.token import attempt_token, base_token
 from worker.mt5 import simulated
 
@@ -93,3 +94,10 @@ def customer(path: Path) -> Iterator[Customer]:
 @pytest.fixture
 def mt5(customer: Customer) -> Any:
     return customer.mt5
+
+
+@pytest.fixture
+def dealer(path: Path) -> Iterator[Dealer]:
+    one = Dealer(path)
+    yield one
+    one.book.close()
