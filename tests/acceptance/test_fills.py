@@ -188,11 +188,11 @@ def test_a_reply_queue_that_is_gone_is_no_error(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("direction", "worse"), [(LONG, True), (SHORT, False)])
 def test_slippage_counts_from_the_price_that_rpm_intended(desk: Desk, direction: int, worse: bool) -> None:  # noqa: FBT001 - a case
-    # Given a market that stands about 20 pips above the price RPM had in mind
-    confirmed = desk.confirmed(approval("EURUSD", 1_000.0, direction, intended_price=1.083))
+    # Given a market that stands about 50 pips above the price RPM had in mind
+    confirmed = desk.confirmed(approval("EURUSD", 1_000.0, direction, intended_price=1.08))
 
     assert confirmed.outcome == ("filled", None), "what RPM had in mind is measured, not enforced"
-    assert confirmed["intended_price"] == exactly(1.083)
+    assert confirmed["intended_price"] == exactly(1.08)
     check_execution(confirmed, desk.book.order(confirmed["order_id"]), symbol="EURUSD")
     assert confirmed["slippage_exceeded"] is worse
     assert confirmed["slippage_pips"] > 10

@@ -7,14 +7,10 @@ Sunday and a month has its own length. Times are seconds of the server's wall cl
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
 from worker.mt5.simulated import constants as mt5
-
-Whole: TypeAlias = NDArray[np.int64]
+from worker.mt5.simulated.series import Whole
 
 DAY = 86_400
 _WEEK = 7 * DAY

@@ -7,6 +7,12 @@ from typing import Any
 
 import pytest
 
+from worker.mt5.simulated.depth import depth
+from worker.mt5.simulated.prices import quote
+from worker.mt5.simulated.symbols import SYMBOLS
+
+OPENED = 1_790_000_000_000
+
 
 def test_offers_come_from_the_highest_down_then_bids_from_the_touch_down(mt5: Any) -> None:
     assert mt5.market_book_add("EURUSD") is True
@@ -21,12 +27,12 @@ def test_offers_come_from_the_highest_down_then_bids_from_the_touch_down(mt5: An
     assert depth[-1].volume > depth[5].volume
 
 
-def test_it_is_the_same_for_everybody_at_the_same_moment(mt5: Any) -> None:
-    mt5.market_book_add("BTCUSD")
+@pytest.mark.parametrize("name", ["EURUSD", "US500", "BTCUSD.wide", "USDJPY.crossed"])
+def test_its_volumes_are_the_same_for_everybody_and_new_every_second(name: str) -> None:
+    volumes = [_volumes(name, OPENED + later) for later in (0, 900, 1000, 2000)]
 
-    looks = [mt5.market_book_get("BTCUSD") for _ in range(20)]
-
-    assert len(set(looks)) < 20
+    assert volumes[0] == volumes[1]
+    assert len(set(volumes)) == 3
 
 
 def test_it_must_be_asked_for_first_and_can_be_given_up(mt5: Any) -> None:
@@ -58,3 +64,9 @@ def test_an_unknown_symbol_is_false_and_no_symbol_at_all_is_none(mt5: Any, funct
     mt5.shutdown()
     assert ask("EURUSD") is False
     assert mt5.last_error() == (-10004, "No IPC connection")
+
+
+def _volumes(name: str, moment: int) -> tuple[int, ...]:
+    now = quote(SYMBOLS[name], moment, OPENED)
+    assert now is not None
+    return tuple(level.volume for level in depth(SYMBOLS[name], now))
