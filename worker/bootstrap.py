@@ -15,7 +15,9 @@ from typing import Any
 import structlog
 
 from worker import __version__, failpoints
+from worker.domain.broker_facts import StoredFacts
 from worker.domain.errors import LeaseLost, TerminalUnavailable, WrongSetting
+from worker.domain.execution import Venue
 from worker.ledger.ledger import PostgresLedger
 from worker.messaging.connection import connected
 from worker.messaging.consumer import Consumer
@@ -135,9 +137,16 @@ class Worker:
                 await asyncio.sleep(1)
                 continue
             insist_on_account_mode(self._settings, facts)
+            await self._learn_of_broker(facts.venue)
             await self._ledger.lease.bind(facts.venue.backend, facts.venue.server, facts.venue.login)
             self._settler.venue = facts.venue
             return
+
+    async def _learn_of_broker(self, venue: Venue) -> None:
+        """Take what canaries have measured: the lag of its history, and whether trades can be told apart at all."""
+        for measured in await self._ledger.broker_facts(venue.server, venue.login):
+            insist_on_kept_magic(measured)
+            self._watch.reckon_with(measured.history_lag)
 
     async def _recover(self) -> None:
         """Scan the broker, then start every open execution of the ledger; only after that does consuming begin."""
@@ -317,6 +326,17 @@ def insist_on_account_mode(settings: Settings, facts: VenueFacts) -> None:
             f"ACCOUNT_MODE: is {settings.account_mode or 'not set'}, and account {facts.venue.login} at "
             f"{facts.venue.server} is {facts.account_mode}; set it to what RPM expects of this account, "
             f"or use the right account"
+        )
+
+
+def insist_on_kept_magic(measured: StoredFacts) -> None:
+    """Stop on a broker that drops the magic number: no order or deal could be told to be this or that trade's."""
+    if not measured.keeps_magic:
+        raise WrongSetting(
+            f"MT5_SERVER: {measured.server} does not keep the magic number of an order on login {measured.login}: a "
+            f"canary on {measured.symbol} found so on {measured.measured_at:%Y-%m-%d %H:%M} UTC. No order there can be "
+            "attributed to its trade, so none is sent. Ask the broker; then fly the canary again "
+            f"(`mt5-worker doctor --broker --symbol {measured.symbol}`)"
         )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
+from worker.domain.broker_facts import StoredFacts
 from worker.domain.errors import NotFound
 from worker.domain.execution import Attempt, Execution
 from worker.ledger.admit import Admit
@@ -159,6 +160,11 @@ class PostgresLedger:
         """Return the execution that this base token belongs to, whatever its state and account."""
         rows = await self._read("execution_by_token", {"token": base_token})
         return execution_from(rows[0]) if rows else None
+
+    async def broker_facts(self, server: str, login: int) -> Sequence[StoredFacts]:
+        """Return what canaries have last measured of this broker, one for each symbol they flew on."""
+        rows = await self._read("last_broker_facts", {"server": server, "login": login})
+        return [StoredFacts(**row) for row in rows]
 
     async def _read(self, statement: str, values: dict[str, Any]) -> Sequence[DictRow]:
         async def read(connection: Connection) -> Sequence[DictRow]:

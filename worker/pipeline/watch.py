@@ -86,6 +86,10 @@ class Watch:
         """Measure from now on how long an order that the broker has accepted stays out of sight."""
         self.register(base_token).expected_at = self._clock.monotonic()
 
+    def reckon_with(self, lag: float) -> None:
+        """Reckon with a lag (s) of the broker that was measured at another time."""
+        self.lag = min(max(self.lag, lag), LONGEST_LAG_SECONDS)
+
     def look_now(self) -> None:
         """Ask for a poll without waiting for the interval."""
         self._wanted.set()
@@ -156,5 +160,5 @@ class Watch:
 
     def _learn_lag(self, sighting: Sighting) -> None:
         if sighting.expected_at is not None:
-            self.lag = min(max(self.lag, self._clock.monotonic() - sighting.expected_at), LONGEST_LAG_SECONDS)
+            self.reckon_with(self._clock.monotonic() - sighting.expected_at)
             sighting.expected_at = None

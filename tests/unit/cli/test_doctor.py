@@ -154,3 +154,10 @@ class TestCommand:
 
         assert [one["verdict"] for one in json.loads(done.stdout)] == ["ok", "fail", "fail", "fail"]
         assert done.exit_code == 1
+
+    @pytest.mark.parametrize("arguments", [("--symbol", "EURUSD"), ("--live-account-really",)])
+    def test_options_of_a_canary_without_one(self, arguments: tuple[str, ...]) -> None:
+        done = CliRunner().invoke(app, ["doctor", *arguments])
+
+        assert done.exit_code == 2
+        assert "--broker" in done.output

@@ -102,3 +102,15 @@ def test_recovery_looks_back_a_day_behind_the_watermark_but_never_from_the_futur
     until: datetime | None, since: timedelta
 ) -> None:
     assert Watermark(until).since(NOW) == NOW + since
+
+
+@pytest.mark.parametrize(("measured", "lag"), [(0.2, 0.5), (7.5, 7.5), (900.0, 60.0)])
+def test_a_lag_that_was_measured_before_is_the_least_to_reckon_with(measured: float, lag: float) -> None:
+    """Absence is proved by looks that lie further apart than this."""
+    polls: Any = Polls()
+    watch = Watch(polls, polls, 0.5, polls, _nothing_late)
+
+    watch.reckon_with(measured)
+    watch.reckon_with(0.1)
+
+    assert watch.lag == lag

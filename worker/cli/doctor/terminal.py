@@ -21,7 +21,7 @@ async def terminal(settings: Settings) -> AsyncIterator[Finding]:
     """Look at the terminal: with the eyes of the account's worker when one is running, else by opening it."""
     try:
         settings.need_backend()
-        account = await _led_account(settings)
+        account = await led_account(settings)
         if account is not None:
             yield _reported(account)
             return
@@ -58,7 +58,7 @@ def _opened(facts: VenueFacts, health: Health) -> Iterator[Finding]:
     )
 
 
-async def _led_account(settings: Settings) -> AccountStatus | None:
+async def led_account(settings: Settings) -> AccountStatus | None:
     """Return the account when a worker leads it now: it has the terminal, which takes one process at a time."""
     try:
         async with ledger(settings) as desk:
