@@ -48,8 +48,11 @@ def start(unnamed: tuple[object, ...], named: Mapping[str, object]) -> dict[str,
 
 
 def credentials(unnamed: tuple[object, ...], named: Mapping[str, object]) -> dict[str, Any]:
-    """Read the arguments of `login`."""
-    return _by_place(("login", "password", "server"), unnamed) | _by_name(_CREDENTIALS, named)
+    """Read the arguments of `login`, of which the first must not be missing or 0."""
+    given = _by_place(("login", "password", "server"), unnamed) | _by_name(_CREDENTIALS, named)
+    if not given.get("login"):
+        raise invalid_argument("login")
+    return given
 
 
 def listing(unnamed: tuple[object, ...], named: Mapping[str, object]) -> str:

@@ -147,6 +147,8 @@ REFUSED_WITH_FALSE: list[tuple[str, tuple[object, ...], dict[str, object], str]]
     ("login", (1, 2), {}, "Invalid 2nd unnamed argument"),
     ("login", (1, "", 3), {}, "Invalid 3rd unnamed argument"),
     ("login", (1, "", "", 4), {}, "Invalid number of arguments"),
+    ("login", (), {"password": ""}, 'Invalid "login" argument'),
+    ("login", (0,), {}, 'Invalid "login" argument'),
     ("login", (), {"login": "me"}, 'Invalid "login" argument'),
     ("login", (), {"password": "p" * 254}, 'Invalid "password" argument'),
     ("login", (), {"server": 5}, 'Invalid "server" argument'),

@@ -69,6 +69,9 @@ class TestLogin:
         mt5: Any = simulated.module(path)
 
         assert mt5.initialize(login=0, password="", server="")
+        assert mt5.initialize(password=ANY)
+        assert mt5.initialize(login=0, password=ANY) is False
+        assert mt5.last_error() == (-6, "Terminal: Authorization failed")
 
     def test_initialize_begins_by_giving_up_the_connection_that_stands(self, mt5: Any) -> None:
         assert mt5.initialize(5) is False
