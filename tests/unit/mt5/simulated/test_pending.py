@@ -102,7 +102,8 @@ class TestPlacing:
         self, dealer: Dealer, kind: int, sl: int, tp: int, code: int
     ) -> None:
         price = away(dealer, kind, 300)
-        stops = {name: round(price + points * POINT, 5) for name, points in (("sl", sl), ("tp", tp)) if points}
+        given = (("sl", sl), ("tp", tp))
+        stops: dict[str, Any] = {name: round(price + points * POINT, 5) for name, points in given if points}
 
         assert dealer.place(kind, price, **stops).retcode == code
 
@@ -138,7 +139,7 @@ class TestPlacing:
     def test_it_is_refused_for_the_reasons_of_any_order(
         self, dealer: Dealer, change: dict[str, Any], code: int
     ) -> None:
-        request = {"symbol": "EURUSD", "volume": 0.1} | change
+        request: dict[str, Any] = {"symbol": "EURUSD", "volume": 0.1} | change
 
         assert dealer.place(BUY_LIMIT, 1.0, **request).retcode == code
         assert dealer.orders() == []
@@ -224,7 +225,7 @@ class TestTriggering:
         order = dealer.order(ticket)
         assert (order["state"], order["volume_current"], order["position_id"]) == (REJECTED, 100.0, 0)
         assert order["time_done_msc"] == dealer.server_msc(tick.utc_msc)
-        assert dealer.deals() == dealer.waits() == []
+        assert (dealer.deals(), dealer.waits()) == ([], [])
 
     def test_a_limit_is_never_filled_at_a_worse_price_even_by_a_broker_that_slips(self, dealer: Dealer) -> None:
         limit, _ = dealer.reachable(BUY_LIMIT, "ETHUSD.slip")
@@ -319,7 +320,7 @@ class TestEnding:
         assert (answer.retcode, answer.order, answer.deal) == (10009, ticket, 0)
         order = dealer.order(ticket)
         assert (order["state"], order["reason"], order["position_id"], order["volume_current"]) == (CANCELED, 3, 0, 0.1)
-        assert dealer.deals() == dealer.waits() == []
+        assert (dealer.deals(), dealer.waits()) == ([], [])
 
     @pytest.mark.parametrize("suffix", ["race", "late"])
     def test_a_suffix_about_cancelling_is_about_orders_that_are_being_executed(

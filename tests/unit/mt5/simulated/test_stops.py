@@ -151,7 +151,8 @@ class TestExits:
     def test_the_first_tick_that_reaches_a_stop_closes_the_position(self, dealer: Dealer, side: int, name: str) -> None:
         # Given a position whose stop the market will reach
         level, tick = dealer.reachable(LIKE[side, name])
-        ticket = opened(dealer, side, volume=0.3, magic=9, comment="mine", **{name: level})
+        stop: dict[str, Any] = {name: level}
+        ticket = opened(dealer, side, volume=0.3, magic=9, comment="mine", **stop)
         before = dealer.book.meta().balance
         dealer.now = tick.utc_msc - 1
         dealer.settle()
@@ -161,7 +162,7 @@ class TestExits:
         dealer.goes_on(86400)
 
         # Then the server closed it at that tick, by an order and a deal of its own
-        assert dealer.positions() == dealer.waits() == []
+        assert (dealer.positions(), dealer.waits()) == ([], [])
         opening, closing = dealer.orders()
         reason = {"sl": SL, "tp": TP}[name]
         assert (closing["type"], closing["state"], closing["reason"]) == (1 - side, 4, reason)
@@ -248,4 +249,4 @@ class TestExits:
 
         closing = dealer.deals()[-1]
         assert (closing["reason"], closing["volume"], closing["position_id"]) == (SL, 0.2, first)
-        assert dealer.positions() == dealer.waits() == []
+        assert (dealer.positions(), dealer.waits()) == ([], [])
