@@ -19,7 +19,7 @@ from worker.mt5.simulated.structs import Struct, TradePosition, named
 from worker.mt5.simulated.symbols import SYMBOLS
 from worker.mt5.simulated.valuation import cents, holding_of, profit_of
 
-_AVERAGE_DIGITS = 10  # of a price that several deals made
+_MORE_DIGITS = 6  # of the average price of several deals than of the symbol's own prices
 
 
 def settle(desk: Desk, order: Struct, terms: Terms) -> Effect:
@@ -31,7 +31,8 @@ def settle(desk: Desk, order: Struct, terms: Terms) -> Effect:
     if position.type != terms.type:
         return _against(desk, order, position, terms)
     total = round(position.volume + terms.volume, 8)
-    average = round((position.volume * position.price_open + terms.volume * terms.price) / total, _AVERAGE_DIGITS)
+    average = (position.volume * position.price_open + terms.volume * terms.price) / total
+    average = round(average, SYMBOLS[order.symbol].instrument.digits + _MORE_DIGITS)
     marks = position if desk.meta.hedging else order  # a hedging position is enlarged by its own order only
     _renew(desk, position, Terms(position.type, total, average), marks, position.ticket)
     return Effect(mt5.DEAL_ENTRY_IN, position.identifier, 0.0)
