@@ -71,7 +71,7 @@ function Assert-OwnTerminal {
 }
 
 function Get-SessionsSetting {
-    $sessions = [ordered] @{}
+    $sessions = [ordered]@{}
     foreach ($program in $Terminal) {
         $sessions["terminal-$($sessions.Count + 1)"] = @{ terminal = $program; portable = $true }
     }

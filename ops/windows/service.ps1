@@ -120,7 +120,7 @@ function Remove-Worker {
 
 switch ($Action) {
     'run' {
-        & (Get-WorkerProgram $Root 'python.exe') -m ops.windows.supervisor $Folder
+        & (Get-WorkerProgram $Root 'python.exe') -P -m ops.windows.supervisor $Folder
         exit $LASTEXITCODE
     }
     'status' { Show-Worker }

@@ -187,7 +187,7 @@ def main() -> int:
     """Supervise the worker of the folder that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m ops.windows.supervisor", description="Keep a worker running.")
     parser.add_argument("folder", type=Path, help="the account's folder, with its .env")
-    supervisor = Supervisor(parser.parse_args().folder.resolve(), [sys.executable, "-m", "worker", "run"])
+    supervisor = Supervisor(parser.parse_args().folder.resolve(), [sys.executable, "-P", "-m", "worker", "run"])
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         supervisor.stop()
