@@ -38,14 +38,14 @@ from worker.pipeline.monitor import Monitor
 from worker.pipeline.reconcile import Reconciler
 from worker.pipeline.recover import Recovery
 from worker.pipeline.refusal import Refuser
-from worker.pipeline.runway import Runway
+from worker.pipeline.runway import Runways
 from worker.pipeline.search import Searcher
 from worker.pipeline.settle import Settler
 from worker.pipeline.submit import Submitter
 from worker.pipeline.validate import Validator
 from worker.pipeline.watch import Watch
 from worker.ports import DeadLetter, RefusedMessage
-from worker.settings import LEASE_SECONDS, Backend, Settings, worker_id
+from worker.settings import LEASE_SECONDS, Backend, Settings, TerminalSession, worker_id
 
 PREFETCH = 100  # fills a group commit while the one before it is written; bounds what huge messages may hold
 SWITCH_SECONDS = 0.0005  # a terminal's thread that has an answer waits no longer than this for the busy loop
@@ -84,8 +84,9 @@ class Worker:
         searcher = Searcher(self._terminal, ledger, clock, settings.poll_interval_seconds)
         self._recovery = Recovery(searcher, late, ledger, clock, 2 * settings.unknown_horizon_seconds)
         self._validator = Validator(ledger, self._terminal, clock, settings)
-        runway, look_now = Runway(), self._watch.look_now
-        submitter = Submitter(ledger, self._terminal, clock, settings, self._settler, runway, look_now)
+        runways = Runways(lambda symbol: self._terminal.sender_of(settings.broker_symbol(symbol)))
+        look_now = self._watch.look_now
+        submitter = Submitter(ledger, self._terminal, clock, settings, self._settler, runways, look_now)
         monitor = Monitor(ledger, self._terminal, clock, settings, self._settler, self._watch)
         self._reconciler = Reconciler(ledger, self._settler, searcher, self._watch, clock, settings)
         flow = Flow(
@@ -96,7 +97,7 @@ class Worker:
             self._settler,
             self._watch,
             late,
-            runway,
+            runways,
             settings.retry_backoff_seconds,
         )
         self._in_flight_changed = asyncio.Event()
@@ -299,22 +300,31 @@ def _silence_limit(settings: Settings) -> float:
     return max(LEASE_SECONDS, POLLS_IN_A_SILENCE * settings.poll_interval_seconds)
 
 
-def terminal_pool(settings: Settings, name: str = "main", silence_limit: float | None = None) -> MT5ConnectionPool:
-    """Return the account's terminal session under a name, not yet opened; see SessionOptions for the limit."""
-    if settings.mt5_sessions is not None:
-        raise WrongSetting("MT5_SESSIONS: several terminals of one account are not supported yet; use MT5_TERMINAL")
-    session: dict[str, Any] = {
+def terminal_pool(settings: Settings, name: str = "", silence_limit: float | None = None) -> MT5ConnectionPool:
+    """
+    Return the account's terminal sessions, not yet opened; see SessionOptions for the limit.
+
+    A `name` sets them apart from the worker's own: a simulated terminal of another name stands beside the worker's.
+    """
+    common: dict[str, Any] = {
         "backend": str(settings.mt5_backend),
         "timeout": settings.terminal_call_timeout_seconds,
         "silence_limit": silence_limit,
     }
     if settings.mt5_backend is Backend.SIMULATED:
-        session |= {"book": settings.mt5_simulated_book}
-    else:
-        password = settings.mt5_password
-        session |= {"terminal": settings.mt5_terminal, "login": settings.mt5_login, "server": settings.mt5_server}
-        session |= {"password": password.get_secret_value() if password else None}
-    return MT5ConnectionPool(sessions={name: session})
+        common |= {"book": settings.mt5_simulated_book}
+    sessions = {
+        "-".join(filter(None, (name, session))): common | _login_data(settings, given)
+        for session, given in settings.terminal_sessions.items()
+    }
+    return MT5ConnectionPool(sessions=sessions)
+
+
+def _login_data(settings: Settings, session: TerminalSession) -> dict[str, Any]:
+    if settings.mt5_backend is Backend.SIMULATED:
+        return {}
+    password = session.password.get_secret_value() if session.password else None
+    return session.model_dump() | {"password": password}
 
 
 def insist_on_account_mode(settings: Settings, facts: VenueFacts) -> None:

@@ -40,6 +40,10 @@ class Clock(Protocol):
 class Terminal(Protocol):
     """A MetaTrader account, reached through one or more terminal sessions."""
 
+    def sender_of(self, symbol: str) -> str:
+        """Return the name of the terminal that sends the orders of a symbol (the broker's name for it)."""
+        ...
+
     async def quote(self, request: QuoteRequest) -> Quote:
         """Ask for everything the checks need. Raises TerminalUnavailable."""
         ...

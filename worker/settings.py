@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import ntpath
 import os
 import re
 import socket
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -13,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from worker import failpoints
@@ -53,7 +55,9 @@ class LogFormat(StrEnum):
 
 
 class TerminalSession(BaseModel):
-    """One terminal of the account: the path of its program and, where they differ, its own login data."""
+    """One terminal of the account. What it leaves out is taken from MT5_TERMINAL, MT5_LOGIN and so on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     terminal: str | None = None
     login: int | None = Field(default=None, gt=0)
@@ -78,7 +82,9 @@ class Settings(BaseSettings):
     mt5_login: int | None = Field(default=None, gt=0)
     mt5_password: SecretStr | None = None
     mt5_server: str | None = None
-    mt5_sessions: dict[str, TerminalSession] | None = Field(default=None, description="Several terminals, JSON.")
+    mt5_sessions: dict[str, TerminalSession] | None = Field(
+        default=None, min_length=1, description="Several terminals of the account, JSON; the first answers questions."
+    )
     mt5_simulated_book: Path | None = Field(default=None, description="File of the simulated broker's book.")
     account_mode: AccountMode | None = Field(default=None, description="Must match the account for `native`.")
     symbol_map: dict[str, str] = Field(default_factory=dict, description="RPM's names to the broker's, JSON.")
@@ -156,11 +162,37 @@ class Settings(BaseSettings):
             raise ValueError("FAILPOINTS: hold needs FAILPOINTS_LOG, beside which the file that ends it will stand")
         return self
 
+    @field_validator("mt5_sessions")
+    @classmethod
+    def _sessions_have_names(cls, value: dict[str, TerminalSession] | None) -> dict[str, TerminalSession] | None:
+        for name in value or ():
+            if not _ACCOUNT.fullmatch(name):
+                raise ValueError(f"session {name!r}: a name is made of letters, digits, _ and -")
+        return value
+
+    @model_validator(mode="after")
+    def _sessions_have_terminals_of_their_own(self) -> Self:
+        if self.mt5_backend is Backend.NATIVE and self.mt5_sessions is not None:
+            sessions = self.terminal_sessions
+            _no_two_alike({name: _spelled(one.terminal) for name, one in sessions.items()})
+            for what in ("login", "server"):
+                _all_alike(what, {name: getattr(one, what) for name, one in sessions.items()})
+        return self
+
     @model_validator(mode="after")
     def _horizon_is_below_the_age(self) -> Self:
         if 0 < self.max_trade_age_seconds <= self.unknown_horizon_seconds:
             raise ValueError("UNKNOWN_HORIZON_SECONDS must be below MAX_TRADE_AGE_SECONDS (or that be 0)")
         return self
+
+    @property
+    def terminal_sessions(self) -> dict[str, TerminalSession]:
+        """Return the account's terminals by name, in their order: the first answers questions, the others send."""
+        common = TerminalSession(
+            terminal=self.mt5_terminal, login=self.mt5_login, password=self.mt5_password, server=self.mt5_server
+        )
+        sessions = self.mt5_sessions or {"main": TerminalSession()}
+        return {name: common.model_copy(update=_given(session)) for name, session in sessions.items()}
 
     @property
     def limits(self) -> Limits:
@@ -207,6 +239,35 @@ class Settings(BaseSettings):
         if value is None:
             raise WrongSetting(f"{name}: is not set, and this command needs it")
         return value.get_secret_value()
+
+
+def _given(session: TerminalSession) -> dict[str, Any]:
+    return {name: getattr(session, name) for name in session.model_fields_set if getattr(session, name) is not None}
+
+
+def _spelled(terminal: str | None) -> str | None:
+    return None if terminal is None else ntpath.normcase(ntpath.normpath(terminal))
+
+
+def _no_two_alike(terminals: Mapping[str, str | None]) -> None:
+    known: dict[str | None, str] = {}
+    for name, terminal in terminals.items():
+        if terminal is None and len(terminals) > 1:
+            raise ValueError(f"MT5_SESSIONS: session {name} has no terminal; name the path of its terminal64.exe")
+        if terminal in known:
+            raise ValueError(
+                f"MT5_SESSIONS: sessions {known[terminal]} and {name} share one terminal; each needs its own"
+            )
+        known[terminal] = name
+
+
+def _all_alike(what: str, values: Mapping[str, object]) -> None:
+    (first, expected), *others = values.items()
+    for name, value in others:
+        if value != expected:
+            raise ValueError(
+                f"MT5_SESSIONS: session {name} has {what} {value}, session {first} {expected}; all are of one account"
+            )
 
 
 def read_settings(**overrides: Any) -> Settings:

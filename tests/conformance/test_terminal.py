@@ -164,8 +164,8 @@ async def test_nothing_is_proved_about_a_symbol_that_cannot_be_asked_for(termina
 
 
 async def test_a_terminal_is_clean_since_a_moment_of_the_past_or_not_known_to_be(terminal: Terminal) -> None:
-    search = await terminal.search(a_search())
-    assert search.clean_since is None or search.clean_since < datetime.now(UTC)
+    custody = (await terminal.search(a_search())).custody[terminal.sender_of("EURUSD")]
+    assert custody.clean_since is None or custody.clean_since < datetime.now(UTC)
 
 
 async def test_a_passed_deadline_stops_a_send(terminal: Terminal, news_of: Callable[[OrderRequest], Sightings]) -> None:

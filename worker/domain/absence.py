@@ -10,16 +10,19 @@ took effect would have been shown; and each without any hindrance.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from worker.domain.evidence import Evidence, token_of
 from worker.domain.execution import Attempt, Execution
-from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, Search
+from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, Custody, Search
 from worker.domain.token import trade_of
 
 # By which a deal's time may precede the machine's time of the send that caused it: the server's offset is known in
 # steps of 15 minutes, so a server clock that is up to half of that slow passes for a right one.
 CLOCK_MARGIN = timedelta(minutes=10)
+# From the write-ahead to `order_send`: a send's deadline of 2 s, and what may pass between the last look at it and the
+# call.
+HANDED_OVER_WITHIN = timedelta(seconds=20)
 HOPELESS_AFTER_HORIZONS = 2.0  # of looks that cannot decide; then a person is told, while the search goes on
 UNREADABLE_SECONDS = 60.0  # for which a terminal that cannot be read at all may need no person's decision yet
 _UNDECIDED_LOOKS = 2
@@ -31,35 +34,42 @@ class Absence:
     """
     The looks so far, on the monotonic clock (seconds): setting the machine's clock proves nothing.
 
-    `sent_by` is the latest moment at which the send may have begun, `horizon` what must have passed since then.
+    `sent_by` is the latest moment at which the send may have begun, `let_go_by` when it was first known that nobody
+    holds the request any more. It may have left just before that, so `horizon` must have passed since the later one.
     """
 
     sent_by: float
     horizon: float
+    let_go_by: float | None = None
     first_empty: float | None = None
     last_empty: float | None = None
     hindrance: str | None = "no look has been made yet"
     empty_looks: int = 0
     undecided_looks: int = 0  # after the horizon, of a terminal that could be read
 
-    @property
-    def horizon_ends(self) -> float:
-        """Return the moment after which an empty look counts."""
-        return self.sent_by + self.horizon
+    def note(self, began: float, ended: float, hindrance: str | None, *, readable: bool = True, held: bool) -> None:
+        """
+        Take a look into account; one that proves nothing starts the proof anew.
 
-    def note(self, began: float, hindrance: str | None, *, readable: bool = True) -> None:
-        """Take a look into account; one that proves nothing starts the proof anew."""
+        `held` says that somebody may still have held the request when the look ended.
+        """
         self.hindrance = hindrance
+        if self.let_go_by is None and not held:
+            self.let_go_by = ended
         if hindrance is not None:
             self.first_empty = self.last_empty = None
             self.empty_looks = 0
-            self.undecided_looks += readable and began > self.horizon_ends
+            self.undecided_looks += readable and began > self.sent_by + self.horizon
             return
-        if began <= self.horizon_ends:
+        if not self._counts(began):
             return
         self.first_empty = began if self.first_empty is None else self.first_empty
         self.last_empty = began
         self.empty_looks += 1
+
+    def _counts(self, began: float) -> bool:
+        """Tell whether all that was let go before had taken effect when this look began."""
+        return self.let_go_by is not None and began > max(self.sent_by, self.let_go_by) + self.horizon
 
     def is_proved(self, lag: float) -> bool:
         """Tell whether the looks prove it; `lag` is the broker's longest observed one, in seconds."""
@@ -91,7 +101,9 @@ def hindrance(search: Search, execution: Execution, attempt: Attempt, seen: Evid
         return search.detail or "the terminal's records could not be read"
     if symbol in search.unreadable_symbols:
         return f"the terminal could not read its records of {symbol}"
-    trace = _trace(search, execution) or _stranger(search, symbol, attempt) or _sender(search, attempt)
+    trace = _trace(search, execution) or _stranger(search, symbol, attempt)
+    if trace is None and is_held(search, attempt):
+        trace = "the terminal that was given the request has neither answered it nor been restarted since"
     return trace or ("another look has shown an order or a deal of it" if seen else None)
 
 
@@ -111,14 +123,27 @@ def _stranger(search: Search, symbol: str, attempt: Attempt) -> str | None:
     return None
 
 
-def _sender(search: Search, attempt: Attempt) -> str | None:
-    """Tell when somebody may still hold the request: a terminal that neither answered nor restarted since."""
+def is_held(search: Search, attempt: Attempt) -> bool:
+    """Tell whether its terminal may still hold the request, as it has neither answered it nor restarted since."""
     if attempt.retcode is not None:
-        return None
-    handed_over = attempt.answered_at or attempt.written_at
-    if handed_over is not None and search.clean_since is not None and search.clean_since > handed_over:
-        return None
-    return "the terminal that was given the request has neither answered it nor been restarted since"
+        return False
+    custody = None if attempt.sender is None else search.custody.get(attempt.sender)
+    handed_over_by = None if custody is None else _handed_over_by(attempt, custody)
+    if custody is None or custody.clean_since is None or handed_over_by is None:
+        return True
+    return custody.clean_since < handed_over_by
+
+
+def _handed_over_by(attempt: Attempt, custody: Custody) -> datetime | None:
+    """
+    Return the latest moment at which its terminal may have been given the request.
+
+    Where nobody lived to tell, that is some time after the write-ahead. A terminal in its session's process is left out
+    of account: whatever that process was given before the present connection began, it has forgotten.
+    """
+    if attempt.answered_at is not None or attempt.written_at is None:
+        return attempt.answered_at
+    return attempt.written_at + (timedelta(0) if custody.in_session else HANDED_OVER_WITHIN)
 
 
 _KINDS = {BrokerOrder: "order", BrokerDeal: "deal", BrokerPosition: "position"}

@@ -139,6 +139,7 @@ class Attempt:
     sent_at: datetime | None = None
     answered_at: datetime | None = None
     reply: dict[str, Any] | None = None
+    sender: str | None = None  # the terminal that is to send it; None: written by a program that did not note it
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class SendReport:
     request: Mapping[str, object] = field(default_factory=dict)  # as handed to `order_send`, JSON values
     reply: Mapping[str, object] | None = None
     sent_at: datetime | None = None  # right before `order_send`
-    answered_at: datetime | None = None
+    answered_at: datetime | None = None  # without an answer: when it was certain that nothing more is handed over
 
 
 class OrderState(IntEnum):
@@ -239,14 +239,28 @@ class SearchRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Custody:
+    """
+    What a terminal may still hold of the requests that were handed to it.
+
+    What it was given before `clean_since` (UTC, by its machine's clock) has been answered, or is gone with the process
+    that had it; None when that is not known. A terminal that lives `in_session` is the session's own process: it takes
+    one request at a time, and ends with it.
+    """
+
+    clean_since: datetime | None
+    in_session: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """
     What one search has found, the whole of it each time.
 
     `readable` is False when the terminal is disconnected, is not the account's, failed to answer a look, or has a
     history that is not whole. `strangers` are deals of the asked symbols that carry nobody's mark: any of them might
-    be an order of ours whose marks the broker has removed. Requests handed to a terminal before `clean_since` (UTC)
-    have been answered or are gone with it; None when that is not known.
+    be an order of ours whose marks the broker has removed. `custody` tells of each terminal that sends orders of the
+    account, by its name, what it may still hold.
     """
 
     readable: bool
@@ -258,7 +272,7 @@ class Search:
     strangers: tuple[BrokerDeal, ...] = ()
     newest_deal: int | None = None  # highest ticket of all deals that were seen, whoever's
     lacks_witness: bool = False  # the only reason for not being readable: some deals are there, the witness is not
-    clean_since: datetime | None = None
+    custody: Mapping[str, Custody] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import queue
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +27,15 @@ class NotDelivered(TerminalUnavailable):
 
 
 class Unanswered(TerminalUnavailable):
-    """The command reached the child process, which ended without an answer: it may have been executed."""
+    """
+    The command reached the child process, which ended without an answer: it may have been executed.
+
+    `ended_at` (UTC) is when it had certainly ended: after that it hands nothing over. None when it would not end.
+    """
+
+    def __init__(self, what: str, ended_at: datetime | None = None) -> None:
+        super().__init__(what)
+        self.ended_at = ended_at
 
 
 class ChildProcess:
@@ -45,6 +54,7 @@ class ChildProcess:
             process_group=0 if _POSIX else None,
             creationflags=0 if _POSIX else 0x00000200,  # CREATE_NEW_PROCESS_GROUP
         )
+        self.hung = False  # it was ended because its terminal took too long
         self._why_killed: str | None = None
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name=f"terminal-answers-{self.pid}", daemon=True)
@@ -68,11 +78,12 @@ class ChildProcess:
         try:
             answer = self._answers.get(timeout=timeout)
         except queue.Empty:
+            self.hung = True
             self.kill(f"the terminal did not answer within {timeout:g} s; its process was ended")
-            raise Unanswered(self.epitaph()) from None
+            raise Unanswered(self.epitaph(), self._certainly_ended()) from None
         if answer is None:
             self.kill("the terminal session's process closed its pipe")
-            raise Unanswered(self.epitaph())
+            raise Unanswered(self.epitaph(), self._certainly_ended())
         failpoints.hit("pipe.answer.after", command)
         return answer
 
@@ -116,6 +127,9 @@ class ChildProcess:
         # A reader that still waits holds the pipe: closing it would wait with it.
         if self._process.stdout is not None and not self._reader.is_alive():
             self._process.stdout.close()
+
+    def _certainly_ended(self) -> datetime | None:
+        return None if self._process.poll() is None else datetime.now(UTC)
 
     @property
     def _pipe_in(self) -> IO[bytes]:

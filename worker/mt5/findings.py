@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, Search, SearchRequest
+from worker.domain.market import BrokerOrder, BrokerPosition, Search, SearchRequest
 from worker.mt5 import readings
 
 Rows = tuple[Any, ...]
-_Seen = TypeVar("_Seen", BrokerOrder, BrokerDeal, BrokerPosition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +90,3 @@ class Findings:
 
 def _by_ticket(rows: Rows | None) -> dict[int, Any]:
     return {row.ticket: row for row in rows or ()}
-
-
-def merged(searches: Sequence[Search]) -> Search:
-    """Put together what several sessions of one account have found; what one of them cannot tell, nobody can."""
-    if len(searches) == 1:
-        return searches[0]
-    clean = [search.clean_since for search in searches]
-    readable = all(search.readable for search in searches)
-    return Search(
-        readable=readable,
-        detail="; ".join(dict.fromkeys(search.detail for search in searches if search.detail)),
-        unreadable_symbols=frozenset().union(*(search.unreadable_symbols for search in searches)),
-        orders=_united(search.orders for search in searches),
-        deals=_united(search.deals for search in searches),
-        positions=_united(search.positions for search in searches),
-        strangers=_united(search.strangers for search in searches),
-        newest_deal=max((search.newest_deal or 0 for search in searches), default=0) or None,
-        lacks_witness=not readable and all(search.readable or search.lacks_witness for search in searches),
-        clean_since=None if None in clean else min(filter(None, clean)),
-    )
-
-
-def _united(parts: Iterable[Sequence[_Seen]]) -> tuple[_Seen, ...]:
-    return tuple({seen.ticket: seen for part in parts for seen in part}.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ntpath
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -34,9 +35,9 @@ def account_mode(account: Any) -> str:
     return "hedging" if account.margin_mode == _HEDGING else "netting"
 
 
-def health(terminal: Any, account: Any, backend: str, expected: tuple[int, str]) -> Health:
-    """Judge whether an order could be sent now to the expected login and server."""
-    problem = _problem(terminal, account, expected)
+def health(terminal: Any, account: Any, backend: str, expected: tuple[int, str], program: str | None = None) -> Health:
+    """Judge whether an order could be sent now to the expected login and server, by the terminal of that program."""
+    problem = wrong_program(terminal, program) or _problem(terminal, account, expected)
     if account is None:
         return Health(bool(terminal and terminal.connected), False, 0, "", "", "", Decimal(0), problem)  # noqa: FBT003 - logged out: not allowed to trade
     return Health(
@@ -54,6 +55,18 @@ def health(terminal: Any, account: Any, backend: str, expected: tuple[int, str])
 def is_account(reading: Health, expected: tuple[int, str]) -> bool:
     """Tell whether the terminal is logged in where it should be."""
     return (reading.login, reading.server) == expected
+
+
+def wrong_program(terminal: Any, program: str | None) -> str | None:
+    """Tell when this is not the terminal of a program (its full path; None: any will do); None when it is."""
+    if terminal is None or program is None or _folder(terminal.path) == _folder(ntpath.dirname(program)):
+        return None
+    return f"the terminal at hand is the one in {terminal.path}, expected {program}"
+
+
+def _folder(path: str) -> str:
+    """Return a folder in the one spelling that Windows takes for all of its spellings."""
+    return ntpath.normcase(ntpath.normpath(path))
 
 
 def _problem(terminal: Any, account: Any, expected: tuple[int, str]) -> str | None:

@@ -57,7 +57,8 @@ class Searcher:
         )
 
     def _judged(self, search: Search, problem: str, **more: Any) -> Search:
-        return replace(search, readable=not problem, detail=problem, clean_since=self._link.clean_since, **more)
+        custody = {self._link.sender: self._link.custody}
+        return replace(search, readable=not problem, detail=problem, custody=custody, **more)
 
     def _problem(self, health: Health) -> str:
         """Tell why nothing that this terminal says counts; empty when it does."""

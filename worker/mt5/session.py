@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
@@ -24,6 +25,7 @@ from worker.domain.errors import TerminalUnavailable
 from worker.domain.instrument import Instrument
 from worker.domain.market import (
     CancelReport,
+    Custody,
     Health,
     NotSentReason,
     OrderRequest,
@@ -39,9 +41,19 @@ from worker.domain.market import (
 from worker.mt5 import wire
 from worker.mt5.child import ChildProcess, NotDelivered, Unanswered
 from worker.mt5.file_lock import TerminalInUse
-from worker.mt5.wire import OPENING_SECONDS, CancelRequest, Command, Opening, OrderStory, VenueFacts
+from worker.mt5.wire import (
+    OPENING_SECONDS,
+    CancelRequest,
+    Command,
+    Opening,
+    OrderStory,
+    Standing,
+    TerminalUnreachable,
+    VenueFacts,
+)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0  # seconds between attempts to open the terminal
+_RESTART_AT = 3  # failed connections in a row: then it is the terminal that hangs
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
@@ -57,6 +69,10 @@ class TerminalSession:
     `opening.call_timeout` seconds ends the child process. Another one is started in the background, with growing
     pauses; until it is ready every call raises TerminalUnavailable at once. Whoever waits for one session or any of
     several waits at `changed`.
+
+    A terminal that hung over a call, or that cannot be connected to several times in a row, is restarted together with
+    the child, if it is a process that can be told from all others: one with the path of its program. The account that
+    it has shown first is the only one that it may show ever after.
     """
 
     def __init__(self, opening: Opening, changed: threading.Condition) -> None:
@@ -67,13 +83,25 @@ class TerminalSession:
         self._child: ChildProcess | None = None
         self._facts: VenueFacts | None = None
         self._problem = "it has not been started"
-        self._openings = 0
+        self._openings = self._failures = self._terminal_restarts = 0
+        self._terminal_hangs = False
+        self._custody: Custody | None = None
         self._supervisor: threading.Thread | None = None
 
     @property
     def name(self) -> str:
         """Return the session's name."""
         return self._opening.session
+
+    @property
+    def sender(self) -> str:
+        """Return the terminal's name."""
+        return self._opening.sender
+
+    @property
+    def custody(self) -> Mapping[str, Custody]:
+        """Return what the terminal may still hold, by its name, as it was last told; nothing before the first time."""
+        return {} if self._custody is None else {self.sender: self._custody}
 
     def start(self) -> None:
         """Begin to open the terminal in the background; a second call does nothing."""
@@ -109,8 +137,10 @@ class TerminalSession:
         """Send one order; whatever happens is in the report."""
         try:
             return self.call(wire.SUBMIT, order)
-        except (Unanswered, wire.Defect) as error:
-            return SendReport(SendStatus.NO_ANSWER, detail=str(error))
+        except Unanswered as error:
+            return SendReport(SendStatus.NO_ANSWER, detail=str(error), answered_at=error.ended_at)
+        except wire.Defect as error:
+            return SendReport(SendStatus.NO_ANSWER, detail=str(error), answered_at=datetime.now(UTC))
         except TerminalUnavailable as error:
             return SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail=str(error))
 
@@ -133,6 +163,12 @@ class TerminalSession:
         """Ask whether an order could be sent now. Raises TerminalUnavailable."""
         return self.call(wire.HEALTH, None)
 
+    def standing(self) -> Standing:
+        """Ask how it stands, and take note of what its terminal may still hold. Raises TerminalUnavailable."""
+        standing = self.call(wire.STANDING, None)
+        self._custody = standing.custody
+        return standing
+
     def instruments(self, symbols: tuple[str, ...] = ()) -> tuple[Instrument, ...]:
         """Ask for instruments; all that the terminal shows when none are named. Raises TerminalUnavailable."""
         return self.call(wire.INSTRUMENTS, symbols)
@@ -148,10 +184,15 @@ class TerminalSession:
             if child is None or self._facts is None:
                 raise self.unavailable()
             try:
-                return command.read_answer(child.call(command.ask(request), self._opening.call_timeout))
+                answer = command.read_answer(child.call(command.ask(request), self._opening.call_timeout))
             except (NotDelivered, Unanswered) as error:
                 self._lose(child, str(error))
                 raise
+            except TerminalUnreachable as error:
+                self._not_reached(child, error)
+                raise
+            self._failures = 0
+            return answer
 
     def report(self) -> Mapping[str, Any]:
         """Return what an operator wants to know of it."""
@@ -163,6 +204,9 @@ class TerminalSession:
                 "problem": None if facts else self._problem,
                 "pid": None if child is None else child.pid,
                 "restarts": max(0, self._openings - 1),
+                "terminal_restarts": self._terminal_restarts,
+                "login": None if facts is None else facts.venue.login,
+                "server": None if facts is None else facts.venue.server,
             }
 
     def retire(self) -> None:
@@ -201,6 +245,7 @@ class TerminalSession:
             except TerminalUnavailable:
                 return  # closing
             child.wait()
+            self._terminal_hangs |= child.hung
             self._lose(child, child.epitaph())
             child.release()
 
@@ -209,6 +254,8 @@ class TerminalSession:
         try:
             facts = self._opened(child)
         except TerminalUnavailable as error:
+            self._terminal_hangs |= child.hung
+            self._failures += isinstance(error, TerminalUnreachable)
             child.kill(str(error))
             child.release()
             self._lose(child, str(error))
@@ -232,7 +279,24 @@ class TerminalSession:
 
     def _armed_opening(self) -> Opening:
         faults, log = failpoints.hand_down()
-        return replace(self._opening, failpoints=faults, failpoints_log=log)
+        return replace(self._opening, failpoints=faults, failpoints_log=log, restart=self._restarts_terminal())
+
+    def _restarts_terminal(self) -> bool:
+        """Tell whether the terminal is to be restarted; only once, for a terminal that starts slowly needs its time."""
+        hangs = self._terminal_hangs or self._failures >= _RESTART_AT
+        if not (hangs and self._opening.can_restart):
+            return False
+        self._terminal_hangs, self._failures = False, 0
+        self._terminal_restarts += 1
+        _log.warning("terminal hangs, restarting it", session=self.name, terminal=self._opening.terminal)
+        return True
+
+    def _not_reached(self, child: ChildProcess, error: TerminalUnreachable) -> None:
+        """Count a failed reconnection; after some of them the terminal is restarted, and its session with it."""
+        self._failures += 1
+        if self._failures >= _RESTART_AT and self._opening.can_restart:
+            child.kill(str(error))
+            self._lose(child, str(error))
 
     def _spawn(self) -> ChildProcess:
         with self._changed:
@@ -248,6 +312,9 @@ class TerminalSession:
     def _announce(self, facts: VenueFacts) -> None:
         with self._changed:
             self._openings += 1
+            self._failures, self._terminal_hangs = 0, False
+            self._custody = facts.custody
+            self._opening = replace(self._opening, account=(facts.venue.login, facts.venue.server))
             if not self._closing.is_set():
                 self._facts = facts
             self._changed.notify_all()

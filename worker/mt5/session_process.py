@@ -23,6 +23,7 @@ from worker.mt5 import file_lock, wire
 from worker.mt5.canary.observer import Observer
 from worker.mt5.link import Link
 from worker.mt5.looking import News
+from worker.mt5.program import Program
 from worker.mt5.quotes import OPENING_WATCH_SECONDS, Quotes
 from worker.mt5.searching import Searcher
 from worker.mt5.sending import Sender
@@ -87,6 +88,7 @@ class Desk:
             "search": (wire.SEARCH, searcher.search),
             "cancel": (wire.CANCEL, sender.cancel),
             "health": (wire.HEALTH, lambda _: link.health()),
+            "standing": (wire.STANDING, lambda _: link.standing()),
             "instruments": (wire.INSTRUMENTS, quotes.instruments),
             "order": (wire.ORDER, news.story),
             **Observer(link, quotes, clock).commands(),
@@ -126,10 +128,20 @@ def _link(opening: Opening) -> Link:
     if opening.backend == "native":
         from worker.mt5 import native  # noqa: PLC0415 - only the chosen backend is loaded
 
-        return Link(native.module(), opening)
+        return Link(native.module(), opening, process=_process(opening))
     from worker.mt5 import simulated  # noqa: PLC0415 - only the chosen backend is loaded
 
     return Link(simulated.module(opening.book), opening, terminal_lives_here=True)
+
+
+def _process(opening: Opening) -> Program | None:
+    """Return the terminal's own process; one that hangs is ended here, and started anew by the package."""
+    if opening.terminal is None:
+        return None
+    program = Program(Path(opening.terminal))
+    if opening.restart:
+        program.end()
+    return program
 
 
 def _lock_file(opening: Opening) -> Path:

@@ -1,4 +1,9 @@
-"""The pipeline's terminal: the pool's sessions behind asyncio, each served by one thread in order of urgency."""
+"""
+The pipeline's terminal: the pool's sessions behind asyncio, each served by one thread in order of urgency.
+
+One session does everything: sends first, questions when no send waits. Of several, the first answers all questions,
+and each of the others sends and cancels the orders of its share of the symbols: no question ever stands before a send.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +14,21 @@ import queue
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 
-from worker.domain.errors import TerminalUnavailable
+from worker.domain.errors import TerminalUnavailable, WrongSetting
 from worker.domain.instrument import Instrument
 from worker.domain.market import (
     CancelReport,
+    Custody,
     NotSentReason,
     OrderRequest,
     Poll,
@@ -32,10 +40,13 @@ from worker.domain.market import (
     SendReport,
     SendStatus,
 )
-from worker.mt5.findings import merged
 from worker.mt5.pool import MT5ConnectionPool
 from worker.mt5.session import TerminalSession
 from worker.mt5.wire import OPENING_SECONDS, VenueFacts
+
+IDLE_SECONDS = 1.0  # after which a sending session is asked how it stands; well below any silence limit
+STUCK_SECONDS = 0.5  # a question that nobody has taken up for so long is put to another session
+_WILL_LAST = frozenset({NotSentReason.TERMINAL, NotSentReason.WRONG_ACCOUNT})  # the next order would fare no better
 
 Answer = TypeVar("Answer")
 # Over the standard library, so that an unconfigured program keeps its standard output to itself.
@@ -60,16 +71,36 @@ class _Task:
 
 
 class _Lane:
-    """The thread of one session: takes the most urgent task, the oldest of those first."""
+    """
+    The thread of one session: takes the most urgent task, the oldest of those first.
 
-    def __init__(self, session: TerminalSession) -> None:
+    One that only sends (`tends_itself`) asks its session now and then how it stands, when it has nothing else to do:
+    so a terminal that hangs or may not trade is known before an order needs it, a broken connection is mended, and the
+    session, which ends when it is not called, lives.
+    """
+
+    def __init__(self, session: TerminalSession, *, tends_itself: bool) -> None:
         self.session = session
+        self._rest = IDLE_SECONDS if tends_itself else None
+        self._refused_because: str | None = None
+        self._busy_since: float | None = None
         self._tasks: queue.PriorityQueue[_Task] = queue.PriorityQueue()
         self._numbers = itertools.count()
         self._gate = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"terminal-lane-{session.name}", daemon=True)
         self._thread.start()
+
+    @property
+    def problem(self) -> str | None:
+        """Tell why an order would not be sent now, as far as that is known without asking; None when it would be."""
+        return self._refused_because if self.session.is_ready() else str(self.session.unavailable())
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Tell whether a question would be answered soon: the session is ready and not stuck in a call."""
+        since = self._busy_since
+        return self.session.is_ready() and (since is None or time.monotonic() - since < STUCK_SECONDS)
 
     def put(self, urgency: _Urgency, work: Callable[[], Answer]) -> Future[Answer]:
         """Queue work; its future can be cancelled until the work begins."""
@@ -80,6 +111,12 @@ class _Lane:
             else:
                 self._tasks.put(_Task(urgency, next(self._numbers), work, future))
         return future
+
+    def submit(self, order: OrderRequest) -> SendReport:
+        """Send one order, and learn from it whether the next one could be sent."""
+        report = self.session.submit(order)
+        self._refused_because = report.detail if report.reason in _WILL_LAST else None
+        return report
 
     def close(self) -> None:
         """Take nothing more, fail what is queued, and end after the task at hand."""
@@ -92,9 +129,32 @@ class _Lane:
         self._thread.join(patience)
 
     def _run(self) -> None:
-        while (task := self._tasks.get()).urgency is not _Urgency.END:
+        while (task := self._next()).urgency is not _Urgency.END:
             if task.future.set_running_or_notify_cancel():
-                self._perform(task)
+                with self._busy():
+                    self._perform(task)
+
+    def _next(self) -> _Task:
+        while True:
+            try:
+                return self._tasks.get(timeout=self._rest)
+            except queue.Empty:
+                with self._busy():
+                    self._tend()
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        self._busy_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._busy_since = None
+
+    def _tend(self) -> None:
+        try:
+            self._refused_because = self.session.standing().health.problem
+        except TerminalUnavailable as error:
+            self._refused_because = str(error)
 
     def _perform(self, task: _Task) -> None:
         if self._closed:
@@ -113,64 +173,76 @@ class PooledTerminal:
     """
     Implements `ports.Terminal` over a pool of sessions of one account.
 
-    Trades of one symbol always take the same session, in order; polls take any that is ready. A call whose task is
-    cancelled before a thread has taken it up is never made.
+    Trades of one symbol always take the same session, in order. Questions take the first session that is ready and not
+    stuck: while the first of all is down, another one does its work as well. A call whose task is cancelled before a
+    thread has taken it up is never made.
     """
 
     def __init__(self, pool: MT5ConnectionPool) -> None:
         self._pool = pool
-        self._lanes = [_Lane(session) for session in pool.sessions.values()]
+        first, *others = pool.sessions.values()
+        self._lanes = [_Lane(first, tends_itself=False), *(_Lane(one, tends_itself=True) for one in others)]
+        self._senders = self._lanes[1:] or self._lanes
 
     async def start(self, patience: float = OPENING_SECONDS) -> VenueFacts:
-        """Open the terminals and return where their orders go; raises TerminalUnavailable after `patience` seconds."""
+        """
+        Open the terminals and return where their orders go.
+
+        Raises TerminalUnavailable after `patience` seconds, WrongSetting when they are not all of one account.
+        """
         self._pool.start()
         waits = (asyncio.to_thread(lane.session.ready, patience) for lane in self._lanes)
         facts = await asyncio.gather(*waits)
+        insist_on_one_account(dict(zip(self._pool.sessions, facts, strict=True)))
         return facts[0]
 
+    def sender_of(self, symbol: str) -> str:
+        """Return the name of the terminal that sends the orders of a symbol."""
+        return self._sending(symbol).session.sender
+
     async def quote(self, request: QuoteRequest) -> Quote:
-        """Ask for everything the checks need. Raises TerminalUnavailable."""
-        lane = self._lane_of(request.symbol)
-        return await self._do(lane, _Urgency.QUESTION, lambda: lane.session.quote(request))
+        """Ask for everything the checks need. Raises TerminalUnavailable, also when the order could not be sent."""
+        sending = self._sending(request.symbol)
+        if sending is not self._answering() and sending.problem is not None:
+            raise TerminalUnavailable(sending.problem)
+        return await self._ask(lambda session: session.quote(request))
 
     async def submit(self, order: OrderRequest) -> SendReport:
         """Send one order; whatever happens is in the report."""
-        lane = self._lane_of(order.symbol)
+        lane = self._sending(order.symbol)
         try:
-            return await self._do(lane, _Urgency.SUBMIT, lambda: lane.session.submit(order))
+            return await self._do(lane, _Urgency.SUBMIT, lambda: lane.submit(order))
         except TerminalUnavailable as error:
             return SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail=str(error))
 
     async def poll(self, request: PollRequest) -> Poll:
         """Look once for all orders. Raises TerminalUnavailable."""
-        lane = self._any_lane()
-        return await self._do(lane, _Urgency.QUESTION, lambda: lane.session.poll(request))
+        return await self._ask(lambda session: session.poll(request))
 
     async def search(self, request: SearchRequest) -> Search:
         """
         Look for tokens in everything the account knows. Raises TerminalUnavailable.
 
-        A symbol is looked up by the session that sends its orders: only that one can say what it still holds.
+        What the sending terminals may still hold is told from what they said last: no search waits for a send.
         """
-        asked: dict[_Lane, set[str]] = {}
-        for symbol in request.symbols:
-            asked.setdefault(self._lane_of(symbol), set()).add(symbol)
-        looks = [self._search(lane, request, symbols) for lane, symbols in (asked or {self._any_lane(): set()}).items()]
-        return merged(await asyncio.gather(*looks))
+        search = await self._ask(lambda session: session.search(request))
+        last_told: dict[str, Custody] = {}
+        for lane in self._lanes:
+            last_told |= lane.session.custody
+        return replace(search, custody=last_told | dict(search.custody))
 
     async def cancel(self, ticket: int, symbol: str) -> CancelReport:
         """Ask the broker to cancel an order. Raises TerminalUnavailable when the request certainly did not leave."""
-        lane = self._lane_of(symbol)
+        lane = self._sending(symbol)
         return await self._do(lane, _Urgency.CANCEL, lambda: lane.session.cancel(ticket, symbol))
 
     async def instruments(self, symbols: Sequence[str] = ()) -> tuple[Instrument, ...]:
         """Ask for instruments; all that the terminal shows when none are named. Raises TerminalUnavailable."""
-        lane = self._any_lane()
-        return await self._do(lane, _Urgency.QUESTION, lambda: lane.session.instruments(tuple(symbols)))
+        return await self._ask(lambda session: session.instruments(tuple(symbols)))
 
     def report(self) -> Mapping[str, Any]:
         """Return what an operator wants to know of each session."""
-        return {lane.session.name: lane.session.report() for lane in self._lanes}
+        return {lane.session.name: self._report(lane) for lane in self._lanes}
 
     async def close(self, patience: float = 5.0) -> None:
         """End every session: a call under way may finish within `patience` seconds, what is queued is not made."""
@@ -183,19 +255,59 @@ class PooledTerminal:
         for lane in self._lanes:
             lane.join(patience)
 
-    async def _search(self, lane: _Lane, request: SearchRequest, symbols: set[str]) -> Search:
-        part = replace(request, symbols=frozenset(symbols))
-        return await self._do(lane, _Urgency.QUESTION, lambda: lane.session.search(part))
+    def _report(self, lane: _Lane) -> Mapping[str, Any]:
+        duties = [("answers", lane is self._lanes[0]), ("sends", lane in self._senders)]
+        duty = " and ".join(name for name, is_its in duties if is_its)
+        report = lane.session.report()
+        return {**report, "duty": duty, "problem": report["problem"] or lane.problem}
+
+    async def _ask(self, question: Callable[[TerminalSession], Answer]) -> Answer:
+        """Put a question to the session that answers now; where it waits in vain, put it to another."""
+        with _told(_Urgency.QUESTION):
+            while True:
+                lane = self._answering()
+                future = lane.put(_Urgency.QUESTION, partial(question, lane.session))
+                answer = asyncio.wrap_future(future)
+                try:
+                    while not answer.done():
+                        await asyncio.wait({answer}, timeout=STUCK_SECONDS)
+                        if not answer.done() and self._answering() is not lane and future.cancel():
+                            break
+                    else:
+                        return answer.result()
+                finally:
+                    answer.cancel()
 
     async def _do(self, lane: _Lane, urgency: _Urgency, work: Callable[[], Answer]) -> Answer:
-        began = time.monotonic()
-        try:
+        with _told(urgency):
             return await asyncio.wrap_future(lane.put(urgency, work))
-        finally:
-            _log.debug("terminal_called", call=urgency.name.lower(), ms=round((time.monotonic() - began) * 1000, 2))
 
-    def _lane_of(self, symbol: str) -> _Lane:
-        return self._lanes[zlib.crc32(symbol.encode()) % len(self._lanes)]
+    def _sending(self, symbol: str) -> _Lane:
+        return self._senders[zlib.crc32(symbol.encode()) % len(self._senders)]
 
-    def _any_lane(self) -> _Lane:
-        return next((lane for lane in self._lanes if lane.session.is_ready()), self._lanes[0])
+    def _answering(self) -> _Lane:
+        return next((lane for lane in self._lanes if lane.is_at_hand), self._lanes[0])
+
+
+@contextmanager
+def _told(urgency: _Urgency) -> Iterator[None]:
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        _log.debug("terminal_called", call=urgency.name.lower(), ms=round((time.monotonic() - began) * 1000, 2))
+
+
+def insist_on_one_account(sessions: Mapping[str, VenueFacts]) -> None:
+    """Raise WrongSetting when one of these sessions is not logged in where the first of them is."""
+    (first, expected), *others = sessions.items()
+    for name, facts in others:
+        if (facts.venue, facts.account_mode) != (expected.venue, expected.account_mode):
+            raise WrongSetting(
+                f"MT5_SESSIONS: session {name} is logged in to {_account(facts)}, session {first} to "
+                f"{_account(expected)}; all must show the same account: log in to it there, or take {name} out"
+            )
+
+
+def _account(facts: VenueFacts) -> str:
+    return f"{facts.venue.login} at {facts.venue.server} ({facts.venue.mode}, {facts.account_mode})"

@@ -8,6 +8,7 @@ command can ever wait in the pipe.
 from __future__ import annotations
 
 import json
+import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from worker.domain.market import (
     BrokerDeal,
     BrokerOrder,
     CancelReport,
+    Custody,
     Health,
     OrderRequest,
     Poll,
@@ -38,11 +40,16 @@ from worker.domain.market import (
 from worker.mt5.file_lock import TerminalInUse
 
 _BEGINNING = re.compile(rb'{"command":"([a-z]+)"')
-OPENING_SECONDS = 75.0  # MetaTrader itself gives up connecting after 60 s
+INITIALIZE_SECONDS = 60.0  # after which the package gives up connecting; its own default
+OPENING_SECONDS = INITIALIZE_SECONDS + 15.0
 ENDED_BY_SILENCE = 4  # the child's exit code when its parent had fallen silent
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
+
+
+class TerminalUnreachable(TerminalUnavailable):
+    """The terminal does not let itself be connected to. It may hang; nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +64,28 @@ class Opening:
     password: str | None = field(default=None, repr=False)
     server: str | None = None
     portable: bool = False
+    account: tuple[int, str] | None = None  # login and server it has shown before: no other is taken
+    restart: bool = False  # its terminal hangs and is to be ended first; only with the path of its program
     symbols: tuple[str, ...] = ()
     call_timeout: float = 10.0  # seconds; the limit of every call but the opening itself
     silence_limit: float | None = None  # seconds; the child ends when it hears nothing for longer; None: it waits
     failpoints: str = ""
     failpoints_log: Path | None = None
+
+    @property
+    def sender(self) -> str:
+        """Return the name of the terminal: the same for every process that ever opens it, and for no other terminal."""
+        if self.backend == "native":
+            return f"{platform.node()}:{self.terminal or 'the default terminal'}"
+        return f"{platform.node()}:{self.book}:{self.session}"
+
+    @property
+    def can_restart(self) -> bool:
+        """Tell whether the terminal is a process that can be told from all others."""
+        return self.backend == "native" and self.terminal is not None
+
+
+_NOT_KNOWN = Custody(clean_since=None, in_session=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +96,15 @@ class VenueFacts:
     account_mode: str  # netting | hedging
     version: str
     clock_offset_known: bool
+    custody: Custody = _NOT_KNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a session stands: whether an order could be sent by it now, and what its terminal may still hold."""
+
+    health: Health
+    custody: Custody
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +123,9 @@ class OrderStory:
     deals: tuple[BrokerDeal, ...]
     contract_size: Decimal
     placed_at: datetime | None
+
+
+_KINDS = {kind.__name__: kind for kind in (TerminalUnavailable, TerminalInUse, TerminalUnreachable)}
 
 
 class Defect(TerminalUnavailable):
@@ -125,7 +161,7 @@ class Command(Generic[Request, Answer]):
         except ValueError as error:
             raise Defect(f"the terminal session's answer to {self.name} cannot be read: {error}") from None
         if "unavailable" in line:
-            raise (TerminalInUse if line["in_use"] else TerminalUnavailable)(line["unavailable"])
+            raise _KINDS[line["kind"]](line["unavailable"])
         raise Defect(f"the terminal session failed in {self.name}: {line['defect']}")
 
 
@@ -137,7 +173,8 @@ def name_of(line: bytes) -> str:
 
 def unavailable(error: TerminalUnavailable) -> bytes:
     """Write that the terminal cannot answer now; nothing was sent to the broker."""
-    return json.dumps({"unavailable": str(error), "in_use": isinstance(error, TerminalInUse)}).encode() + b"\n"
+    kind = type(error).__name__ if type(error).__name__ in _KINDS else TerminalUnavailable.__name__
+    return json.dumps({"unavailable": str(error), "kind": kind}).encode() + b"\n"
 
 
 def defect(what: str) -> bytes:
@@ -152,6 +189,7 @@ POLL: Command[PollRequest, Poll] = Command("poll", TypeAdapter(PollRequest), Typ
 SEARCH: Command[SearchRequest, Search] = Command("search", TypeAdapter(SearchRequest), TypeAdapter(Search))
 CANCEL: Command[CancelRequest, CancelReport] = Command("cancel", TypeAdapter(CancelRequest), TypeAdapter(CancelReport))
 HEALTH: Command[None, Health] = Command("health", TypeAdapter(None), TypeAdapter(Health))
+STANDING: Command[None, Standing] = Command("standing", TypeAdapter(None), TypeAdapter(Standing))
 INSTRUMENTS: Command[tuple[str, ...], tuple[Instrument, ...]] = Command(
     "instruments", TypeAdapter(tuple[str, ...]), TypeAdapter(tuple[Instrument, ...])
 )

@@ -23,7 +23,7 @@ from worker.domain.execution import Execution, State
 from worker.pipeline.late import LateEvidence
 from worker.pipeline.monitor import Monitor
 from worker.pipeline.reconcile import Reconciler
-from worker.pipeline.runway import Runway
+from worker.pipeline.runway import Runways
 from worker.pipeline.settle import Settler
 from worker.pipeline.submit import Submitter
 from worker.pipeline.turns import Place
@@ -43,12 +43,12 @@ class Flow:
         settler: Settler,
         watch: Watch,
         late: LateEvidence,
-        runway: Runway,
+        runways: Runways,
         retry_backoff_seconds: float,
     ) -> None:
         self._validator, self._submitter, self._monitor = validator, submitter, monitor
         self._reconciler, self._settler, self._watch = reconciler, settler, watch
-        self._late, self._runway = late, runway
+        self._late, self._runways = late, runways
         self._retry_backoff_seconds = retry_backoff_seconds
 
     async def carry_out(self, execution: Execution, place: Place) -> Execution:
@@ -91,7 +91,7 @@ class Flow:
     async def _send(self, execution: Execution, place: Place) -> Execution:
         """Validate and submit until the broker has the order, or nothing will be sent, or nobody knows."""
         place.rejoin()
-        async with self._runway.slot():
+        async with self._runways.slot(execution.trade.decision.symbol):
             await place.near()
             execution = await self._attempt(execution, place)
         while execution.state is State.RECEIVED:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import structlog
 
-from worker.domain.absence import Absence, hindrance
+from worker.domain.absence import Absence, hindrance, is_held
 from worker.domain.checks import too_old
 from worker.domain.errors import LeaseLost, ServiceUnavailable, StaleRevision
 from worker.domain.evidence import Conclusion, Evidence, conclude
@@ -76,7 +76,7 @@ class Reconciler:
                 return await self._unresolved(execution, absence.hindrance or "", sighting.evidence)
             look = await self._look([(execution, attempt)])
             sighting.evidence.add(look.evidence.get(execution.token))
-            _note(absence, look, execution, attempt, sighting.evidence)
+            self._note(absence, look, execution, attempt, sighting.evidence)
 
     async def search_on(self) -> None:
         """Search for ever for what is unresolved: evidence may still come, and ends it without a person."""
@@ -108,7 +108,7 @@ class Reconciler:
 
     async def _judge(self, execution: Execution, attempt: Attempt, look: Look) -> None:
         absence, seen = self._cases[execution.execution_id], look.evidence.get(execution.token) or Evidence()
-        _note(absence, look, execution, attempt, seen)
+        self._note(absence, look, execution, attempt, seen)
         found = await self._found(execution, attempt, seen)
         if found is None and absence.is_proved(self._watch.lag):
             await self._absent(execution, attempt, absence)
@@ -116,6 +116,15 @@ class Reconciler:
     def _begin_proof(self) -> Absence:
         # The send began before its deadline; where it was answered long ago, this only waits a little longer.
         return Absence(self._clock.monotonic() + SEND_DEADLINE_SECONDS, self._settings.unknown_horizon_seconds)
+
+    def _note(self, absence: Absence, look: Look, execution: Execution, attempt: Attempt, seen: Evidence) -> None:
+        absence.note(
+            look.began,
+            self._clock.monotonic(),
+            hindrance(look.search, execution, attempt, seen),
+            readable=look.search.readable,
+            held=is_held(look.search, attempt),
+        )
 
     async def _look(self, cases: list[tuple[Execution, Attempt]]) -> Look:
         since = min(attempt.written_at or execution.received_at for execution, attempt in cases) - _MARGIN
@@ -200,10 +209,6 @@ class Reconciler:
 
 def _symbol(execution: Execution) -> str:
     return execution.broker_symbol or execution.trade.decision.symbol
-
-
-def _note(absence: Absence, look: Look, execution: Execution, attempt: Attempt, seen: Evidence) -> None:
-    absence.note(look.began, hindrance(look.search, execution, attempt, seen), readable=look.search.readable)
 
 
 def _found_event(execution: Execution, attempt: Attempt, order: BrokerOrder | None, deals: tuple[Deal, ...]) -> Event:

@@ -1,16 +1,36 @@
-"""The runway: how many first attempts may be written ahead and wait for their send at the same time."""
+"""The runways: how many first attempts may be written ahead and wait for their send at the same time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from worker.settings import SEND_DEADLINE_SECONDS
 
 SHORTEST, LONGEST = 2, 64
 _MEMORY = 0.9  # share of the past in the running average of a send's time
+
+
+class Runways:
+    """
+    One runway for each terminal that sends: one that is slow, or hangs, keeps no trade of another one waiting.
+
+    `sender_of` tells by RPM's name of a symbol which terminal sends its orders.
+    """
+
+    def __init__(self, sender_of: Callable[[str], str]) -> None:
+        self._sender_of = sender_of
+        self._runways: defaultdict[str, Runway] = defaultdict(Runway)
+
+    def slot(self, symbol: str) -> AbstractAsyncContextManager[None]:
+        """Hold a place on the runway of whoever sends the orders of a symbol."""
+        return self._runways[self._sender_of(symbol)].slot()
+
+    def sent_within(self, symbol: str, seconds: float) -> None:
+        """Learn how long a send of this symbol has taken, its answer included."""
+        self._runways[self._sender_of(symbol)].sent_within(seconds)
 
 
 class Runway:

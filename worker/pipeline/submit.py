@@ -13,7 +13,7 @@ from worker.domain.execution import Attempt, Execution, State
 from worker.domain.market import OrderRequest, SendReport, SendStatus
 from worker.domain.outcomes import Proof, judge
 from worker.domain.token import MAX_ATTEMPTS, attempt_token, comment_of
-from worker.pipeline.runway import Runway
+from worker.pipeline.runway import Runways
 from worker.pipeline.settle import Settler
 from worker.pipeline.turns import Place
 from worker.ports import Change, Clock, Event, Ledger, Terminal
@@ -30,12 +30,12 @@ class Submitter:
         clock: Clock,
         settings: Settings,
         settler: Settler,
-        runway: Runway,
+        runways: Runways,
         look_now: Callable[[], None],
     ) -> None:
         self._ledger, self._terminal, self._clock, self._settings = ledger, terminal, clock, settings
         self._settler, self._look_now = settler, look_now
-        self._runway = runway
+        self._runways = runways
 
     async def submit(self, validated: Execution, measures: Measures, place: Place) -> Execution:
         """Write the attempt ahead, send it when its turn has come, record what its answer proves."""
@@ -49,13 +49,13 @@ class Submitter:
             return await self._settler.refused(validated, Refusal("rejected", "trading_halted", str(halted)))
         order = self._order(written, attempt, measures)  # its deadline counts from the commit
         await place.first()  # several of a symbol are written ahead together, each is sent after the one before it
+        began = self._clock.monotonic()
         report = await self._answer(order, attempt)
+        self._runways.sent_within(validated.trade.decision.symbol, self._clock.monotonic() - began)
         return await self._judged(written, answered(attempt, report), report)
 
     async def _answer(self, order: OrderRequest, attempt: Attempt) -> SendReport:
-        began = self._clock.monotonic()
         report = await self._terminal.submit(order)
-        self._runway.sent_within(self._clock.monotonic() - began)
         self._look_now()
         if report.status is SendStatus.NO_ANSWER and report.sent_at is None:
             return replace(report, sent_at=attempt.written_at)  # its process was ended: no earlier than this
@@ -64,7 +64,8 @@ class Submitter:
     def _next_attempt(self, execution: Execution, measures: Measures) -> Attempt:
         number = execution.attempts + 1
         magic = attempt_token(execution.token, number)
-        return Attempt(number=number, magic=magic, lots=measures.lots, written_at=self._clock.now())
+        sender = self._terminal.sender_of(measures.instrument.symbol)
+        return Attempt(number=number, magic=magic, lots=measures.lots, written_at=self._clock.now(), sender=sender)
 
     async def _write_ahead(self, validated: Execution, attempt: Attempt) -> Execution:
         after = validated.advance(State.SUBMITTING, attempts=attempt.number)

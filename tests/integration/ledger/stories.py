@@ -62,7 +62,8 @@ def written_ahead(execution: Execution) -> Change:
         requested_lots=Decimal("1.00"),
         contract_size=Decimal(100_000),
     )
-    attempt = Attempt(number, attempt_token(execution.token, number), Decimal("1.00"), written_at=NOON)
+    magic = attempt_token(execution.token, number)
+    attempt = Attempt(number, magic, Decimal("1.00"), written_at=NOON, sender="host:terminal")
     event = Event("submitting", {"attempt": number}, execution.execution_id)
     return Change(after, (event,), attempt=attempt, writes_ahead_a_send=True)
 

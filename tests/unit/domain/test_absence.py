@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.domain.stories import NOW, an_execution
-from worker.domain.absence import Absence, hindrance
+from worker.domain.absence import HANDED_OVER_WITHIN, Absence, hindrance, is_held
 from worker.domain.execution import Attempt, Deal, Execution, State
-from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, OrderState, Search
+from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, Custody, OrderState, Search
 from worker.domain.token import attempt_token, base_token, comment_of
 
 TOKEN = base_token(77, 5)
 FIRST = attempt_token(TOKEN, 1)
 ZERO = Decimal(0)
+HERE = "host:terminal64.exe"  # the terminal that was given the request
 moments = st.floats(0, 1000, allow_nan=False)
 
 
@@ -33,12 +34,26 @@ def unknown() -> Execution:
 
 def lost() -> Attempt:
     return Attempt(
-        1, FIRST, Decimal(1), outcome="ambiguous", last_error=-10002, written_at=NOW, answered_at=NOW + seconds(1)
+        1,
+        FIRST,
+        Decimal(1),
+        outcome="ambiguous",
+        last_error=-10002,
+        written_at=NOW,
+        answered_at=NOW + seconds(1),
+        sender=HERE,
     )
 
 
-def clean() -> Search:
-    return Search(readable=True, newest_deal=70, clean_since=NOW + seconds(2))
+def interrupted() -> Attempt:
+    """Return an attempt of which nobody lived to tell more than that it was written ahead."""
+    return replace(lost(), answered_at=None, outcome="pending", last_error=None)
+
+
+def clean(since: float | None = 2, *, in_session: bool = False, terminal: str = HERE) -> Search:
+    """Return a look that found nothing; its terminal was started so many seconds after the write-ahead."""
+    custody = Custody(None if since is None else NOW + seconds(since), in_session=in_session)
+    return Search(readable=True, newest_deal=70, custody={terminal: custody})
 
 
 def a_deal(magic: int = 0, comment: str = "", symbol: str = "EURUSD", after: float = 1) -> BrokerDeal:
@@ -67,8 +82,9 @@ def test_a_clean_look_that_finds_nothing_has_no_hindrance() -> None:
         ),
         (lambda: replace(clean(), strangers=(a_deal(),)), "deal 80 of EURUSD carries nobody's mark"),
         (lambda: replace(clean(), strangers=(a_deal(after=-599),)), "carries nobody's mark"),
-        (lambda: replace(clean(), clean_since=None), "neither answered it nor been restarted"),
-        (lambda: replace(clean(), clean_since=NOW + seconds(0.5)), "neither answered it nor been restarted"),
+        (lambda: clean(since=None), "neither answered it nor been restarted"),
+        (lambda: clean(since=0.5), "neither answered it nor been restarted"),
+        (lambda: clean(terminal="another"), "neither answered it nor been restarted"),
     ],
 )
 def test_what_keeps_a_look_from_proving_anything(look: Callable[[], Search], why: str) -> None:
@@ -92,7 +108,7 @@ def test_what_does_not_concern_the_attempt_is_no_hindrance(look: Search) -> None
 
 def test_a_terminal_that_answered_holds_no_request_any_more() -> None:
     answered = replace(lost(), last_error=None, retcode=10012)
-    assert hindrance(replace(clean(), clean_since=None), unknown(), answered) is None
+    assert hindrance(clean(since=None), unknown(), answered) is None
 
 
 def test_what_the_broker_had_accepted_is_never_absent() -> None:
@@ -107,55 +123,103 @@ def test_what_is_partly_executed_is_never_absent() -> None:
     assert "known to be executed" in found
 
 
-def test_an_interrupted_send_counts_from_its_write_ahead() -> None:
-    interrupted = replace(lost(), answered_at=None, outcome="pending", last_error=None)
-    assert hindrance(replace(clean(), clean_since=NOW - seconds(1)), unknown(), interrupted) is not None
-    assert hindrance(replace(clean(), clean_since=NOW + seconds(1)), unknown(), interrupted) is None
+def test_an_interrupted_send_may_have_been_handed_over_until_long_after_its_write_ahead() -> None:
+    # Given a terminal that is a process of its own: a restart right after the write-ahead proves nothing, for the
+    # request may have been handed over to the very terminal that was started by it
+    latest = HANDED_OVER_WITHIN.total_seconds()
+    assert is_held(clean(since=1), interrupted())
+    assert is_held(clean(since=latest - 0.1), interrupted())
+    assert not is_held(clean(since=latest), interrupted())
 
 
-@given(first=moments, second=moments, lag=st.floats(0, 50))
-def test_two_looks_prove_it_only_beyond_horizon_and_lag(first: float, second: float, lag: float) -> None:
+def test_a_terminal_in_the_session_forgets_with_its_connection() -> None:
+    assert is_held(clean(since=-1, in_session=True), interrupted())
+    assert not is_held(clean(since=1, in_session=True), interrupted())
+
+
+def test_only_the_terminal_that_was_to_send_it_can_tell() -> None:
+    everywhere = {name: Custody(NOW + seconds(3600), in_session=False) for name in ("one", "two", "")}
+    assert is_held(replace(clean(), custody=everywhere), lost())
+    assert is_held(replace(clean(), custody=everywhere), replace(lost(), sender=None))
+    assert not is_held(replace(clean(), custody=everywhere), replace(lost(), sender="two"))
+
+
+def note(absence: Absence, began: float, hindrance: str | None = None, **more: bool) -> None:
+    absence.note(began, began, hindrance, **({"held": False} | more))
+
+
+@given(first=moments, second=moments, third=moments, lag=st.floats(0, 50))
+def test_two_looks_prove_it_only_beyond_horizon_and_lag(first: float, second: float, third: float, lag: float) -> None:
     absence = Absence(sent_by=10, horizon=15)
-    for began in sorted((first, second)):
-        absence.note(began, None)
-    beyond = min(first, second) > 25 and abs(second - first) > lag
-    assert absence.is_proved(lag) == beyond
+    looks = sorted((first, second, third))
+    for began in looks:
+        note(absence, began)
+    empty = [began for began in looks if began > max(10, looks[0]) + 15]
+    assert absence.is_proved(lag) == (bool(empty) and empty[-1] - empty[0] > lag)
+
+
+def test_the_horizon_counts_from_when_the_terminal_was_known_to_hold_it_no_more() -> None:
+    # Given a terminal that hung for 30 s and was then restarted: it may have let the request go just before its end
+    absence = Absence(sent_by=0, horizon=15)
+    for began in (5, 20, 29):
+        note(absence, began, "neither answered nor restarted", held=True)
+
+    # When it is first seen to be clean
+    note(absence, 30)
+
+    # Then looks count from a horizon later on
+    for began in (35, 44):
+        note(absence, began)
+    assert not absence.is_proved(lag=1)
+    for began in (46, 48):
+        note(absence, began)
+    assert absence.is_proved(lag=1)
+
+
+def test_what_was_let_go_once_stays_let_go() -> None:
+    absence = Absence(sent_by=0, horizon=15)
+    note(absence, 1)
+    note(absence, 20, "the terminal could not be asked", held=True)
+    for began in (21, 23):
+        note(absence, began)
+    assert absence.is_proved(lag=1)
 
 
 @given(began=moments, lag=st.floats(0, 50))
 def test_one_look_proves_nothing(began: float, lag: float) -> None:
     absence = Absence(sent_by=0, horizon=15)
-    absence.note(began, None)
+    note(absence, began)
     assert not absence.is_proved(lag)
 
 
 @given(looks=st.lists(st.tuples(moments, st.booleans()), max_size=8), lag=st.floats(0, 5))
 def test_a_look_that_proves_nothing_starts_the_proof_anew(looks: list[tuple[float, bool]], lag: float) -> None:
     absence = Absence(sent_by=0, horizon=15)
+    note(absence, 0)
     for began, hindered in sorted(looks):
-        absence.note(began, "unreadable" if hindered else None)
-    absence.note(1001, "unreadable")
-    absence.note(1002, None)
+        note(absence, began, "unreadable" if hindered else None)
+    note(absence, 1001, "unreadable")
+    note(absence, 1002)
     assert not absence.is_proved(lag)
     assert absence.empty_looks == 1
 
 
 def test_a_person_is_told_after_twice_the_horizon_unless_proof_is_on_its_way() -> None:
     absence = Absence(sent_by=10, horizon=15)
-    absence.note(26, "the symbol is unreadable")
-    absence.note(27, "the symbol is unreadable")
+    note(absence, 26, "the symbol is unreadable")
+    note(absence, 27, "the symbol is unreadable")
     assert not absence.is_hopeless(40)
     assert absence.is_hopeless(41)
-    absence.note(39, None)
+    note(absence, 39)
     assert not absence.is_hopeless(41)
-    absence.note(40, "the symbol is unreadable")
+    note(absence, 40, "the symbol is unreadable")
     assert absence.is_hopeless(41)
 
 
 def test_a_terminal_that_cannot_be_read_at_all_is_given_a_minute() -> None:
     absence = Absence(sent_by=10, horizon=1)
     for began in range(10, 70):
-        absence.note(began, "it is being opened", readable=False)
+        note(absence, began, "it is being opened", readable=False)
         assert not absence.is_hopeless(began)
     assert absence.is_hopeless(71)
 
@@ -163,5 +227,5 @@ def test_a_terminal_that_cannot_be_read_at_all_is_given_a_minute() -> None:
 def test_looks_before_the_horizon_do_not_make_it_hopeless() -> None:
     absence = Absence(sent_by=10, horizon=15)
     for began in range(10, 25):
-        absence.note(began, "the symbol is unreadable")
+        note(absence, began, "the symbol is unreadable")
     assert not absence.is_hopeless(41)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.unit.model.rules import Rules
-from tests.unit.model.world import HORIZON, LAG, Answer, Child, Life, Place, Stage, World
+from tests.unit.model.world import HORIZON, LAG, Answer, Child, Clean, Life, Place, Stage, World
 
 Move = tuple[str, World]
 
@@ -76,7 +76,8 @@ def answered(world: World, child: Child, answer: Answer) -> World:
         return world._replace(child=None)
     heard = world.worker(child.owner, stage=Stage.ANSWERED, answer=answer)
     # A terminal in the child forgets all with the broken connection. Another one keeps what it has, unseen.
-    return heard._replace(child=Child(child.owner), clean=world.inside and answer is Answer.LOST)
+    clean = Clean.LATE if world.inside and answer is Answer.LOST else Clean.NOT  # nor was it restarted since the answer
+    return heard._replace(child=Child(child.owner), clean=clean)
 
 
 def killed(world: World, child: Child) -> World:
@@ -84,7 +85,7 @@ def killed(world: World, child: Child) -> World:
     ended = _ended(world, child)
     if not _listens(world, child):
         return ended
-    return ended.worker(child.owner, stage=Stage.ANSWERED, answer=Answer.NONE)
+    return ended._replace(clean=Clean.NOT).worker(child.owner, stage=Stage.ANSWERED, answer=Answer.NONE)
 
 
 def forgotten(world: World) -> World:
@@ -93,6 +94,12 @@ def forgotten(world: World) -> World:
         if request.place is Place.TERMINAL:
             world = world.request(index, Place.GONE)
     return world
+
+
+def restarted(world: World) -> World:
+    """Return the world in which the terminal is another process, and its session can tell since when."""
+    clean = Clean.LATE if world.overdue or world.clean is Clean.LATE else Clean.EARLY
+    return forgotten(world)._replace(clean=clean)
 
 
 def _ended(world: World, child: Child) -> World:

@@ -16,7 +16,9 @@ class Rules:
     proves_absence: bool = True  # before anything is sent again, or said not to be executed
     looks_twice: bool = True
     waits_for_the_horizon: bool = True
+    waits_from_the_restart: bool = True  # of a terminal that held the request, not from the send
     asks_for_the_sender: bool = True
+    doubts_early_restarts: bool = True  # the request may have been handed over after them
     keeps_the_deadline: bool = True
     queues_with_the_settlement: bool = True
     publishes_before_marking: bool = True

@@ -49,7 +49,8 @@ def faults(world: World, rules: Rules) -> Iterator[Move]:
 def tick(world: World) -> World:
     """Return the world one tick later."""
     requests = tuple(_older(request) for request in world.requests)
-    return world._replace(requests=requests, workers=tuple(_longer(worker) for worker in world.workers))
+    workers = tuple(_longer(worker) for worker in world.workers)
+    return world._replace(requests=requests, workers=workers, overdue=True)
 
 
 def _older(request: Request) -> Request:
@@ -64,8 +65,12 @@ def _older(request: Request) -> Request:
 def _longer(worker: Worker) -> Worker:
     if worker.stage is not Stage.SEEKING:
         return worker
-    first = None if worker.first_look is None else min(worker.first_look + 1, LONG_AGO)
-    return worker._replace(sought=min(worker.sought + 1, LONG_AGO), first_look=first)
+    first, let_go = _later(worker.first_look), _later(worker.let_go)
+    return worker._replace(sought=min(worker.sought + 1, LONG_AGO), let_go=let_go, first_look=first)
+
+
+def _later(ticks: int | None) -> int | None:
+    return None if ticks is None else min(ticks + 1, LONG_AGO)
 
 
 def _lease_is_free(world: World) -> bool:
@@ -85,7 +90,7 @@ def _killed(world: World, index: int) -> World:
 def _terminal(world: World) -> Iterator[Move]:
     left = world.luck.restarts - 1
     if not world.inside:
-        yield "the terminal is restarted", _spent(broker.forgotten(world), restarts=left)
+        yield "the terminal is restarted", _spent(broker.restarted(world), restarts=left)
     elif world.child is not None:
         ended = broker.killed(world, world.child) if world.child.busy >= 0 else world._replace(child=None)
         yield "the session's process is killed", _spent(ended, restarts=left)

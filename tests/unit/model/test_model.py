@@ -33,7 +33,7 @@ class Scope(NamedTuple):
     start: Callable[..., World]
     workers: int
     luck: Luck
-    inside: bool  # the terminal lives in the child; otherwise it is a program of its own, which nobody sees restart
+    inside: bool  # the terminal lives in the child; otherwise it is a program of its own
 
 
 ALONE = Scope(beginning, 1, Luck(crashes=2, restarts=1, cuts=1), inside=True)
@@ -45,6 +45,8 @@ TWO_AND_A_CRASH = Scope(leading, 2, Luck(crashes=1, pauses=1), inside=True)
 TWO_WITH_A_PROGRAM = Scope(leading, 2, Luck(pauses=1), inside=False)
 LUCKY = Scope(leading, 1, Luck(), inside=True)
 LUCKY_WITH_A_PROGRAM = Scope(leading, 1, Luck(), inside=False)
+RESTARTED = Scope(leading, 1, Luck(restarts=1), inside=False)
+RESTARTED_AND_KILLED = Scope(leading, 1, Luck(crashes=1, restarts=1), inside=False)
 
 TWO_ORDERS = "two orders of one trade have taken effect"
 FALSEHOOD = "was confirmed, and an order of the trade has taken effect or still may"
@@ -57,6 +59,8 @@ BREAKING = [
     (Rules(looks_twice=False), LUCKY, FALSEHOOD),
     (Rules(waits_for_the_horizon=False), LUCKY, FALSEHOOD),
     (Rules(asks_for_the_sender=False), LUCKY_WITH_A_PROGRAM, FALSEHOOD),
+    (Rules(waits_from_the_restart=False), RESTARTED, FALSEHOOD),
+    (Rules(doubts_early_restarts=False), RESTARTED_AND_KILLED, FALSEHOOD),
     (Rules(checks_the_epoch=False, checks_the_revision=False), TWO, FALSEHOOD),
     (Rules(keeps_the_deadline=False), TWO, TWO_ORDERS),
     (Rules(queues_with_the_settlement=False), ALONE, "confirmation 1 is lost"),
@@ -112,6 +116,13 @@ def test_every_promise_holds_in_every_state(scope: Scope) -> None:
             id="unresolved while a frozen terminal keeps the request",
         ),
         pytest.param(ALONE_WITH_A_PROGRAM, lambda w: w.row and w.row.version > 1, id="unresolved, then found"),
+        pytest.param(
+            RESTARTED,
+            lambda w: (
+                w.row and w.row.state is State.FILLED and w.row.attempts > 1 and w.requests[0].place is Place.GONE
+            ),
+            id="proved absent by a restarted terminal, sent again",
+        ),
         pytest.param(
             REPLAYED, lambda w: w.row and w.row.attempts > 1 and not w.luck.replays, id="replayed, sent again"
         ),

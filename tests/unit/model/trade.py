@@ -8,7 +8,7 @@ from tests.unit.model import broker, proof
 from tests.unit.model.broker import Move
 from tests.unit.model.ledger import commit, settle
 from tests.unit.model.rules import Rules
-from tests.unit.model.world import NOBODY, Answer, Child, Outcome, Place, Request, Row, Stage, World
+from tests.unit.model.world import NOBODY, Answer, Child, Clean, Outcome, Place, Request, Row, Stage, World
 from worker.domain.execution import AT_BROKER, State
 from worker.domain.market import NotSentReason, SendReport, SendStatus
 from worker.domain.outcomes import Proof, judge
@@ -22,14 +22,15 @@ _REPORTS = {
     Answer.LOST: SendReport(SendStatus.NO_ANSWER, last_error=-10002),
 }
 PROOFS = {answer: judge(report).proof for answer, report in _REPORTS.items()}
-_OUTCOMES = {Answer.NONE: Outcome.PENDING, Answer.TIMEOUT: Outcome.CODED, Answer.LOST: Outcome.LOST}
+_OUTCOMES = {Answer.NONE: Outcome.LOST, Answer.TIMEOUT: Outcome.CODED, Answer.LOST: Outcome.LOST}
 
 
 def moves(world: World, index: int, rules: Rules) -> Iterator[Move]:
     """Return every step that this worker may take about the trade."""
     me = f"worker {index + 1}"
     if world.child is None:
-        yield f"{me} opens its terminal session", world._replace(child=Child(index), clean=world.inside)
+        clean = Clean.LATE if world.inside else world.clean
+        yield f"{me} opens its terminal session", world._replace(child=Child(index), clean=clean)
     if world.row is not None:
         yield from _sending(me, world, index, rules, world.row)
         if world.child == Child(index):
@@ -71,7 +72,7 @@ def _adopt(me: str, world: World, index: int, rules: Rules, row: Row) -> Iterato
             unknown = row._replace(state=State.UNKNOWN)
             yield f"{me} commits that a send was interrupted", _seeking(read, index, rules, unknown)
         case State.UNKNOWN | State.UNRESOLVED:
-            yield f"{me} begins to seek evidence", read.worker(index, stage=Stage.SEEKING, sought=0, first_look=None)
+            yield f"{me} begins to seek evidence", _begun(read, index)
         case state if state in AT_BROKER:
             yield f"{me} watches the order", read.worker(index, stage=Stage.WATCHING)
 
@@ -80,7 +81,7 @@ def _before_the_send(me: str, world: World, index: int, rules: Rules, row: Row) 
     yield f"{me} commits that the approval is too old", settle(world, index, rules, State.EXPIRED)
     if len(world.requests) >= world.luck.sends:
         return
-    planned = world._replace(requests=(*world.requests, Request()), clean=False)
+    planned = world._replace(requests=(*world.requests, Request()), clean=Clean.NOT, overdue=False)
     planned = planned.worker(index, request=len(world.requests))
     if not rules.writes_ahead:
         yield f"{me} writes nothing ahead", planned.worker(index, stage=Stage.WRITTEN)
@@ -119,7 +120,11 @@ def _judged(world: World, index: int, rules: Rules, row: Row) -> World:
 def _seeking(world: World, index: int, rules: Rules, unknown: Row) -> World:
     after = commit(world, index, rules, unknown, Stage.SEEKING)
     begun = after.workers[index].stage is Stage.SEEKING
-    return after.worker(index, sought=0, first_look=None) if begun else after
+    return _begun(after, index) if begun else after
+
+
+def _begun(world: World, index: int) -> World:
+    return world.worker(index, stage=Stage.SEEKING, sought=0, let_go=None, first_look=None)
 
 
 def _seek(me: str, world: World, index: int, rules: Rules, row: Row) -> Iterator[Move]:
@@ -130,8 +135,8 @@ def _seek(me: str, world: World, index: int, rules: Rules, row: Row) -> Iterator
     if proof.is_proved(absence, rules) or not rules.proves_absence:
         yield f"{me} commits that the send is proved absent", _absent(world, index, rules, row)
         return
-    first = None if absence.first_empty is None else -int(absence.first_empty)
-    yield f"{me} looks and finds nothing", world.worker(index, first_look=first)
+    first, let_go = proof.ago(absence.first_empty), proof.ago(absence.let_go_by)
+    yield f"{me} looks and finds nothing", world.worker(index, let_go=let_go, first_look=first)
     if absence.hindrance is not None and row.state is State.UNKNOWN:
         yield f"{me} gives the trade to a person", settle(world, index, rules, State.UNRESOLVED)
 

@@ -81,6 +81,14 @@ class Answer(StrEnum):
     LOST = "lost"  # the pipe to the terminal broke
 
 
+class Clean(StrEnum):
+    """When the terminal forgot all it held, as its session knows: not since the last attempt, or soon or long after."""
+
+    NOT = "not"
+    EARLY = "early"  # within the time in which the attempt might still have been handed over
+    LATE = "late"  # after that, or where the terminal's end is the session's end
+
+
 class Intake(StrEnum):
     """Where the consumer stands with the delivery it holds."""
 
@@ -118,6 +126,7 @@ class Worker(NamedTuple):
     published: int = 0  # the confirmation that RabbitMQ has confirmed and the ledger does not know of yet
     owed: int = 0  # a confirmation not queued yet; only where it is not committed with the settlement
     sought: int = 0  # ticks since it began to seek
+    let_go: int | None = None  # ticks since the first look at a terminal that held nothing more
     first_look: int | None = None  # ticks since the first of the looks that count
 
 
@@ -160,7 +169,8 @@ class World(NamedTuple):
     received: frozenset[int] = frozenset()  # versions the subscriber has
     requests: tuple[Request, ...] = ()
     child: Child | None = None
-    clean: bool = False  # the terminal has forgotten all it held since the last attempt, and the child knows it
+    clean: Clean = Clean.NOT
+    overdue: bool = False  # the last attempt's deadline has passed
     inside: bool = True  # the terminal lives in the child, as the simulated one does, and dies with it
 
     def worker(self, index: int, **changes: object) -> World:

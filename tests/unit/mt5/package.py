@@ -23,7 +23,8 @@ class Struct(SimpleNamespace):
 
 
 def a_terminal(**changes: Any) -> Struct:
-    return Struct(**({"connected": True, "trade_allowed": True, "tradeapi_disabled": False} | changes))
+    fields = {"connected": True, "trade_allowed": True, "tradeapi_disabled": False, "path": r"C:\MT5"}
+    return Struct(**(fields | changes))
 
 
 def an_account(**changes: Any) -> Struct:

@@ -8,8 +8,11 @@ import pytest
 
 from tests.unit.mt5.package import Package, a_link, a_terminal, an_account
 from worker.domain.errors import TerminalUnavailable
+from worker.domain.market import Custody
 from worker.mt5.link import Link
 from worker.mt5.wire import Opening
+
+PROGRAM = r"C:\MT5\terminal64.exe"
 
 
 class Watch:
@@ -31,13 +34,14 @@ def test_only_what_was_given_is_handed_to_the_package() -> None:
 
     package = Package(initialize=initialize)
     Link(package, Opening("main", "native")).open()
-    Link(
-        package,
-        Opening("main", "native", terminal="t.exe", login=7, password="secret", server="S", portable=True),  # noqa: S106 - made up
-    ).open()
+    mine = Opening("main", "native", terminal=PROGRAM, login=7, password="secret", server="S", portable=True)  # noqa: S106 - made up
+    Link(package, mine).open()
     assert seen == [
-        ((), {}),
-        (("t.exe",), {"login": 7, "password": "secret", "server": "S", "portable": True}),
+        ((), {"timeout": 60_000}),
+        (
+            (PROGRAM,),
+            {"login": 7, "password": "secret", "server": "S", "portable": True, "timeout": 60_000},
+        ),
     ]
 
 
@@ -141,20 +145,21 @@ def test_a_terminal_inside_the_process_is_clean_since_the_last_connection() -> N
     package, watch = Package(), Watch()
     link = Link(package, Opening("main", "simulated"), watch, terminal_lives_here=True)
     link.open()
-    first = link.clean_since
+    first = link.custody.clean_since
 
     # When its pipe breaks, and the link connects again
     package.fails("orders_get", -10002)
     with pytest.raises(TerminalUnavailable):
         link.rows("orders_get")
-    assert link.clean_since == first
+    assert link.custody.clean_since == first
     link.ensure()
 
     # Then nothing that was handed over before is still in it
     assert first is not None
-    assert link.clean_since is not None
-    assert link.clean_since > first
+    assert link.custody.clean_since is not None
+    assert link.custody.clean_since > first
+    assert link.custody.in_session
 
 
 def test_a_terminal_of_its_own_process_is_not_clean_by_a_new_connection() -> None:
-    assert a_link(Package()).clean_since is None
+    assert a_link(Package()).custody == Custody(None, in_session=False)

@@ -25,7 +25,6 @@ from tests.unit.mt5.package import (
     an_order_row,
 )
 from worker.domain.market import BrokerDeal, Search, SearchRequest
-from worker.mt5.findings import merged
 from worker.mt5.quotes import Quotes
 from worker.mt5.searching import Searcher
 
@@ -369,25 +368,5 @@ def test_the_window_has_a_margin_that_covers_every_time_zone() -> None:
 
 
 def test_only_a_terminal_inside_the_session_is_clean_after_a_reconnect() -> None:
-    assert search(a_package()).clean_since is None
-
-
-def test_what_several_sessions_found_counts_once_and_what_one_cannot_tell_nobody_can() -> None:
-    deal = search(a_package(deals=(a_deal_row(),)), replace(ASKED, symbols=frozenset())).deals
-    one = Search(readable=True, deals=deal, newest_deal=11, clean_since=NOW)
-    two = Search(
-        readable=False,
-        detail="not loaded",
-        unreadable_symbols=frozenset({"EURUSD"}),
-        deals=deal,
-        newest_deal=12,
-        lacks_witness=True,
-        clean_since=NOW + timedelta(seconds=1),
-    )
-    both = merged([one, two])
-    assert (both.readable, both.detail, both.deals, both.newest_deal) == (False, "not loaded", deal, 12)
-    assert both.lacks_witness
-    assert both.unreadable_symbols == {"EURUSD"}
-    assert both.clean_since == NOW  # the session that was given the request may be either
-    assert merged([one, replace(one, clean_since=None)]).clean_since is None
-    assert merged([one]) is one
+    (custody,) = search(a_package()).custody.values()
+    assert (custody.clean_since, custody.in_session) == (None, False)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,17 +19,20 @@ from worker.domain.market import (
     BrokerDeal,
     BrokerOrder,
     CancelReport,
+    Custody,
     Health,
     OrderRequest,
     Poll,
     PollRequest,
     Quote,
     QuoteRequest,
+    Search,
+    SearchRequest,
     SendReport,
 )
 from worker.mt5 import wire
 from worker.mt5.file_lock import TerminalInUse
-from worker.mt5.wire import CancelRequest, Command, Opening
+from worker.mt5.wire import CancelRequest, Command, Opening, Standing, TerminalUnreachable
 
 _decimals = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**15), max_value=10**15, places=10)
 _times = st.datetimes(timezones=st.just(UTC))
@@ -50,11 +55,13 @@ _orders, _deals = _any(BrokerOrder), _any(BrokerDeal)
         (wire.QUOTE, _any(QuoteRequest)),
         (wire.SUBMIT, _any(OrderRequest, send_before_monotonic=st.floats(0, 1e9))),
         (wire.POLL, _any(PollRequest)),
+        (wire.SEARCH, _any(SearchRequest)),
         (wire.CANCEL, _any(CancelRequest)),
         (wire.OPEN, _any(Opening, book=st.none(), call_timeout=st.floats(0, 100))),
         (wire.INSTRUMENTS, st.lists(st.text()).map(tuple)),
         (wire.ORDER, st.integers(0, 2**64)),
         (wire.HEALTH, st.none()),
+        (wire.STANDING, st.none()),
     ],
     ids=lambda value: value.name if isinstance(value, Command) else "",
 )
@@ -77,6 +84,8 @@ def test_requests_arrive_as_they_were(command: Command[Any, Any], requests: Any,
         (wire.CANCEL, _any(CancelReport, request=_json, reply=st.none() | _json)),
         (wire.INSTRUMENTS, st.lists(_instruments).map(tuple)),
         (wire.HEALTH, _any(Health)),
+        (wire.STANDING, _any(Standing)),
+        (wire.SEARCH, _any(Search, custody=st.dictionaries(st.text(), _any(Custody)))),
     ],
     ids=lambda value: value.name if isinstance(value, Command) else "",
 )
@@ -105,6 +114,25 @@ def test_a_password_does_not_show() -> None:
     assert "hunter2" not in repr(Opening("main", "native", password="hunter2"))  # noqa: S106 - made up
 
 
-def test_that_a_terminal_is_in_use_is_told_as_such() -> None:
-    with pytest.raises(TerminalInUse, match="another process"):
-        wire.HEALTH.read_answer(wire.unavailable(TerminalInUse("another process")))
+@pytest.mark.parametrize("kind", [TerminalInUse, TerminalUnreachable])
+def test_why_a_terminal_is_not_available_is_told_with_its_kind(kind: type[TerminalUnavailable]) -> None:
+    with pytest.raises(kind, match="another process") as told:
+        wire.HEALTH.read_answer(wire.unavailable(kind("another process")))
+    assert type(told.value) is kind
+
+
+def test_the_child_s_own_kinds_of_trouble_reach_the_parent_as_what_they_are_a_kind_of() -> None:
+    class OfTheChildAlone(TerminalUnavailable):
+        pass
+
+    with pytest.raises(TerminalUnavailable) as told:
+        wire.HEALTH.read_answer(wire.unavailable(OfTheChildAlone("x")))
+    assert type(told.value) is TerminalUnavailable
+
+
+def test_a_terminal_has_one_name_whoever_opens_it_and_another_one_another() -> None:
+    one = Opening("a", "native", terminal=r"C:\MT5\terminal64.exe")
+    assert replace(one, session="b", symbols=("EURUSD",), restart=True).sender == one.sender
+    assert replace(one, terminal=r"D:\MT5\terminal64.exe").sender != one.sender
+    book = Opening("a", "simulated", book=Path("book"))
+    assert replace(book, session="b").sender != book.sender

@@ -19,7 +19,7 @@ from worker.domain.market import BrokerOrder, OrderState
 from worker.domain.token import attempt_token
 from worker.pipeline.flow import Flow
 from worker.pipeline.late import LateEvidence
-from worker.pipeline.runway import Runway
+from worker.pipeline.runway import Runways
 from worker.pipeline.turns import Turns
 from worker.pipeline.validate import Validated
 from worker.pipeline.watch import Watch
@@ -102,7 +102,7 @@ class House:
         measures = Measures(an_instrument(), a_tick(), touch, LOTS, touch, touch)
         self.stages = Stages(self.watch, ends, more.get("verdict", measures))
         one: Any = self.stages
-        self.flow = Flow(one, one, one, one, one, self.watch, self.late, Runway(), 0)
+        self.flow = Flow(one, one, one, one, one, self.watch, self.late, Runways(str), 0)
 
     async def carry_out(self) -> Execution:
         return await self.flow.carry_out(self.execution, Turns().join("EURUSD"))

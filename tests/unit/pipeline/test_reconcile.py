@@ -83,7 +83,7 @@ class Searches:
         seen = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         self.meanwhile(self.made)
         found: Mapping[int, Evidence] = {an_execution().token: seen} if seen else {}
-        search = Search(readable=True, newest_deal=70, clean_since=NOW + timedelta(days=1), orders=_orders(seen))
+        search = Search(readable=True, newest_deal=70, orders=_orders(seen))
         return Look(began, search, found)
 
 

@@ -12,7 +12,7 @@ from tests.unit.domain.stories import NOW, a_tick, an_execution, an_instrument
 from worker.domain.checks import Measures
 from worker.domain.execution import Execution, State, Venue
 from worker.domain.market import NotSentReason, OrderRequest, SendReport, SendStatus
-from worker.pipeline.runway import Runway
+from worker.pipeline.runway import Runways
 from worker.pipeline.settle import Settler
 from worker.pipeline.submit import Submitter
 from worker.pipeline.turns import Turns
@@ -34,6 +34,9 @@ class Desk:
     def __init__(self, answer: SendReport) -> None:
         self.answer = answer
 
+    def sender_of(self, symbol: str) -> str:
+        return f"the terminal of {symbol}"
+
     async def record(self, change: Change) -> Execution:
         return change.after
 
@@ -50,7 +53,7 @@ class Desk:
 def a_submitter(answer: SendReport) -> Submitter:
     desk: Any = Desk(answer)
     settings = Settings(max_retries=3, _env_file=None)
-    return Submitter(desk, desk, desk, settings, Settler(desk, desk, "here"), Runway(), lambda: None)
+    return Submitter(desk, desk, desk, settings, Settler(desk, desk, "here"), Runways(desk.sender_of), lambda: None)
 
 
 async def after_attempts(answer: SendReport, count: int) -> Execution:

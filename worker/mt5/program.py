@@ -1,0 +1,86 @@
+"""
+The process of an installed terminal: found by the path of its program, and by nothing else.
+
+Another terminal on the same machine, even of the same broker, is another program in another folder: it is never looked
+at, and never ended.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from worker.domain.errors import TerminalUnavailable
+
+_ENDED_WITHIN_SECONDS = 5.0
+
+
+class Program:
+    """One installed program, such as terminal64.exe in one folder, and whatever runs from it."""
+
+    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._path = path
+        self._now = now
+        self._from_the_future: set[psutil.Process] = set()
+
+    def started(self) -> datetime | None:
+        """
+        Return when the one process of this program was started (UTC).
+
+        None when there is none or several, or when that cannot be told: a process that looks as if it might be one
+        may not be looked into, or its start was written down by a clock that has been put back since.
+        """
+        running = list(self._running())
+        if len(running) != 1 or running[0] is None:
+            return None
+        return self._creation(running[0])
+
+    def end(self) -> bool:
+        """End whatever runs from this path; False when nothing did. Raises TerminalUnavailable when it lives on."""
+        running = [process for process in self._running() if process is not None]
+        for process in running:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+            except psutil.AccessDenied as error:
+                raise TerminalUnavailable(f"the hanging terminal {self._path} may not be ended: {error}") from None
+        _, alive = psutil.wait_procs(running, _ENDED_WITHIN_SECONDS)
+        if alive:
+            raise TerminalUnavailable(f"the hanging terminal {self._path} did not end (process {alive[0].pid})")
+        return bool(running)
+
+    def _running(self) -> Iterator[psutil.Process | None]:
+        """Return the program's processes, None for each that has its name and does not let us see what it is."""
+        wanted, name = _spelled(self._path), os.path.normcase(self._path.name)
+        for process in psutil.process_iter(["exe", "name"]):
+            if process.info["exe"]:
+                if _spelled(Path(process.info["exe"])) == wanted:
+                    yield process
+            elif os.path.normcase(process.info["name"] or "") == name and not _is_dead(process):
+                yield None
+
+    def _creation(self, process: psutil.Process) -> datetime | None:
+        try:
+            created = datetime.fromtimestamp(process.create_time(), UTC)
+        except psutil.Error:
+            return None
+        if created > self._now():
+            self._from_the_future.add(process)
+        return None if process in self._from_the_future else created
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _spelled(path: Path) -> str:
+    """Return a path in the one spelling that all of its spellings share on this system."""
+    return os.path.normcase(path.resolve())
