@@ -170,6 +170,36 @@ def test_the_limits_themselves_are_inside(units: str) -> None:
     assert not isinstance(lots_for(Decimal(units), eurusd(), VolumePolicy.EXACT, NO_SHORTFALL), VolumeRefusal)
 
 
+def of_kind(calc_mode: int, contract: str, step: str, tick: str) -> Instrument:
+    volume = Decimal(step)
+    return eurusd(
+        calc_mode=calc_mode,
+        contract_size=Decimal(contract),
+        volume_min=volume,
+        volume_step=volume,
+        tick_size=Decimal(tick),
+    )
+
+
+@pytest.mark.parametrize(
+    ("instrument", "units", "lots", "price", "on_tick"),
+    [
+        pytest.param(of_kind(0, "100000", "0.01", "0.00001"), "123000", "1.23", "1.0849949", "1.08499", id="pair"),
+        pytest.param(of_kind(4, "100", "0.01", "0.01"), "250", "2.5", "2400.004", "2400", id="gold"),
+        pytest.param(of_kind(0, "5000", "0.1", "0.005"), "12500", "2.5", "28.4137", "28.415", id="silver"),
+        pytest.param(of_kind(3, "10", "0.1", "0.25"), "25", "2.5", "5200.13", "5200.25", id="index"),
+        pytest.param(of_kind(33, "50", "1", "0.25"), "100", "2", "5200.12", "5200", id="future"),
+        pytest.param(of_kind(2, "1", "0.001", "0.01"), "0.125", "0.125", "65000.005", "65000", id="coin"),
+        pytest.param(of_kind(2, "0.1", "1", "0.05"), "0.3", "3", "3200.08", "3200.1", id="tenth of a coin"),
+    ],
+)
+def test_each_kind_of_instrument_has_lots_and_ticks_of_its_own(
+    instrument: Instrument, units: str, lots: str, price: str, on_tick: str
+) -> None:
+    assert lots_for(Decimal(units), instrument, VolumePolicy.EXACT, NO_SHORTFALL) == Decimal(lots)
+    assert instrument.round_price(Decimal(price)) == Decimal(on_tick)
+
+
 def test_the_limit_of_all_volume_counts() -> None:
     limited = eurusd(volume_limit=Decimal(2))
     assert lots_for(Decimal(200_000), limited, VolumePolicy.EXACT, NO_SHORTFALL) == Decimal(2)
