@@ -78,8 +78,7 @@ def deviation(instrument: Instrument, tick: int) -> float:
     for seed, period, amplitude in octaves(instrument):
         index, offset = divmod(tick, period)
         left, rise = _segment(seed, index)
-        x = offset / period
-        total += amplitude * (left + rise * (x * x * (3.0 - 2.0 * x)))
+        total += amplitude * (left + rise * _glide(offset / period))
     return total
 
 
@@ -90,9 +89,8 @@ def bounds(instrument: Instrument, level: int, tick: int) -> tuple[float, float]
     for seed, period, amplitude in octaves(instrument)[level:]:
         index, offset = divmod(tick, period)
         left, rise = _segment(seed, index)
-        begin, end = offset / period, (offset + PERIODS[level]) / period
-        first = amplitude * (left + rise * (begin * begin * (3.0 - 2.0 * begin)))
-        last = amplitude * (left + rise * (end * end * (3.0 - 2.0 * end)))
+        first = amplitude * (left + rise * _glide(offset / period))
+        last = amplitude * (left + rise * _glide((offset + PERIODS[level]) / period))
         low += min(first, last)
         high += max(first, last)
     return low, high
@@ -107,6 +105,11 @@ def _amplitude(instrument: Instrument, period: int) -> float:
     """
     calm = max(sqrt(period / MINUTE), period / MINUTE) * _CALM_PIPS * instrument.pip / instrument.price
     return min(_TYPICAL * instrument.volatility * sqrt(period / DAY), calm)
+
+
+def _glide(x: float) -> float:
+    """Return how much of its rise a segment has behind it at a part of its period: smoothly from 0 to 1."""
+    return x * x * (3.0 - 2.0 * x)
 
 
 @lru_cache(maxsize=4096)
