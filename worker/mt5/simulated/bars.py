@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from worker.mt5.simulated import timeframes
 from worker.mt5.simulated.prices import ladder
-from worker.mt5.simulated.series import Feed, Whole, bid_rungs, bids, blocks, prices
+from worker.mt5.simulated.series import Tape, Whole, bid_rungs, bids, blocks, prices
 from worker.mt5.simulated.walk import LEVELS, PERIODS, TICKS_A_SECOND
 
 RATE = np.dtype(
@@ -27,24 +27,24 @@ RATE = np.dtype(
 _AT_ONCE = 2048  # so much fits into the processor's cache
 
 
-def bars(feed: Feed, timeframe: int, first: int, end: int) -> NDArray[np.void]:
+def bars(tape: Tape, timeframe: int, first: int, end: int) -> NDArray[np.void]:
     """Return the bars from one number of the timeframe to before another, which must have ticks."""
-    pieces = [_bars(feed, timeframe, begin, min(begin + _AT_ONCE, end)) for begin in range(first, end, _AT_ONCE)]
+    pieces = [_bars(tape, timeframe, begin, min(begin + _AT_ONCE, end)) for begin in range(first, end, _AT_ONCE)]
     return np.concatenate([np.zeros(0, RATE), *pieces])
 
 
-def _bars(feed: Feed, timeframe: int, first: int, end: int) -> NDArray[np.void]:
+def _bars(tape: Tape, timeframe: int, first: int, end: int) -> NDArray[np.void]:
     opens = timeframes.openings(timeframe, first, end + 1)
-    limits = np.minimum((opens - feed.offset) * TICKS_A_SECOND, feed.end)
+    limits = np.minimum((opens - tape.offset) * TICKS_A_SECOND, tape.end)
     begins, ends = limits[:-1], limits[1:]
-    highest, lowest = _extremes(feed, _level(timeframe, feed.offset), begins, ends)
-    steps = ladder(feed.symbol)
+    highest, lowest = _extremes(tape, _level(timeframe, tape.offset), begins, ends)
+    steps = ladder(tape.symbol)
     rates = np.zeros(end - first, RATE)
     rates["time"] = opens[:-1]
-    rates["open"] = prices(feed, bids(feed, begins))
-    rates["high"] = prices(feed, highest)
-    rates["low"] = prices(feed, lowest)
-    rates["close"] = prices(feed, bids(feed, ends - 1))
+    rates["open"] = prices(tape, bids(tape, begins))
+    rates["high"] = prices(tape, highest)
+    rates["low"] = prices(tape, lowest)
+    rates["close"] = prices(tape, bids(tape, ends - 1))
     rates["tick_volume"] = ends - begins
     rates["spread"] = (steps.high - steps.low) * steps.points
     return rates
@@ -56,14 +56,14 @@ def _level(timeframe: int, offset: int) -> int:
     return max(level for level in LEVELS if common % PERIODS[level] == 0)
 
 
-def _extremes(feed: Feed, level: int, begins: Whole, ends: Whole) -> tuple[Whole, Whole]:
+def _extremes(tape: Tape, level: int, begins: Whole, ends: Whole) -> tuple[Whole, Whole]:
     """Return the highest and the lowest bid from each beginning to before its end, as rungs."""
     highest = np.full(begins.shape, np.iinfo(np.int64).min)
     lowest = np.full(begins.shape, np.iinfo(np.int64).max)
     starts, bar = _cut(begins, ends, PERIODS[level])
     for finer in reversed(LEVELS[: level + 1]):
-        known = blocks(feed.symbol.instrument, finer, starts)
-        at, low, high = (bid_rungs(feed, height) for height in known)
+        known = blocks(tape.symbol.instrument, finer, starts)
+        at, low, high = (bid_rungs(tape, height) for height in known)
         np.maximum.at(highest, bar, at)
         np.minimum.at(lowest, bar, at)
         promising = (high > highest[bar]) | (low < lowest[bar])
@@ -71,7 +71,7 @@ def _extremes(feed: Feed, level: int, begins: Whole, ends: Whole) -> tuple[Whole
         block_ends = np.minimum(starts + PERIODS[finer], ends[bar])
         starts, parent = _cut(starts, block_ends, PERIODS[finer - 1] if finer else 1)
         bar = bar[parent]
-    at = bids(feed, starts)
+    at = bids(tape, starts)
     np.maximum.at(highest, bar, at)
     np.minimum.at(lowest, bar, at)
     return highest, lowest

@@ -16,7 +16,7 @@ from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.failures import invalid_params, no_memory
 from worker.mt5.simulated.history import MAX_BARS
 from worker.mt5.simulated.prices import last_tick
-from worker.mt5.simulated.series import Feed
+from worker.mt5.simulated.series import Tape
 from worker.mt5.simulated.symbols import Symbol
 from worker.mt5.simulated.ticks import TICK, ticks
 from worker.mt5.simulated.timeframes import ALL, bar_of
@@ -75,7 +75,7 @@ def _rates(desk: Desk, symbol: Symbol, timeframe: int, first: int, end: int) -> 
         raise invalid_params()
     if end <= first:
         return np.zeros(0, RATE)
-    return bars(_feed(desk, symbol), timeframe, first, end)
+    return bars(_tape(desk, symbol), timeframe, first, end)
 
 
 def _ticks(desk: Desk, symbol: Symbol, first: int, end: int, flags: int) -> NDArray[np.void]:
@@ -83,24 +83,24 @@ def _ticks(desk: Desk, symbol: Symbol, first: int, end: int, flags: int) -> NDAr
         return np.zeros(0, TICK)
     if flags not in _QUOTES:
         raise invalid_params()
-    first, end = max(first, _tick_at(desk, BEGIN)), min(end, _feed(desk, symbol).end)
+    first, end = max(first, _tick_at(desk, BEGIN)), min(end, _tape(desk, symbol).end)
     if end - first > _MOST_TICKS:
         raise no_memory()
-    return ticks(_feed(desk, symbol), first, end)
+    return ticks(_tape(desk, symbol), first, end)
 
 
-def _feed(desk: Desk, symbol: Symbol) -> Feed:
-    """Return the feed as it is now: one that shows nothing ended before history begins."""
+def _tape(desk: Desk, symbol: Symbol) -> Tape:
+    """Return a symbol's ticks up to now; those of a feed that shows nothing end where history begins."""
     opened = desk.meta.opened_utc_msc
     last = last_tick(symbol, desk.utc_msc, opened)
     end = _tick_at(desk, BEGIN) if last is None else last + 1
-    return Feed(symbol, opened, desk.meta.server_offset_seconds, end)
+    return Tape(symbol, opened, desk.meta.server_offset_seconds, end)
 
 
 def _forming(desk: Desk, symbol: Symbol, timeframe: int) -> int:
     """Return the number of the bar that the feed's last tick belongs to."""
-    feed = _feed(desk, symbol)
-    return bar_of(timeframe, (feed.end - 1) // TICKS_A_SECOND + feed.offset)
+    tape = _tape(desk, symbol)
+    return bar_of(timeframe, (tape.end - 1) // TICKS_A_SECOND + tape.offset)
 
 
 def _tick_at(desk: Desk, date: int) -> int:

@@ -8,7 +8,7 @@ from worker.mt5.simulated import arguments
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.execution import jumped
-from worker.mt5.simulated.failures import Failure, invalid_arguments, not_found
+from worker.mt5.simulated.failures import Failure, invalid_params, not_found
 from worker.mt5.simulated.margin import order_margin
 from worker.mt5.simulated.pipe import Calls, Pipe, call, yes_or_no
 from worker.mt5.simulated.prices import Quote
@@ -112,4 +112,4 @@ def _tick_value(desk: Desk, symbol: Symbol) -> dict[str, float]:
 def _check(order_type: object, *numbers: float) -> None:
     """Refuse what the terminal cannot calculate: an unknown type of order, or numbers that are none."""
     if order_type not in _ORDER_TYPES or not all(isfinite(number) and number >= 0 for number in numbers):
-        raise invalid_arguments("Terminal: Invalid params")
+        raise invalid_params()

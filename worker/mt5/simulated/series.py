@@ -21,7 +21,7 @@ Whole: TypeAlias = NDArray[np.int64]
 Real: TypeAlias = NDArray[np.float64]
 
 
-class Feed(NamedTuple):
+class Tape(NamedTuple):
     """A symbol's ticks in a book: how far its server's clock is ahead of UTC (seconds), and where its ticks end."""
 
     symbol: Symbol
@@ -63,24 +63,24 @@ def blocks(instrument: Instrument, level: int, ticks: Whole) -> Blocks:
     return Blocks(height, low, high)
 
 
-def bids(feed: Feed, ticks: Whole) -> Whole:
+def bids(tape: Tape, ticks: Whole) -> Whole:
     """Return the bids of many ticks as rungs."""
-    return bid_rungs(feed, heights(feed.symbol.instrument, ticks))
+    return bid_rungs(tape, heights(tape.symbol.instrument, ticks))
 
 
-def bid_rungs(feed: Feed, height: Real) -> Whole:
+def bid_rungs(tape: Tape, height: Real) -> Whole:
     """Return the bids when the walk is at these heights, as rungs: `prices.lower_rung`."""
-    instrument, steps = feed.symbol.instrument, ladder(feed.symbol)
-    move = height - height_at(instrument, feed.opened_utc_msc)
+    instrument, steps = tape.symbol.instrument, ladder(tape.symbol)
+    move = height - height_at(instrument, tape.opened_utc_msc)
     mid = instrument.price * (move + np.sqrt(1.0 + move * move))
     half_spread = steps.spread * instrument.tick_size / 2
     lower: Whole = np.rint((mid - half_spread) / instrument.tick_size).astype(np.int64)
     return lower + steps.low
 
 
-def prices(feed: Feed, rungs: Whole) -> Real:
+def prices(tape: Tape, rungs: Whole) -> Real:
     """Return the prices of rungs: `Ladder.price`."""
-    steps = ladder(feed.symbol)
+    steps = ladder(tape.symbol)
     exact: Real = (rungs * steps.points) / steps.scale
     return exact
 

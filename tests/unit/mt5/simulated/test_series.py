@@ -14,7 +14,7 @@ from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated import series, timeframes, walk
 from worker.mt5.simulated.bars import RATE, bars
 from worker.mt5.simulated.prices import quote
-from worker.mt5.simulated.series import Feed
+from worker.mt5.simulated.series import Tape
 from worker.mt5.simulated.symbols import SYMBOLS
 from worker.mt5.simulated.ticks import TICK, ticks
 
@@ -28,8 +28,8 @@ offsets = st.sampled_from([0, 7200, 10_800, 19_800, -18_000, 7])
 TIMEFRAMES = {name: value for name, value in vars(mt5).items() if name.startswith("TIMEFRAME_")}
 
 
-def feed(name: str = "EURUSD", offset: int = 7200) -> Feed:
-    return Feed(SYMBOLS[name], OPENED, offset, LAST)
+def tape(name: str = "EURUSD", offset: int = 7200) -> Tape:
+    return Tape(SYMBOLS[name], OPENED, offset, LAST)
 
 
 class TestTheVectorisedWalk:
@@ -54,7 +54,7 @@ class TestTheVectorisedWalk:
     @settings(max_examples=30)
     @given(names, st.integers(10_000_000_000, 40_000_000_000))
     def test_ticks_are_the_quotes_of_their_moments(self, name: str, first: int) -> None:
-        copied = ticks(feed(name), first, first + 50)
+        copied = ticks(tape(name), first, first + 50)
 
         for place, tick in enumerate(copied):
             now: Any = quote(SYMBOLS[name], (first + place) * 100, OPENED)
@@ -68,7 +68,7 @@ class TestBars:
         names, st.sampled_from([mt5.TIMEFRAME_M1, mt5.TIMEFRAME_M2, mt5.TIMEFRAME_M5]), offsets, st.integers(0, 10**6)
     )
     def test_a_bar_is_exactly_its_ticks(self, name: str, timeframe: int, offset: int, number: int) -> None:
-        source = feed(name, offset)
+        source = tape(name, offset)
         number += timeframes.bar_of(timeframe, MONDAY) - 10**6
 
         (bar,) = bars(source, timeframe, number, number + 1)
@@ -81,7 +81,7 @@ class TestBars:
     @pytest.mark.parametrize("offset", [7200, 19_800])
     @pytest.mark.parametrize("name", sorted(TIMEFRAMES.keys() - {"TIMEFRAME_W1", "TIMEFRAME_MN1"}))
     def test_a_longer_bar_is_the_sum_of_its_minutes(self, name: str, offset: int) -> None:
-        source, timeframe = feed(offset=offset), TIMEFRAMES[name]
+        source, timeframe = tape(offset=offset), TIMEFRAMES[name]
         number = timeframes.bar_of(timeframe, MONDAY)
 
         (bar,) = bars(source, timeframe, number, number + 1)
@@ -93,18 +93,18 @@ class TestBars:
     def test_weeks_and_months_are_the_sum_of_their_days(self, timeframe: int) -> None:
         number = timeframes.bar_of(timeframe, MONDAY) - 3
 
-        (bar,) = bars(feed("BTCUSD"), timeframe, number, number + 1)
+        (bar,) = bars(tape("BTCUSD"), timeframe, number, number + 1)
 
         begin, end = timeframes.openings(timeframe, number, number + 2) // DAYS
-        assert _fields(bar) == _sum(bars(feed("BTCUSD"), mt5.TIMEFRAME_D1, begin, end))
+        assert _fields(bar) == _sum(bars(tape("BTCUSD"), mt5.TIMEFRAME_D1, begin, end))
 
     def test_the_bar_that_is_forming_ends_with_the_last_tick(self) -> None:
         number = timeframes.bar_of(mt5.TIMEFRAME_H1, (LAST - 1) // 10 + 7200)
 
-        before, forming = bars(feed(), mt5.TIMEFRAME_H1, number - 1, number + 1)
+        before, forming = bars(tape(), mt5.TIMEFRAME_H1, number - 1, number + 1)
 
         assert before["tick_volume"] == 36_000 > forming["tick_volume"] > 0
-        assert forming["close"] == ticks(feed(), LAST - 1, LAST)["bid"][0]
+        assert forming["close"] == ticks(tape(), LAST - 1, LAST)["bid"][0]
 
     def test_records_are_packed_as_the_package_s_are(self) -> None:
         assert RATE.itemsize == TICK.itemsize == 60

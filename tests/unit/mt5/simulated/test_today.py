@@ -11,7 +11,7 @@ from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated import timeframes
 from worker.mt5.simulated.bars import bars
 from worker.mt5.simulated.prices import quote
-from worker.mt5.simulated.series import Feed
+from worker.mt5.simulated.series import Tape
 from worker.mt5.simulated.symbols import SYMBOLS
 from worker.mt5.simulated.today import today
 
@@ -21,9 +21,9 @@ names = st.sampled_from(["EURUSD", "USDJPY.wide", "XAUUSD", "US500.crossed", "BT
 
 def the_bar(name: str, moment: int, offset: int) -> Any:
     """Return the day's bar and the one before it as they are at a moment."""
-    feed = Feed(SYMBOLS[name], OPENED, offset, moment // 100 + 1)
+    tape = Tape(SYMBOLS[name], OPENED, offset, moment // 100 + 1)
     number = timeframes.bar_of(mt5.TIMEFRAME_D1, moment // 1000 + offset)
-    return bars(feed, mt5.TIMEFRAME_D1, number - 1, number + 1)
+    return bars(tape, mt5.TIMEFRAME_D1, number - 1, number + 1)
 
 
 class TestToday:
