@@ -8,9 +8,7 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from enum import IntEnum, StrEnum
 
 FLOAT_NOISE = Decimal("1e-9")  # contract section 7: relative noise of a float that `exact` accepts
-# Brokers calculate metals and crypto like currency pairs, too: only these (ISO 4217; CNH is offshore CNY) have the pips
-# of the currency market.
-_CURRENCY_CODES = (
+_CURRENCY_CODES = (  # what is traded in pips: ISO 4217 without its codes for metals; CNH is offshore CNY
     "AED AUD BRL CAD CHF CLP CNH CNY COP CZK DKK EUR GBP HKD HUF IDR ILS INR JPY KRW MXN MYR NOK NZD PEN PHP PLN QAR "
     "RON RUB SAR SEK SGD THB TRY TWD USD ZAR"
 )
@@ -73,6 +71,7 @@ class Instrument:
 
     symbol: str
     base: str  # what a unit is one of: a currency, a metal, a coin
+    profit: str  # the currency of its prices
     digits: int
     point: Decimal
     tick_size: Decimal
@@ -88,8 +87,13 @@ class Instrument:
 
     @property
     def is_currency_pair(self) -> bool:
-        """Tell whether the conventions of the currency market hold for this symbol."""
-        return self.calc_mode in {CalcMode.FOREX, CalcMode.FOREX_NO_LEVERAGE} and self.base in _CURRENCIES
+        """
+        Tell whether the conventions of the currency market hold for this symbol.
+
+        Brokers calculate metals, crypto and indices like currency pairs, too: a pair is two different currencies.
+        """
+        is_pair = {self.base, self.profit} <= _CURRENCIES and self.base != self.profit
+        return is_pair and self.calc_mode in {CalcMode.FOREX, CalcMode.FOREX_NO_LEVERAGE}
 
     @property
     def least_steps(self) -> Decimal:

@@ -101,6 +101,7 @@ def instrument(info: Any) -> Instrument:
     read = Instrument(
         symbol=info.name,
         base=info.currency_base,
+        profit=info.currency_profit,
         digits=info.digits,
         point=point,
         tick_size=exact(info.trade_tick_size) or point,

@@ -22,6 +22,7 @@ def an_instrument(**changes: Any) -> Instrument:
     base = Instrument(
         symbol="EURUSD",
         base="EUR",
+        profit="USD",
         digits=5,
         point=Decimal("0.00001"),
         tick_size=Decimal("0.00001"),

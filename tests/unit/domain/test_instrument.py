@@ -20,6 +20,7 @@ def eurusd(**changes: object) -> Instrument:
     fields: dict[str, object] = {
         "symbol": "EURUSD",
         "base": "EUR",
+        "profit": "USD",
         "digits": 5,
         "point": Decimal("0.00001"),
         "tick_size": Decimal("0.00001"),
@@ -229,28 +230,30 @@ def test_floor_goes_down_by_no_more_than_the_allowed_shortfall() -> None:
 
 
 @pytest.mark.parametrize(
-    ("symbol", "base", "digits", "calc_mode", "expected"),
+    ("symbol", "currencies", "digits", "calc_mode", "expected"),
     [
-        ("EURUSD", "EUR", 5, 0, "0.0001"),
-        ("USDJPY", "USD", 3, 0, "0.01"),
-        ("EURUSD", "EUR", 4, 0, "0.0001"),
-        ("USDJPY", "USD", 2, 0, "0.01"),
-        ("EURUSD.partial", "EUR", 5, 5, "0.0001"),
-        ("EURUSDm", "EUR", 5, 0, "0.0001"),
-        ("XAUUSD", "XAU", 2, 2, "0.1"),
-        ("XAUUSD.slip", "XAU", 2, 0, "0.1"),
-        ("XAGUSD", "XAG", 3, 0, None),
-        ("LTCUSD", "LTC", 2, 0, None),
-        ("US500", "USD", 1, 3, None),
-        ("EURUSD", "EUR", 6, 0, None),
-        ("EURUSD", "EUR", 1, 0, None),
+        ("EURUSD", "EUR/USD", 5, 0, "0.0001"),
+        ("USDJPY", "USD/JPY", 3, 0, "0.01"),
+        ("EURUSD", "EUR/USD", 4, 0, "0.0001"),
+        ("USDJPY", "USD/JPY", 2, 0, "0.01"),
+        ("EURUSD.partial", "EUR/USD", 5, 5, "0.0001"),
+        ("EURUSDm", "EUR/USD", 5, 0, "0.0001"),
+        ("XAUUSD", "XAU/USD", 2, 2, "0.1"),
+        ("XAUUSD.slip", "XAU/USD", 2, 0, "0.1"),
+        ("XAGUSD", "XAG/USD", 3, 0, None),
+        ("LTCUSD", "LTC/USD", 2, 0, None),
+        ("US500", "USD/USD", 1, 3, None),
+        ("US500", "USD/USD", 2, 0, None),
+        ("EURUSD", "EUR/USD", 6, 0, None),
+        ("EURUSD", "EUR/USD", 1, 0, None),
     ],
 )
 def test_a_pip_is_known_or_refused_never_guessed(
-    symbol: str, base: str, digits: int, calc_mode: int, expected: str | None
+    symbol: str, currencies: str, digits: int, calc_mode: int, expected: str | None
 ) -> None:
+    base, profit = currencies.split("/")
     point = Decimal(1).scaleb(-digits)
-    instrument = eurusd(symbol=symbol, base=base, digits=digits, point=point, calc_mode=calc_mode)
+    instrument = eurusd(symbol=symbol, base=base, profit=profit, digits=digits, point=point, calc_mode=calc_mode)
     pip = pip_size(instrument, symbol, {"XAUUSD": Decimal("0.1")})
     assert pip == (None if expected is None else Decimal(expected))
 

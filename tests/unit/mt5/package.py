@@ -36,7 +36,7 @@ def a_symbol(**changes: Any) -> Struct:
     fields: dict[str, Any] = {"name": "EURUSD", "digits": 5, "point": 1e-05, "trade_tick_size": 1e-05}
     fields |= {"trade_contract_size": 100000.0, "volume_min": 0.01, "volume_max": 100.0, "volume_step": 0.01}
     fields |= {"volume_limit": 0.0, "trade_mode": 4, "trade_exemode": 2, "filling_mode": 3, "trade_calc_mode": 0}
-    return Struct(**(fields | {"visible": True, "currency_base": "EUR"} | changes))
+    return Struct(**(fields | {"visible": True, "currency_base": "EUR", "currency_profit": "USD"} | changes))
 
 
 def a_tick(ask: float = 1.1, time_msc: int = 1_700_000_000_000) -> Struct:
