@@ -54,12 +54,12 @@ class Supervisor:
     def __init__(self, folder: Path, command: Sequence[str], first_pause: float = _FIRST_PAUSE) -> None:
         self._folder, self._command = folder, list(command)
         self._first_pause = self._pause = first_pause
-        self._stop_wanted = threading.Event()
+        self._stop_wanted = False  # no event: a signal's handler must not wait for a lock
         self._log = Log(folder / "logs")
 
     def stop(self) -> None:
         """End the worker in order, then `run`."""
-        self._stop_wanted.set()
+        self._stop_wanted = True
 
     def run(self) -> int:
         """Keep the worker running; returns the exit code of its last life. Raises AlreadyRunning."""
@@ -86,7 +86,7 @@ class Supervisor:
         return self._folder / RECORD
 
     def _is_to_stop(self) -> bool:
-        return self._stop_wanted.is_set() or self._stop_file.exists()
+        return self._stop_wanted or self._stop_file.exists()
 
     def _live_once(self) -> int:
         began, worker = time.monotonic(), self._start()
@@ -111,8 +111,9 @@ class Supervisor:
             process_group=0 if _POSIX else None,
             creationflags=0 if _POSIX else 0x00000200,  # CREATE_NEW_PROCESS_GROUP
         )
-        people = {"supervisor": _identity(psutil.Process()), "worker": _identity(psutil.Process(worker.pid))}
-        self._record.write_text(json.dumps(people))
+        with contextlib.suppress(OSError, psutil.NoSuchProcess):  # a full disk, a worker that has ended already
+            people = {"supervisor": _identity(psutil.Process()), "worker": _identity(psutil.Process(worker.pid))}
+            self._record.write_text(json.dumps(people))
         self._log.tell("info", "worker started", pid=worker.pid)
         return worker
 
@@ -132,7 +133,7 @@ class Supervisor:
         wake_at = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         while (left := wake_at - time.monotonic()) > 0 and not self._is_to_stop():
-            self._stop_wanted.wait(min(left, _LOOK_SECONDS))
+            time.sleep(min(left, _LOOK_SECONDS))
 
     def _write_log(self, worker: subprocess.Popen[bytes]) -> None:
         if worker.stdout is not None:
