@@ -81,10 +81,15 @@ def utc_msc() -> int:
 
 
 class Book:
-    """An open book. Not for several threads at once: the terminal's pipe serializes its calls."""
+    """
+    An open book. Not for several threads at once: the terminal's pipe serializes its calls.
 
-    def __init__(self, path: Path) -> None:
-        self._connection = _connect(path)
+    A new one is of a hedging account, or of a netting one; an old one stays what it is.
+    """
+
+    def __init__(self, path: Path, *, netting: bool = False) -> None:
+        mode = mt5.ACCOUNT_MARGIN_MODE_RETAIL_NETTING if netting else mt5.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
+        self._connection = _connect(path, mode)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -143,23 +148,23 @@ def _unsigned(row: tuple[Any, ...], place: int) -> tuple[Any, ...]:
     return (*row[:place], row[place] + 2 * _SIGNED, *row[place + 1 :])
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, margin_mode: int) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
     )
     try:
-        _prepare(connection)
+        _prepare(connection, margin_mode)
     except sqlite3.DatabaseError:
         connection.close()
         raise
     return connection
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _prepare(connection: sqlite3.Connection, margin_mode: int) -> None:
     _use_write_ahead_log(connection)
     connection.execute("PRAGMA synchronous = OFF")
     if _version(connection) == 0:
-        _create(connection)
+        _create(connection, margin_mode)
     if _version(connection) < _SCHEMA_VERSION:
         _upgrade(connection)
 
@@ -183,13 +188,15 @@ def _version(connection: sqlite3.Connection) -> int:
     return version
 
 
-def _create(connection: sqlite3.Connection) -> None:
+def _create(connection: sqlite3.Connection, margin_mode: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     if _version(connection) == 0:  # nobody else was first
         for statement in _schema():
             connection.execute(statement)
         now = utc_msc()
-        connection.execute("INSERT INTO meta (only_row, opened_utc_msc) VALUES (1, ?)", (now,))
+        connection.execute(
+            "INSERT INTO meta (only_row, opened_utc_msc, margin_mode) VALUES (1, ?, ?)", (now, margin_mode)
+        )
         offset = connection.execute("SELECT server_offset_seconds FROM meta").fetchone()[0]
         connection.execute(_INSERT[TradeDeal], _opening_deal(now + offset * 1000))
         connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")

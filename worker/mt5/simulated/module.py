@@ -29,20 +29,22 @@ AUTHOR = "MetaQuotes Ltd."
 _GROUPS = (SessionCalls, MarketCalls, HistoryCalls, DepthCalls, TradingCalls, LookupCalls)
 
 
-def install(book: Path | None = None) -> ModuleType:
+def install(book: Path | None = None, *, netting: bool = False) -> ModuleType:
     """
     Make `import MetaTrader5` give the simulated terminal in this process, and return it.
 
     The book is `book`, else the file that MT5_SIMULATED_BOOK names, else a private one that is removed at exit.
+    A new book is that of a hedging account, or of a `netting` one; a book that is there already stays what it is.
     """
-    terminal = module(book)
+    terminal = module(book, netting=netting)
     sys.modules |= {NAME: terminal, CORE: vars(terminal)["_core"]}
     return terminal
 
 
-def module(book: Path | None = None) -> ModuleType:
-    """Return the simulated terminal without making it importable; the book as for `install`."""
-    terminal, core = _empty(NAME), _core(book)
+def module(book: Path | None = None, *, netting: bool = False) -> ModuleType:
+    """Return the simulated terminal without making it importable; book and account as for `install`."""
+    path = book or simulated_book_from_environment() or _private_book()
+    terminal, core = _empty(NAME), _core(Pipe(path, netting=netting))
     vars(terminal).update(
         {"__version__": PACKAGE_VERSION, "__author__": AUTHOR, "__path__": [], "_core": core}
         | _constants()
@@ -52,8 +54,7 @@ def module(book: Path | None = None) -> ModuleType:
     return terminal
 
 
-def _core(book: Path | None) -> ModuleType:
-    pipe = Pipe(book or simulated_book_from_environment() or _private_book())
+def _core(pipe: Pipe) -> ModuleType:
     atexit.register(pipe.disconnect)  # runs before a private book is removed
     core = _empty(CORE)
     bodies = {name: getattr(group, name) for group in [make(pipe) for make in _GROUPS] for name in dir(group)}

@@ -25,19 +25,19 @@ from worker.mt5.simulated.symbols import SYMBOLS, Symbol
 class Pipe:
     """The terminal's side of this process: its book while connected, and what the terminal remembers."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, netting: bool = False) -> None:
         self.lock = RLock()
         self.error: tuple[int, str] = SUCCESS
         self.selected: set[str] = set()
         self.jumps: dict[str, int] = {}  # symbols whose next tick shows a jump, with the type of the order checked
-        self._path = path
+        self._path, self._netting = path, netting
         self._book: Book | None = None
 
     def connect(self) -> None:
         """Start the terminal, or come back to it."""
         if self._book is None:
             try:
-                self._book = Book(self._path)
+                self._book = Book(self._path, netting=self._netting)
             except sqlite3.DatabaseError as error:
                 raise no_terminal(f"{self._path}: {error}") from error
 
