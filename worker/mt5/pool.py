@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -17,6 +17,7 @@ from worker.domain.errors import TerminalUnavailable, WrongSetting
 from worker.mt5.session import TerminalSession
 from worker.mt5.wire import Opening
 
+_PATHS = (PureWindowsPath, PurePosixPath)
 Connection = tuple[str, TerminalSession]
 
 
@@ -47,6 +48,13 @@ class SessionOptions(BaseModel):
     def _a_book_is_simulated(self) -> Self:
         if self.backend == "native" and self.book is not None:
             raise ValueError("a book belongs to the simulated backend; leave it out for native")
+        return self
+
+    @model_validator(mode="after")
+    def _a_terminal_is_a_full_path(self) -> Self:
+        # The terminal's process is recognised by it, wherever this process was started.
+        if self.terminal is not None and not any(path(self.terminal).is_absolute() for path in _PATHS):
+            raise ValueError(f"the terminal is {self.terminal!r}: write the full path of terminal64.exe")
         return self
 
 
@@ -102,7 +110,12 @@ class MT5ConnectionPool:
             return self._ready_one(self.sessions.values, timeout)
 
     def close(self, patience: float = 5.0) -> None:
-        """End every session's process; all may finish what they are doing within `patience` seconds."""
+        """
+        End every session's process; all may finish what they are doing within `patience` seconds.
+
+        First no session takes another call, then one after the other is given what is left of the patience. A child
+        that ends in time leaves its terminal by `shutdown()`; the terminal itself goes on, with whatever it shows.
+        """
         atexit.unregister(self.close)
         self._closed = True
         for session in self.sessions.values():

@@ -11,6 +11,7 @@ from worker.cli.parts import ledger
 from worker.domain.errors import NotFound, SchemaMismatch, ServiceUnavailable, WrongSetting
 from worker.domain.market import Health
 from worker.ledger.status import AccountStatus, status
+from worker.mt5.terminal import insist_on_one_account
 from worker.mt5.wire import VenueFacts
 from worker.settings import LEASE_SECONDS, Settings
 
@@ -25,32 +26,36 @@ async def terminal(settings: Settings) -> AsyncIterator[Finding]:
         if account is not None:
             yield _reported(account)
             return
-        facts, health = await asyncio.to_thread(_open, settings)
-        for finding in _opened(facts, health):
-            yield finding
-        bootstrap.insist_on_account_mode(settings, facts)
+        opened = await asyncio.to_thread(_open, settings)
+        for name, (facts, health) in opened.items():
+            for finding in _opened(facts, health, "terminal" if len(opened) == 1 else f"terminal {name}"):
+                yield finding
+            bootstrap.insist_on_account_mode(settings, facts)
+        insist_on_one_account({name: facts for name, (facts, _) in opened.items()})
     except (WrongSetting, ServiceUnavailable) as error:
         yield unusable("terminal", error, "start the terminal and log in, or correct the settings MT5_...")
 
 
-def _open(settings: Settings) -> tuple[VenueFacts, Health]:
+def _open(settings: Settings) -> dict[str, tuple[VenueFacts, Health]]:
+    """Open every terminal of the account, by its session's name."""
     with bootstrap.terminal_pool(settings, "doctor") as pool:
-        session = pool.session(PATIENCE_SECONDS)
-        return session.ready(PATIENCE_SECONDS), session.health()
+        pool.start()
+        sessions = zip(settings.terminal_sessions, pool.sessions.values(), strict=True)
+        return {name: (session.ready(PATIENCE_SECONDS), session.health()) for name, session in sessions}
 
 
-def _opened(facts: VenueFacts, health: Health) -> Iterator[Finding]:
+def _opened(facts: VenueFacts, health: Health, check: str = "terminal") -> Iterator[Finding]:
     venue = facts.venue
     where = f"login {venue.login} at {venue.server}, {venue.mode}, {facts.account_mode}"
-    yield Finding("terminal", Verdict.OK, f"{venue.backend} {facts.version}: {where}")
+    yield Finding(check, Verdict.OK, f"{venue.backend} {facts.version}: {where}")
     yield judged(
-        "terminal trading",
+        f"{check} trading",
         health.problem is None,
         health.problem or "orders can be sent",
         "until that is changed nothing is sent: trades wait, then expire",
     )
     yield judged(
-        "terminal clock",
+        f"{check} clock",
         facts.clock_offset_known,
         "the server's offset is known" if facts.clock_offset_known else "no price has moved yet",
         "look again when a market is open: until a price moves, every tick counts as stale",
