@@ -8,9 +8,8 @@ A MetaTrader 5 terminal that is not there: a drop-in for the `MetaTrader5` packa
 The broker's book is one SQLite file; any process that opens the same file is connected to the same account. What
 happens to an order is chosen by its symbol's suffix, see `behaviours`.
 
-Simulated are market orders, closing a position by its ticket, cancelling, look-ups, margin and profit, and a market
-that never closes: prices, their history (with NumPy, see `history`), depth of market. Not simulated: pending orders,
-stops, swaps, stop outs (a request for any of them is refused).
+It has every function, constant and structure of the package, with the package's arguments and errors. What of a real
+terminal and its server it does not have is listed in ops/decisions/0008-simulated-terminal.md.
 """
 
 from worker.mt5.simulated.module import install, module

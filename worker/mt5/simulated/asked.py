@@ -10,8 +10,9 @@ from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.prices import Quote
 from worker.mt5.simulated.structs import Struct, TradeOrder, TradePosition
 from worker.mt5.simulated.symbols import SYMBOLS, Instrument, Symbol
-from worker.mt5.simulated.terms import Terms, asked_for
+from worker.mt5.simulated.terms import OrderTerms, asked_for
 
+ACCEPTABLE = 0  # what a check finds nothing against
 NEW_ORDERS = (mt5.TRADE_ACTION_DEAL, mt5.TRADE_ACTION_PENDING)
 _OPEN_ORDER = "ticket = ? AND time_done_msc = 0"
 _ABOUT_ORDERS = (mt5.TRADE_ACTION_MODIFY, mt5.TRADE_ACTION_REMOVE)
@@ -55,7 +56,7 @@ class Asked:
         return self.quote.touch(self.request.type)
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> OrderTerms:
         """Return what the order or position is to stand at."""
         return asked_for(self.desk, self.instrument, self.request, self.type)
 

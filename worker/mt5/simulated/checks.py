@@ -8,7 +8,7 @@ from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated import level_checks as levels
 from worker.mt5.simulated import position_checks as positions
 from worker.mt5.simulated.account import MOST_PENDING_ORDERS, affords
-from worker.mt5.simulated.asked import Asked, subjects_of, symbol_of
+from worker.mt5.simulated.asked import ACCEPTABLE, Asked, subjects_of, symbol_of
 from worker.mt5.simulated.behaviours import Feed
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.kinds import LIMITS, MARKET, MAY_BE_PLACED, MAY_SL, MAY_TP, PENDING, STOP_LIMITS
@@ -17,7 +17,6 @@ from worker.mt5.simulated.symbols import FILLING_FOK, FILLING_IOC
 from worker.mt5.simulated.terms import LATEST_SECONDS, ends_at
 from worker.mt5.simulated.valuation import Holding, side_of
 
-ACCEPTABLE = 0
 FILLING_FLAGS = {mt5.ORDER_FILLING_FOK: FILLING_FOK, mt5.ORDER_FILLING_IOC: FILLING_IOC}
 OFFERED_FILLINGS = FILLING_FOK | FILLING_IOC
 _STEP_NOISE = 1e-6  # in steps: a float that is a whole number of steps but for its own representation
@@ -148,11 +147,11 @@ def _is_market_execution(asked: Asked) -> bool:
     return asked.instrument.execution == mt5.SYMBOL_TRADE_EXECUTION_MARKET
 
 
-_MARKET = (_trade_mode, _open_hours)
+_TRADABLE = (_trade_mode, _open_hours)
 _CHECKS: dict[int, tuple[Callable[[Asked], int], ...]] = {
     mt5.TRADE_ACTION_DEAL: (
         _market_type,
-        *_MARKET,
+        *_TRADABLE,
         _order_mode,
         _volume,
         _volume_limit,
@@ -166,7 +165,7 @@ _CHECKS: dict[int, tuple[Callable[[Asked], int], ...]] = {
     ),
     mt5.TRADE_ACTION_PENDING: (
         _pending_type,
-        *_MARKET,
+        *_TRADABLE,
         _order_mode,
         _volume,
         _volume_limit,
@@ -177,10 +176,10 @@ _CHECKS: dict[int, tuple[Callable[[Asked], int], ...]] = {
         levels.price,
         levels.stops,
     ),
-    mt5.TRADE_ACTION_SLTP: (positions.same_symbol, *_MARKET, _quotes, levels.no_changes, levels.frozen, levels.stops),
+    mt5.TRADE_ACTION_SLTP: (positions.same_symbol, *_TRADABLE, _quotes, levels.no_changes, levels.frozen, levels.stops),
     mt5.TRADE_ACTION_MODIFY: (
         _modifiable,
-        *_MARKET,
+        *_TRADABLE,
         _quotes,
         levels.no_changes,
         levels.frozen,
@@ -189,7 +188,7 @@ _CHECKS: dict[int, tuple[Callable[[Asked], int], ...]] = {
         levels.stops,
     ),
     mt5.TRADE_ACTION_REMOVE: (levels.frozen,),
-    mt5.TRADE_ACTION_CLOSE_BY: (positions.closable_by, *_MARKET, levels.frozen),
+    mt5.TRADE_ACTION_CLOSE_BY: (positions.closable_by, *_TRADABLE, levels.frozen),
 }
 _NAMED = {  # how many orders or positions a request names, and what it is told when one is gone
     mt5.TRADE_ACTION_SLTP: (1, mt5.TRADE_RETCODE_POSITION_CLOSED),

@@ -88,10 +88,7 @@ def _has_failed_enough(desk: Desk, symbol: Symbol, magic: int) -> bool:
 
 
 def _deal(asked: Asked) -> Answer:
-    terms = asked.terms
-    stops = {} if asked.closes else {"sl": terms.sl, "tp": terms.tp}
-    position = asked.request.position
-    order = asked.desk.accept(asked.symbol, asked.request, position_id=position, **stops)
+    order = asked.desk.accept(asked.symbol, asked.request, position_id=asked.request.position, **_stops(asked))
     filled = pending.execute(asked.desk, asked.symbol, order)
     if filled is None:
         return Answer(mt5.TRADE_RETCODE_PLACED, order=order.ticket, volume=asked.request.volume, quote=asked.quote)
@@ -99,6 +96,13 @@ def _deal(asked: Asked) -> Answer:
     code = mt5.TRADE_RETCODE_DONE if whole else mt5.TRADE_RETCODE_DONE_PARTIAL
     reply = asked.symbol.behaviour.reply
     return Answer(code, reply, order.ticket, filled.deal, filled.volume, filled.price, asked.quote)
+
+
+def _stops(asked: Asked) -> dict[str, float]:
+    """Return the stops that a market order gives its position; one that closes a position gives none."""
+    if asked.closes or not (asked.request.sl or asked.request.tp):
+        return {}
+    return {"sl": asked.terms.sl, "tp": asked.terms.tp}
 
 
 def _place(asked: Asked) -> Answer:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated import levels
-from worker.mt5.simulated.asked import Asked
+from worker.mt5.simulated.asked import ACCEPTABLE, Asked
 from worker.mt5.simulated.kinds import PENDING, STOP_LIMITS
 from worker.mt5.simulated.levels import Level
 from worker.mt5.simulated.prices import Quote
 from worker.mt5.simulated.terms import standing_at
 from worker.mt5.simulated.valuation import side_of
 
-_ACCEPTABLE = 0
 _HIGHEST_PRICE = 1e9
 _ABOUT_ORDERS = (mt5.TRADE_ACTION_PENDING, mt5.TRADE_ACTION_MODIFY)
 
@@ -22,27 +21,27 @@ def price(asked: Asked) -> int:
     fits = _has_room(asked, levels.of_order(asked.type, terms.price), asked.quote, room)
     if fits and asked.type in STOP_LIMITS:
         fits = _has_room(asked, levels.of_stoplimit(asked.type, terms.stoplimit), _flat(terms.price), room)
-    return _ACCEPTABLE if fits else mt5.TRADE_RETCODE_INVALID_PRICE
+    return ACCEPTABLE if fits else mt5.TRADE_RETCODE_INVALID_PRICE
 
 
 def stops(asked: Asked) -> int:
     """Require stops to be on their sides of the market, or of the order's price; what closes a position has none."""
+    if asked.closes or not (asked.request.sl or asked.request.tp):
+        return ACCEPTABLE
     terms, room = asked.terms, max(asked.instrument.stops_level, 1)
-    if not (terms.sl or terms.tp) or asked.closes:
-        return _ACCEPTABLE
     reference = asked.quote
     if asked.request.action in _ABOUT_ORDERS:
         reference = _flat(terms.stoplimit or terms.price)
     asked_stops = levels.stops(side_of(asked.type), terms.sl, terms.tp)
     fit = all(_has_room(asked, level, reference, room) for level in asked_stops)
-    return _ACCEPTABLE if fit else mt5.TRADE_RETCODE_INVALID_STOPS
+    return ACCEPTABLE if fit else mt5.TRADE_RETCODE_INVALID_STOPS
 
 
 def frozen(asked: Asked) -> int:
     """Leave alone what the market may trigger any moment: nothing within the freeze level is changed or closed."""
     freeze = asked.instrument.freeze_level
     if not freeze or not any(level.distance(asked.quote, asked.instrument) <= freeze for level in _waiting(asked)):
-        return _ACCEPTABLE
+        return ACCEPTABLE
     return mt5.TRADE_RETCODE_FROZEN
 
 
@@ -53,7 +52,7 @@ def no_changes(asked: Asked) -> int:
         same = terms == standing_at(subject)
     else:
         same = (terms.sl, terms.tp) == (subject.sl, subject.tp)
-    return mt5.TRADE_RETCODE_NO_CHANGES if same else _ACCEPTABLE
+    return mt5.TRADE_RETCODE_NO_CHANGES if same else ACCEPTABLE
 
 
 def _waiting(asked: Asked) -> list[Level]:

@@ -19,6 +19,7 @@ from worker.mt5.simulated import arguments, schedule
 from worker.mt5.simulated.book import stored
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.failures import call_failed, invalid_arguments
+from worker.mt5.simulated.kinds import PENDING
 from worker.mt5.simulated.pipe import Calls, call
 from worker.mt5.simulated.structs import Struct, TradeDeal, TradeOrder, TradePosition
 from worker.mt5.simulated.symbols import SYMBOLS, UNREADABLE, in_group
@@ -66,7 +67,8 @@ class LookupCalls(Calls):
     def orders_get(self, *args: object, **filters: object) -> tuple[Struct, ...]:
         """Return the open orders, of a symbol, a group or a ticket."""
         scope = _present(args, filters)
-        return tuple(_found(self.pipe.desk(), TradeOrder, [Scope(_OPEN), scope]))
+        desk = self.pipe.desk()
+        return tuple(_priced(desk, row) for row in _found(desk, TradeOrder, [Scope(_OPEN), scope]))
 
     @call
     def history_orders_total(self, *args: object) -> int:
@@ -159,6 +161,14 @@ def _of_symbols(names: frozenset[str]) -> Scope:
 
 def _everything() -> Scope:
     return Scope(f"symbol NOT IN ({_UNREADABLE})")
+
+
+def _priced(desk: Desk, order: Struct) -> Struct:
+    """Return an open order; one that waits for its price is shown with that of the moment."""
+    if order.type not in PENDING:
+        return order
+    price = desk.touch(SYMBOLS[order.symbol], order.type)
+    return TradeOrder((order._asdict() | {"price_current": price}).values())
 
 
 def _valued(desk: Desk, position: Struct) -> Struct:

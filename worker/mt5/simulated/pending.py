@@ -16,18 +16,18 @@ from worker.mt5.simulated.fills import Filled, fill
 from worker.mt5.simulated.kinds import STOP_LIMITS, limit_after
 from worker.mt5.simulated.structs import Struct, TradeOrder
 from worker.mt5.simulated.symbols import SYMBOLS, Symbol
-from worker.mt5.simulated.terms import Terms, ends_at
+from worker.mt5.simulated.terms import OrderTerms, ends_at
 from worker.mt5.simulated.valuation import Holding, side_of
 
 
-def place(desk: Desk, symbol: Symbol, request: Struct, terms: Terms) -> Struct:
+def place(desk: Desk, symbol: Symbol, request: Struct, terms: OrderTerms) -> Struct:
     """Write a pending order that waits from this moment on."""
     order = desk.accept(symbol, request, **_columns(terms))
     _wait(desk, order, terms)
     return order
 
 
-def change(desk: Desk, order: Struct, terms: Terms) -> None:
+def change(desk: Desk, order: Struct, terms: OrderTerms) -> None:
     """Give a pending order other terms; it waits anew."""
     columns = _columns(terms)
     changes = ", ".join(f"{column} = ?" for column in columns)
@@ -68,7 +68,7 @@ def expire(desk: Desk, order: Struct) -> None:
     desk.close(order, mt5.ORDER_STATE_EXPIRED, order.volume_current, order.position_id)
 
 
-def _wait(desk: Desk, order: Struct, terms: Terms) -> None:
+def _wait(desk: Desk, order: Struct, terms: OrderTerms) -> None:
     schedule.later(desk, 0, schedule.LOOK, order)
     end = ends_at(terms)
     if end is not None:
@@ -90,7 +90,7 @@ def _is_affordable(desk: Desk, symbol: Symbol, order: Struct) -> bool:
     return affords(desk, symbol, Holding(side_of(order.type), volume, volume * price))
 
 
-def _columns(terms: Terms) -> dict[str, float | int]:
+def _columns(terms: OrderTerms) -> dict[str, float | int]:
     return {
         "price_open": terms.price,
         "price_stoplimit": terms.stoplimit,

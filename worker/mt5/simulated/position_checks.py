@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.asked import Asked
+from worker.mt5.simulated.asked import ACCEPTABLE, Asked
 from worker.mt5.simulated.kinds import MAY_CLOSE_BY
-
-_ACCEPTABLE = 0
 
 
 def closable(asked: Asked) -> int:
     """Require a market order that names a position to be of the other side, and not larger than what is left of it."""
     request = asked.request
     if not request.position:
-        return _ACCEPTABLE
+        return ACCEPTABLE
     if not asked.subjects:
         return mt5.TRADE_RETCODE_POSITION_CLOSED
     (position,) = asked.subjects
@@ -22,7 +20,7 @@ def closable(asked: Asked) -> int:
     if request.volume > position.volume:
         return mt5.TRADE_RETCODE_INVALID_CLOSE_VOLUME
     left = round(position.volume - _being_closed(asked, position.ticket), 8)
-    return _ACCEPTABLE if request.volume <= left else mt5.TRADE_RETCODE_CLOSE_ORDER_EXIST
+    return ACCEPTABLE if request.volume <= left else mt5.TRADE_RETCODE_CLOSE_ORDER_EXIST
 
 
 def closable_by(asked: Asked) -> int:
@@ -32,13 +30,13 @@ def closable_by(asked: Asked) -> int:
     if not fits or not asked.instrument.order_mode & MAY_CLOSE_BY:
         return mt5.TRADE_RETCODE_INVALID
     being_closed = any(_being_closed(asked, position.ticket) for position in asked.subjects)
-    return mt5.TRADE_RETCODE_CLOSE_ORDER_EXIST if being_closed else _ACCEPTABLE
+    return mt5.TRADE_RETCODE_CLOSE_ORDER_EXIST if being_closed else ACCEPTABLE
 
 
 def same_symbol(asked: Asked) -> int:
     """Require the symbol, if one is given, to be the position's."""
     (position,) = asked.subjects
-    return _ACCEPTABLE if asked.request.symbol in ("", position.symbol) else mt5.TRADE_RETCODE_INVALID
+    return ACCEPTABLE if asked.request.symbol in ("", position.symbol) else mt5.TRADE_RETCODE_INVALID
 
 
 def _being_closed(asked: Asked, ticket: int) -> float:

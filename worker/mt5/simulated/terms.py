@@ -14,7 +14,7 @@ DAY_SECONDS = 86_400
 LATEST_SECONDS = 0xFFFF_FFFF  # the terminal keeps an expiration in 32 bits
 
 
-class Terms(NamedTuple):
+class OrderTerms(NamedTuple):
     """Prices with the symbol's digits, 0 where there is none; `expiration` in seconds of the server's clock."""
 
     price: float
@@ -25,22 +25,24 @@ class Terms(NamedTuple):
     expiration: int
 
 
-def asked_for(desk: Desk, instrument: Instrument, request: Struct, order_type: int) -> Terms:
+def asked_for(desk: Desk, instrument: Instrument, request: Struct, order_type: int) -> OrderTerms:
     """Read what a request asks for an order of a type; what it does not tell is 0, whatever stood there before."""
     price, stoplimit, sl, tp = (
         round(level, instrument.digits) for level in (request.price, request.stoplimit, request.sl, request.tp)
     )
     if order_type not in STOP_LIMITS:
         stoplimit = 0.0
-    return Terms(price, stoplimit, sl, tp, request.type_time, _expiration(desk, request))
+    return OrderTerms(price, stoplimit, sl, tp, request.type_time, _expiration(desk, request))
 
 
-def standing_at(order: Struct) -> Terms:
+def standing_at(order: Struct) -> OrderTerms:
     """Return what an order stands at."""
-    return Terms(order.price_open, order.price_stoplimit, order.sl, order.tp, order.type_time, order.time_expiration)
+    return OrderTerms(
+        order.price_open, order.price_stoplimit, order.sl, order.tp, order.type_time, order.time_expiration
+    )
 
 
-def ends_at(terms: Terms) -> int | None:
+def ends_at(terms: OrderTerms) -> int | None:
     """Return when an order of these terms ends, in seconds of the server's clock; None: it stands until cancelled."""
     if terms.type_time == mt5.ORDER_TIME_GTC:
         return None

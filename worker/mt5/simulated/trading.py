@@ -7,9 +7,9 @@ import time
 from worker.mt5.simulated import arguments
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.account import Standing, after, standing
-from worker.mt5.simulated.asked import Asked
+from worker.mt5.simulated.asked import ACCEPTABLE, Asked
 from worker.mt5.simulated.behaviours import Reply
-from worker.mt5.simulated.checks import ACCEPTABLE, examine
+from worker.mt5.simulated.checks import examine
 from worker.mt5.simulated.execution import Answer, handle
 from worker.mt5.simulated.failures import WORDS, api_disabled, broken_pipe
 from worker.mt5.simulated.pipe import Calls, Pipe, call

@@ -14,7 +14,7 @@ from worker.mt5.simulated.fills import _sizes
 if TYPE_CHECKING:
     from tests.unit.mt5.simulated.conftest import Customer
 
-BUY, SELL = 0, 1
+BUY, SELL, BUY_LIMIT = 0, 1, 2
 
 
 class TestRefusals:
@@ -216,3 +216,59 @@ def test_however_it_is_split_no_more_is_filled_than_was_asked_for(behaviour: Fil
         assert sum(sizes) < steps
     if behaviour is not Fill.PARTIAL:
         assert sum(sizes) == steps
+
+
+class TestPendingOrdersAtTheTerminal:
+    def test_an_open_order_shows_the_market_of_the_moment(self, customer: Customer) -> None:
+        placed = customer.send("EURUSD", side=BUY_LIMIT, action=5, price=0.9)
+
+        (order,) = customer.mt5.orders_get()
+
+        assert (order.ticket, order.state, order.price_open) == (placed.order, 1, 0.9)
+        assert order.price_current == pytest.approx(customer.mt5.symbol_info_tick("EURUSD").ask, abs=0.0005)
+        assert customer.book("SELECT type, magic FROM orders") == [{"type": BUY_LIMIT, "magic": order.magic}]
+
+    def test_the_check_looks_at_every_kind_of_request_and_changes_nothing(self, customer: Customer) -> None:
+        mt5 = customer.mt5
+        position, order = customer.send("EURUSD").order, customer.send("EURUSD", side=BUY_LIMIT, action=5, price=0.9)
+        opposite = customer.send("EURUSD", side=SELL).order
+        account = mt5.account_info()
+        requests: list[dict[str, Any]] = [
+            customer.order("EURUSD", side=BUY_LIMIT, action=5, price=0.95),
+            {"action": 6, "position": position, "sl": 0.9},
+            {"action": 7, "order": order.order, "price": 0.8},
+            {"action": 8, "order": order.order},
+            {"action": 10, "position": position, "position_by": opposite},
+        ]
+        before = [customer.book(f"SELECT * FROM {table}") for table in ("orders", "deals", "positions", "schedule")]  # noqa: S608 - constants
+
+        for request in requests:
+            checked = mt5.order_check(request)
+            assert (checked.retcode, checked.comment, checked.balance) == (0, "Done", account.balance)
+            assert checked.margin == pytest.approx(account.margin, rel=0.01)
+
+        assert before == [
+            customer.book(f"SELECT * FROM {table}")  # noqa: S608 - constants
+            for table in ("orders", "deals", "positions", "schedule")
+        ]
+
+    def test_a_refused_check_says_nothing_about_the_account(self, customer: Customer) -> None:
+        checked = customer.mt5.order_check(customer.order("EURUSD", sl=9.0))
+
+        assert (checked.retcode, checked.comment) == (10016, "Invalid stops")
+        assert (checked.balance, checked.equity, checked.margin, checked.margin_free) == (0.0, 0.0, 0.0, 0.0)
+
+    def test_a_lost_reply_leaves_the_placed_order(self, customer: Customer) -> None:
+        assert customer.send("EURUSD.lostreply", side=BUY_LIMIT, action=5, price=0.9) is None
+        assert customer.mt5.last_error()[0] == -10002
+        customer.mt5.initialize()
+
+        assert [order.symbol for order in customer.mt5.orders_get()] == ["EURUSD.lostreply"]
+
+    def test_a_pending_order_is_never_requoted(self, customer: Customer) -> None:
+        codes = [
+            customer.send(symbol, side=BUY_LIMIT, action=5, price=0.9).retcode
+            for symbol in ("EURUSD.requote", "EURUSD.jump")
+        ]
+
+        assert codes == [10009, 10009]
