@@ -66,13 +66,11 @@ class Supervisor:
         self._take_over()
         self._stop_file.unlink(missing_ok=True)  # it was for whoever ran when it was written
         try:
-            while True:
+            code = self._live_once()
+            while code not in {_ENDED_AS_ASKED, _WRONG_CONFIGURATION} and self._rested_after(code):
                 code = self._live_once()
-                if self._is_to_stop() or code in {_ENDED_AS_ASKED, _WRONG_CONFIGURATION}:
-                    self._log.tell("info", "supervisor ends", exit_code=code)
-                    return code
-                self._log.tell("warning", "worker ended, it is started again", exit_code=code, in_seconds=self._pause)
-                self._rest()
+            self._log.tell("info", "supervisor ends", exit_code=code)
+            return code
         finally:
             self._record.unlink(missing_ok=True)
             self._stop_file.unlink(missing_ok=True)
@@ -129,11 +127,15 @@ class Supervisor:
             worker.kill()
             return worker.wait()
 
-    def _rest(self) -> None:
+    def _rested_after(self, code: int) -> bool:
+        """Pause, twice as long as the last time; False when nothing is to be started afterwards."""
+        if not self._is_to_stop():
+            self._log.tell("warning", "worker ended, it is started again", exit_code=code, in_seconds=self._pause)
         wake_at = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         while (left := wake_at - time.monotonic()) > 0 and not self._is_to_stop():
             time.sleep(min(left, _LOOK_SECONDS))
+        return not self._is_to_stop()
 
     def _write_log(self, worker: subprocess.Popen[bytes]) -> None:
         if worker.stdout is not None:

@@ -142,6 +142,7 @@ def test_the_order_to_stop_ends_a_pause_too(tmp_path: Path) -> None:
     thread.join(WITHIN)
 
     assert not thread.is_alive()
+    assert logged(tmp_path).count("worker started") == 1
 
 
 def test_an_old_order_to_stop_is_not_obeyed(tmp_path: Path) -> None:
