@@ -15,7 +15,6 @@ import contextlib
 import ctypes
 import json
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -93,6 +92,8 @@ def _reap(_number: int, _frame: object) -> None:
 
 
 def _start(order: dict[str, Any]) -> int:
+    import pwd  # noqa: PLC0415 - Windows lacks it, and must be able to read this file
+
     user = pwd.getpwnam(order["user"]) if order["user"] else None
     process = subprocess.Popen(  # noqa: S603 - the owner's own command; this program is nothing but its hand
         order["argv"],

@@ -1,7 +1,6 @@
 """Where private services live: a folder of their own, free ports, an account that is not root."""
 
 import os
-import pwd
 import random
 import shutil
 import socket
@@ -24,6 +23,8 @@ def account(preferred: str) -> str | None:
     """Name the account a service runs under: None (our own) unless we are root, which servers should never be."""
     if os.geteuid() != 0:
         return None
+    import pwd  # noqa: PLC0415 - Windows lacks it, and must be able to read this file
+
     names = {entry.pw_name for entry in pwd.getpwall()}
     return next((name for name in (preferred, "nobody") if name in names), None)
 

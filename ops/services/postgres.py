@@ -25,7 +25,8 @@ class PrivatePostgres(PrivateService):
 
     name: ClassVar = "PostgreSQL"
     preferred_account: ClassVar = "postgres"
-    farewell: ClassVar = signal.SIGQUIT  # immediate shutdown: unlike SIGKILL it frees the shared memory
+    # Immediate shutdown: unlike SIGKILL it frees the shared memory. Windows, where no service runs, lacks the signal.
+    farewell: ClassVar = getattr(signal, "SIGQUIT", signal.SIGTERM)
     gentle: ClassVar = signal.SIGINT  # fast shutdown: connections are closed, a checkpoint is written
     seconds_to_stop: ClassVar = 30.0
     words_for_taken: ClassVar = ("Address already in use",)

@@ -30,7 +30,8 @@ class PrivateRabbitMQ(PrivateService):
 
     name: ClassVar = "RabbitMQ"
     preferred_account: ClassVar = "rabbitmq"
-    farewell: ClassVar = signal.SIGKILL  # an orderly end takes seconds and the data is thrown away anyway
+    # An orderly end takes seconds and the data is thrown away anyway. Windows, where no service runs, lacks the signal.
+    farewell: ClassVar = getattr(signal, "SIGKILL", signal.SIGTERM)
     gentle: ClassVar = signal.SIGTERM
     # Everything is told and written within one second; then the management plugin of 3.x sleeps for five more.
     seconds_to_stop: ClassVar = 3.0
