@@ -18,7 +18,7 @@ from worker.mt5.simulated.symbols import Instrument, Symbol
 from worker.mt5.simulated.touches import first_touch
 from worker.mt5.simulated.valuation import side_of
 
-FORESIGHT_MS = 3_600_000  # how far ahead the market is looked through in one go
+FORESIGHT_MS = 30 * 86_400_000  # how far ahead the market is looked through in one go: a millisecond or two
 
 
 class Level(NamedTuple):

@@ -65,6 +65,7 @@ def execute(desk: Desk, symbol: Symbol, order: Struct) -> Filled | None:
 
 def expire(desk: Desk, order: Struct) -> None:
     """End an order whose time is over."""
+    schedule.forget(desk, schedule.LOOK, order)
     desk.close(order, mt5.ORDER_STATE_EXPIRED, order.volume_current, order.position_id)
 
 

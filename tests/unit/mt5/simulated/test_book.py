@@ -210,6 +210,8 @@ def test_an_upgraded_book_has_what_a_new_one_has(
         ('SELECT * FROM deals WHERE "order" = ?', (1,)),
         ("SELECT * FROM orders WHERE magic = ?", (1,)),
         ("SELECT 1 FROM schedule WHERE due_utc_msc <= ? LIMIT 1", (1,)),
+        ("SELECT * FROM schedule WHERE due_utc_msc <= ? ORDER BY due_utc_msc, id LIMIT 1", (1,)),
+        ("DELETE FROM schedule WHERE event = ? AND order_ticket = ?", ("look", 1)),
     ],
 )
 def test_no_question_reads_a_whole_table(customer: Customer, question: str, parameters: tuple[int, ...]) -> None:

@@ -264,6 +264,15 @@ class TestTriggering:
         (position,) = dealer.positions()
         assert (position["type"], position["volume"]) == (BUY, 0.1)
 
+    def test_it_waits_for_as_long_as_it_takes(self, dealer: Dealer) -> None:
+        ticket = dealer.place(BUY_LIMIT, 0.01).order
+
+        for _ in range(3):
+            dealer.goes_on(365 * 86400)
+
+            assert dealer.order(ticket)["state"] == PLACED
+            assert dealer.waits() == ["look"]
+
 
 class TestEnding:
     @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.mt5.simulated.dealer import (
@@ -24,6 +25,7 @@ from tests.unit.mt5.simulated.dealer import (
     TICK_MS,
     Dealer,
 )
+from worker.mt5.simulated import levels
 from worker.mt5.simulated.symbols import SYMBOLS
 
 FIRST_TICKET = 80_000_001
@@ -101,8 +103,7 @@ def a_day(script: list[Step], looks: int, *, netting: bool) -> list[list[dict[st
             look(dealer, until, looks)
             dealer.send(**request(dealer, step))
         look(dealer, OPENED + 86_400_000, looks)
-        tables = [dealer.orders(), dealer.deals(), dealer.positions()]
-        return [*tables, dealer.rows("SELECT due_utc_msc, event, order_ticket FROM schedule ORDER BY 1, 2, 3")]
+        return [dealer.orders(), dealer.deals(), dealer.positions()]
 
 
 def look(dealer: Dealer, until: int, times: int) -> None:
@@ -113,9 +114,20 @@ def look(dealer: Dealer, until: int, times: int) -> None:
     dealer.now = until
 
 
-@given(st.lists(steps, max_size=8), st.integers(2, 40), st.booleans())
-def test_one_late_look_leaves_the_same_book_as_many_early_ones(script: list[Step], looks: int, netting: bool) -> None:  # noqa: FBT001 - drawn
+@given(script=st.lists(steps, max_size=8), looks=st.integers(2, 40), netting=st.booleans())
+def test_one_late_look_leaves_the_same_book_as_many_early_ones(
+    script: list[Step], looks: int, *, netting: bool
+) -> None:
     assert a_day(script, 1, netting=netting) == a_day(script, looks, netting=netting)
+
+
+@settings(max_examples=20)
+@given(script=st.lists(steps, max_size=8), minutes=st.integers(10, 300))
+def test_how_far_ahead_the_market_is_looked_through_makes_no_difference(script: list[Step], minutes: int) -> None:
+    far = a_day(script, 1, netting=False)
+
+    with patch.object(levels, "FORESIGHT_MS", minutes * 60_000):
+        assert a_day(script, 1, netting=False) == far
 
 
 @given(st.integers(BUY_LIMIT, BUY_STOP), st.integers(0, 120), st.integers(0, 10**9), st.integers(0, 99))
