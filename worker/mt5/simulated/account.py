@@ -9,7 +9,7 @@ credit, and no swap is charged. Where cents are rounded: see `valuation`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.book import Meta
@@ -51,7 +51,8 @@ class Standing:
 
 def standing(desk: Desk) -> Standing:
     """Add up all open positions."""
-    return _standing(desk, _legs(desk))
+    legs = _legs(desk)
+    return Standing(cents(desk.meta.balance), _profit(desk, legs), _margin(desk, legs))
 
 
 def after(desk: Desk, symbol: Symbol, trade: Holding, position: int = 0) -> Standing:
@@ -61,10 +62,8 @@ def after(desk: Desk, symbol: Symbol, trade: Holding, position: int = 0) -> Stan
     `position` is the ticket of what the trade closes on a hedging account, 0 when it opens something.
     """
     legs = _legs(desk)
-    mine = legs.get(symbol.name, [])
-    now, change = _standing(desk, legs), -margin_of(desk, symbol, mine)
-    change += margin_of(desk, symbol, _traded(desk, mine, trade, position))
-    return replace(now, margin=cents(now.margin + change))
+    traded = legs | {symbol.name: _traded(desk, legs.get(symbol.name, []), trade, position)}
+    return Standing(cents(desk.meta.balance), _profit(desk, legs), _margin(desk, traded))
 
 
 def affords(desk: Desk, symbol: Symbol, trade: Holding, position: int = 0) -> bool:
@@ -77,45 +76,45 @@ def affords(desk: Desk, symbol: Symbol, trade: Holding, position: int = 0) -> bo
 
 def _legs(desk: Desk) -> dict[str, list[Holding]]:
     """Return what is bought and what is sold of each symbol."""
-    sums = (
-        "SELECT symbol, type, round(volume, 8), notional FROM exposure WHERE volume > 1e-9"  # what is more than noise
-    )
     legs: dict[str, list[Holding]] = {}
-    for name, *leg in desk.book.rows(sums):
+    for name, *leg in desk.book.rows("SELECT * FROM exposure WHERE volume > 1e-9"):  # a float's own error is no volume
         legs.setdefault(name, []).append(Holding(*leg))
     return legs
 
 
-def _standing(desk: Desk, legs: Mapping[str, Sequence[Holding]]) -> Standing:
-    margin = sum(margin_of(desk, SYMBOLS[name], held) for name, held in legs.items())
-    profit = sum(floating(desk, leg, name)[1] for name, held in legs.items() for leg in held)
-    return Standing(cents(desk.meta.balance), cents(profit), cents(margin))
+def _profit(desk: Desk, legs: Mapping[str, Sequence[Holding]]) -> float:
+    return cents(sum(floating(desk, leg, name)[1] for name, held in legs.items() for leg in held))
+
+
+def _margin(desk: Desk, legs: Mapping[str, Sequence[Holding]]) -> float:
+    return cents(sum(margin_of(desk, SYMBOLS[name], held) for name, held in legs.items()))
 
 
 def _traded(desk: Desk, legs: Sequence[Holding], trade: Holding, position: int) -> list[Holding]:
     """Return a symbol's legs as a trade would leave them."""
     closed = _closed(desk, legs, trade, position)
-    opened = trade.part(trade.volume - closed.volume)
-    pieces = [*legs, Holding(closed.type, -closed.volume, -closed.notional), opened]
-    sums = [_sum_of([piece for piece in pieces if piece.type == side]) for side in (closed.type, trade.type)]
-    return [leg for leg in sums if leg.volume]
+    if closed is None:
+        return _with(legs, trade)
+    left = _with(legs, Holding(closed.type, -closed.volume, -closed.notional))
+    return _with(left, trade.part(trade.volume - closed.volume))
 
 
-def _closed(desk: Desk, legs: Sequence[Holding], trade: Holding, position: int) -> Holding:
+def _closed(desk: Desk, legs: Sequence[Holding], trade: Holding, position: int) -> Holding | None:
     """Return what a trade closes: so much of the position it names, or on a netting account of what stands against."""
     if desk.meta.hedging:
         rows = desk.book.select(TradePosition, "ticket = ?", (position,)) if position else []
         against = [holding_of(row) for row in rows]
     else:
         against = [leg for leg in legs if leg.type != trade.type]
-    if not against:
-        return Holding(1 - trade.type, 0.0, 0.0)
-    return against[0].part(min(trade.volume, against[0].volume))
+    return against[0].part(min(trade.volume, against[0].volume)) if against else None
 
 
-def _sum_of(pieces: Sequence[Holding]) -> Holding:
-    volume, notional = sum(piece.volume for piece in pieces), sum(piece.notional for piece in pieces)
-    return Holding(pieces[0].type, round(volume, 8), notional)
+def _with(legs: Sequence[Holding], piece: Holding) -> list[Holding]:
+    """Return legs with one more piece among them, or with one less."""
+    pieces = [piece, *(leg for leg in legs if leg.type == piece.type)]
+    volume = round(sum(one.volume for one in pieces), 8)
+    whole = Holding(piece.type, volume, sum(one.notional for one in pieces))
+    return [leg for leg in (whole, *(leg for leg in legs if leg.type != piece.type)) if leg.volume]
 
 
 def account_info(meta: Meta, now: Standing) -> Struct:
