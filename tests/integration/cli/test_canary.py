@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures.book import Book
+from tests.fixtures.worker_process import run_command
 from tests.integration.cli.conftest import Desk
 from tests.integration.ledger.stories import RealClock
+from tests.unit.cli.test_measured import FACTS, GONE
+from worker.domain.broker_facts import BrokerFacts
+from worker.ledger.broker_facts import store
 from worker.ledger.ledger import PostgresLedger
+from worker.ledger.operators import operator
 from worker.mt5.file_lock import hold, lock_file_of_book
 
 pytestmark = pytest.mark.services
@@ -64,16 +70,6 @@ def test_a_symbol_is_named_as_rpm_names_it(bare: Desk) -> None:
     assert {one["check"] for one in flown.json["findings"] if one["verdict"] == "warn"} == {"comment"}
 
 
-def test_a_closed_market_is_said(bare: Desk) -> None:
-    bare.say("db", "migrate")
-    book = _book(bare, "closed")
-
-    told = bare.say("doctor", "--broker", "--yes", "--symbol", "EURUSD.closed", MT5_SIMULATED_BOOK=str(book))
-
-    assert (told.code, told.out) == (1, "")
-    assert "market closed" in told.err
-
-
 def test_while_a_worker_leads_the_account_no_canary_flies(bare: Desk) -> None:
     bare.say("db", "migrate")
     book = _book(bare, "led")
@@ -108,3 +104,25 @@ def test_a_terminal_that_a_worker_holds_is_left_to_it(bare: Desk, monkeypatch: p
 
     assert told.code == 3
     assert "another process is using this terminal" in " ".join(told.err.split())
+
+
+def test_a_worker_does_not_start_on_a_broker_that_drops_the_magic(bare: Desk, tmp_path: Path) -> None:
+    # Given that a canary has found so
+    bare.say("db", "migrate")
+    venue = replace(FACTS.venue, server="Simulated-Demo", login=50_000_001)
+    asyncio.run(_store(bare.settings["POSTGRES_URL"], replace(FACTS, venue=venue, deal=GONE)))
+
+    # When a worker is started there
+    settings = {**bare.settings, "MT5_SIMULATED_BOOK": str(_book(bare, "dropped"))}
+    done = run_command("run", settings=settings, folder=tmp_path)
+
+    # Then it ends, and says what to do
+    assert done.code == 2, done.said
+    assert "Simulated-Demo does not keep the magic number" in done.err
+    assert "doctor --broker --symbol EURUSD.r" in done.err
+    assert "Traceback" not in done.said
+
+
+async def _store(url: str, facts: BrokerFacts) -> None:
+    async with operator(url, RealClock()) as desk:
+        await store(desk, facts, account="main", by="ann")
