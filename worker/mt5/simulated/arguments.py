@@ -16,7 +16,7 @@ from functools import partial
 from operator import index
 from typing import Any
 
-from worker.mt5.simulated.failures import Failure, invalid_argument, invalid_arguments
+from worker.mt5.simulated.failures import SUCCESS, Failure, invalid_argument, invalid_arguments
 from worker.mt5.simulated.structs import Struct, TradeRequest
 
 LONGEST_TEXT = 29  # UTF-16 units: the terminal's field has 32, its end included
@@ -117,8 +117,8 @@ def epoch_seconds(value: object) -> int:
     """
     Read a date: a number, or a datetime, which is taken in the local zone when it is naive.
 
-    The package keeps whole seconds in 32 bits: from 19 January 2038 an `int` leaves an OverflowError behind, and a
-    float or datetime turns into a date of 1901.
+    The package keeps whole seconds in 32 bits: from 19 January 2038 an `int` leaves an OverflowError behind, which it
+    does not even notice, and a float or datetime turns into a date of 1901.
     """
     if isinstance(value, datetime):
         return _truncated(value.timestamp())
@@ -127,7 +127,7 @@ def epoch_seconds(value: object) -> int:
     if not isinstance(value, int):
         raise invalid_arguments()
     if not -_LONG <= value < _LONG:
-        raise invalid_arguments(pending=OverflowError("Python int too large to convert to C long"))
+        raise Failure(*SUCCESS, OverflowError("Python int too large to convert to C long"))
     return value
 
 

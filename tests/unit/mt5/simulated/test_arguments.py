@@ -218,6 +218,7 @@ class TestOtherFunctions:
         assert customer.mt5.history_orders_total(0, 1e300) == 0
         with pytest.raises(SystemError):
             customer.mt5.history_orders_total(0, 1 << 31)
+        assert customer.mt5.last_error() == (1, "Success")
 
     def test_an_unknown_symbol_is_not_found(self, mt5: Any) -> None:
         for name in ("NOPE", "EURUSD.nope", "eurusd", "EURUSD.", ".slip"):
