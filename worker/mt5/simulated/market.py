@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
-
 from worker.mt5.simulated import arguments
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.desk import Desk
@@ -18,6 +16,7 @@ from worker.mt5.simulated.symbols import BASE, SYMBOLS, Symbol, in_group
 from worker.mt5.simulated.today import today
 from worker.mt5.simulated.valuation import Holding, cents, profit_of, rate, side_of
 
+_NO_AMOUNT = 1e12  # neither lots nor a price
 _ORDER_TYPES = range(mt5.ORDER_TYPE_BUY, mt5.ORDER_TYPE_CLOSE_BY)
 
 
@@ -111,5 +110,5 @@ def _tick_value(desk: Desk, symbol: Symbol) -> dict[str, float]:
 
 def _check(order_type: object, *numbers: float) -> None:
     """Refuse what the terminal cannot calculate: an unknown type of order, or numbers that are none."""
-    if order_type not in _ORDER_TYPES or not all(isfinite(number) and number >= 0 for number in numbers):
+    if order_type not in _ORDER_TYPES or not all(0 <= number < _NO_AMOUNT for number in numbers):  # NaN is in no range
         raise invalid_params()
