@@ -151,10 +151,15 @@ class _Lane:
             self._busy_since = None
 
     def _tend(self) -> None:
+        self._refused_because = self._found_wrong()
+
+    def _found_wrong(self) -> str | None:
+        if not self.session.is_ready():
+            return None  # it tells that by itself
         try:
-            self._refused_because = self.session.standing().health.problem
+            return self.session.standing().health.problem
         except TerminalUnavailable as error:
-            self._refused_because = str(error)
+            return str(error)
 
     def _perform(self, task: _Task) -> None:
         if self._closed:
