@@ -56,10 +56,11 @@ def module(book: Path | None = None, *, netting: bool = False) -> ModuleType:
 
 def _core(pipe: Pipe) -> ModuleType:
     atexit.register(pipe.disconnect)  # runs before a private book is removed
-    core = _empty(CORE)
-    bodies = {name: getattr(group, name) for group in [make(pipe) for make in _GROUPS] for name in dir(group)}
+    core, groups = _empty(CORE), [make(pipe) for make in _GROUPS]
     vars(core).update({struct.__name__: struct for struct in structs.ALL})
-    vars(core).update({name: Function(name, bodies[name], core) for name in SIGNATURES})
+    for name in SIGNATURES:
+        (body,) = (getattr(group, name) for group in groups if hasattr(group, name))
+        vars(core)[name] = Function(name, body, core)
     return core
 
 
