@@ -22,7 +22,7 @@ from worker.mt5.simulated.structs import Struct, TradeDeal, TradeOrder, TradePos
 PATIENCE_SECONDS = 10.0
 OPENING_BALANCE = 1e9
 FIRST_DEAL = 70_000_001
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 4
 _UPGRADES = {
     1: (
         "ALTER TABLE meta ADD COLUMN history_ready_utc_msc INTEGER NOT NULL DEFAULT 0",
@@ -41,6 +41,7 @@ _UPGRADES = {
         "CREATE INDEX schedule_by_time ON schedule (due_utc_msc)",
         "CREATE INDEX schedule_by_event ON schedule (event, order_ticket)",
     ),
+    3: ("ALTER TABLE meta ADD COLUMN open_at_weekends INTEGER NOT NULL DEFAULT 1",),
 }
 _SIGNED = 1 << 63
 
@@ -60,6 +61,7 @@ class Meta(NamedTuple):
     opened_utc_msc: int
     balance: float
     history_ready_utc_msc: int
+    open_at_weekends: int
 
     @property
     def hedging(self) -> bool:

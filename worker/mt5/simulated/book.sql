@@ -16,7 +16,8 @@ CREATE TABLE meta (
     tradeapi_disabled     INTEGER NOT NULL DEFAULT 0, -- the terminal's option against trading from Python
     opened_utc_msc        INTEGER NOT NULL,
     balance               REAL    NOT NULL DEFAULT 0, -- kept by a trigger: the sum over all deals
-    history_ready_utc_msc INTEGER NOT NULL DEFAULT 0 -- until then every look-up finds nothing, and calls it a success
+    history_ready_utc_msc INTEGER NOT NULL DEFAULT 0, -- until then every look-up finds nothing and calls it a success
+    open_at_weekends      INTEGER NOT NULL DEFAULT 1 -- 0: only coins are traded on Saturdays and Sundays
 );
 
 CREATE TABLE orders (

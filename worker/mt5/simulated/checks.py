@@ -73,7 +73,8 @@ def _trade_mode(asked: Asked) -> int:
 
 
 def _open_hours(asked: Asked) -> int:
-    return mt5.TRADE_RETCODE_MARKET_CLOSED if asked.symbol.behaviour.market_closed else ACCEPTABLE
+    is_closed = asked.symbol.behaviour.market_closed or asked.desk.weekend(asked.symbol)
+    return mt5.TRADE_RETCODE_MARKET_CLOSED if is_closed else ACCEPTABLE
 
 
 def _volume(asked: Asked) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.book import Book, Meta
-from worker.mt5.simulated.prices import Quote, quote, usd_rate
+from worker.mt5.simulated.hours import Weekend, weekend
+from worker.mt5.simulated.prices import Quote, quote
 from worker.mt5.simulated.structs import Struct, TradeOrder, named
 from worker.mt5.simulated.symbols import Symbol
 from worker.mt5.simulated.walk import TICK_MS
@@ -44,12 +45,14 @@ class Desk:
 
     def quote(self, symbol: Symbol) -> Quote | None:
         """Return what the symbol's feed shows at this moment."""
-        begin = self.utc_msc - self.utc_msc % TICK_MS  # within a tick it is the same, and found at once
+        closed = self.weekend(symbol)
+        moment = closed.begin - 1 if closed else self.utc_msc
+        begin = moment - moment % TICK_MS  # within a tick it is the same, and found at once
         return quote(symbol, begin, self.meta.opened_utc_msc)
 
-    def usd_rate(self, currency: str) -> float:
-        """Return what one unit of a profit currency is worth in the account's currency at this moment."""
-        return usd_rate(currency, self.utc_msc, self.meta.opened_utc_msc)
+    def weekend(self, symbol: Symbol) -> Weekend | None:
+        """Return the weekend for which the symbol's market is closed just now."""
+        return weekend(self.meta, symbol, self.utc_msc)
 
     def touch(self, symbol: Symbol, order_type: int) -> float:
         """Return the price at which an order of this type is filled at this moment."""

@@ -34,9 +34,9 @@ class Level(NamedTuple):
         return round((gap if self.rising else -gap) / instrument.point)
 
     def is_reached(self, desk: Desk, symbol: Symbol) -> bool:
-        """Tell whether the market is there or beyond at the desk's moment."""
+        """Tell whether the market is open, and there or beyond, at the desk's moment."""
         quote = desk.quote(symbol)
-        return quote is not None and self.distance(quote, symbol.instrument) <= 0
+        return quote is not None and not desk.weekend(symbol) and self.distance(quote, symbol.instrument) <= 0
 
 
 def of_order(order_type: int, price: float) -> Level:
@@ -71,7 +71,10 @@ def of_position(position: Struct) -> list[Level]:
 
 
 def next_look(desk: Desk, symbol: Symbol, levels: list[Level]) -> int:
-    """Return the next moment (UTC ms) at which one of the levels is touched, or the end of what was looked through."""
+    """Return the next moment (UTC ms) at which one of the levels may be touched, if the market is open then."""
+    closed = desk.weekend(symbol)
+    if closed:
+        return closed.end
     until = desk.utc_msc + FORESIGHT_MS
     for level in levels:
         touched = first_touch(symbol, *level, desk.utc_msc, until, desk.meta.opened_utc_msc)

@@ -59,6 +59,7 @@ class Instrument:
     freeze_level: int = 0  # points from its price within which an order or a stop cannot be changed; 0 = none
     order_mode: int = ALL_ORDER_KINDS
     expiration_mode: int = ALL_EXPIRATIONS
+    open_at_weekends: bool = False  # where the others are closed
     margin_initial: float = 0.0
 
     @property
@@ -128,11 +129,11 @@ _INSTRUMENTS = (
     Instrument("BTCUSD", "BTC", "USD", "Bitcoin vs US Dollar", price=65_000.0, digits=2, pip=1.0, spread_pips=5.0,
                volatility=0.03, tick_size=0.01, contract_size=1.0, volume_min=0.01, volume_max=10.0, volume_step=0.01,
                volume_limit=500.0, calc_mode=_CFD, margin_rate=0.5, margin_hedged=1.0, commission=0.0,
-               execution=_MARKET, stops_level=500, freeze_level=200),
+               execution=_MARKET, stops_level=500, freeze_level=200, open_at_weekends=True),
     Instrument("ETHUSD", "ETH", "USD", "Ethereum vs US Dollar", price=3200.0, digits=2, pip=0.1, spread_pips=5.0,
                volatility=0.04, tick_size=0.01, contract_size=1.0, volume_min=0.1, volume_max=100.0, volume_step=0.1,
                volume_limit=5000.0, calc_mode=_CFD, margin_rate=0.5, margin_hedged=1.0, commission=0.0,
-               execution=_MARKET, order_mode=_NO_STOP_LIMIT, expiration_mode=_GTC_OR_DAY),
+               execution=_MARKET, order_mode=_NO_STOP_LIMIT, expiration_mode=_GTC_OR_DAY, open_at_weekends=True),
 )
 # fmt: on
 

@@ -137,7 +137,13 @@ def test_a_process_killed_anywhere_leaves_whole_orders_only(path: Path, customer
     assert customer.book("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
 
 
+def _as_written_by_version_3(customer: Customer) -> None:
+    customer.book("ALTER TABLE meta DROP COLUMN open_at_weekends")
+    customer.book("PRAGMA user_version = 3")
+
+
 def _as_written_by_version_2(customer: Customer) -> None:
+    _as_written_by_version_3(customer)
     triggers = customer.book("SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'stops%'")
     for trigger in triggers:
         customer.book(f"DROP TRIGGER {trigger['name']}")
@@ -173,7 +179,7 @@ def test_a_book_of_version_1_is_upgraded_in_its_place(customer: Customer, path: 
     with another_process(path, "EURUSD", TRADE) as one, another_process(path, "USDJPY", TRADE) as two:
         assert customer.mt5.initialize()
         # Then it has what a new one has, and lost nothing
-        assert customer.book("PRAGMA user_version") == [{"user_version": 3}]
+        assert customer.book("PRAGMA user_version") == [{"user_version": 4}]
         assert [customer.book(question) for question in questions] == before
         for process in (one, two):
             go(process)
@@ -183,7 +189,9 @@ def test_a_book_of_version_1_is_upgraded_in_its_place(customer: Customer, path: 
     assert [deal.volume for deal in customer.deals(slow.order)] == [0.2, 0.3]
 
 
-@pytest.mark.parametrize("as_written_then", [_as_written_by_version_1, _as_written_by_version_2])
+@pytest.mark.parametrize(
+    "as_written_then", [_as_written_by_version_1, _as_written_by_version_2, _as_written_by_version_3]
+)
 def test_an_upgraded_book_has_what_a_new_one_has(
     customer: Customer, as_written_then: Callable[[Customer], None]
 ) -> None:
