@@ -288,10 +288,15 @@ class PooledTerminal:
             return await asyncio.wrap_future(lane.put(urgency, work))
 
     def _sending(self, symbol: str) -> _Lane:
-        return self._senders[zlib.crc32(symbol.encode()) % len(self._senders)]
+        return self._senders[share_of(symbol, len(self._senders))]
 
     def _answering(self) -> _Lane:
         return next((lane for lane in self._lanes if lane.is_at_hand), self._lanes[0])
+
+
+def share_of(symbol: str, senders: int) -> int:
+    """Return which of so many senders, from 0, has a symbol (the broker's name): the same at every start."""
+    return zlib.crc32(symbol.encode()) % senders
 
 
 @contextmanager
