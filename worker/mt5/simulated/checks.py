@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated import level_checks as levels
@@ -133,6 +134,8 @@ def _price(asked: Asked) -> int:
     request = asked.request
     if not request.price or _is_market_execution(asked):
         return ACCEPTABLE
+    if not 0 < request.price < inf:  # NaN is in no range
+        return mt5.TRADE_RETCODE_INVALID_PRICE
     difference = asked.touch - request.price
     worse = (-difference if request.type else difference) / asked.instrument.point
     return mt5.TRADE_RETCODE_REQUOTE if round(worse, 3) > request.deviation else ACCEPTABLE

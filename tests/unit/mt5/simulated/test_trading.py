@@ -94,6 +94,11 @@ class TestRefusals:
         assert code(points=200, deviation=300) == 10009
         assert code(points=-200, deviation=0) == 10009  # the market is better than what was asked
 
+    @pytest.mark.parametrize("price", [-1.0, float("nan"), float("inf")])
+    @pytest.mark.parametrize("side", [BUY, SELL])
+    def test_what_is_no_price_is_refused(self, customer: Customer, side: int, price: float) -> None:
+        assert customer.send("EURUSD", side=side, price=price).retcode == 10015
+
     def test_an_account_without_money_is_refused(self, customer: Customer) -> None:
         customer.book("UPDATE meta SET balance = 100")
 
