@@ -34,6 +34,8 @@ TRADED = (
 )
 MANY_POSITIONS = 8
 IOC = 1
+STOP_LIMITS = (6, 7)
+WAIT_ABOVE = (3, 4, 6)  # sell limit, buy stop, buy stop limit
 ENTRIES = ("in", "out", "inout", "out by")
 REASONS = {4: "stop loss", 5: "take profit"}
 
@@ -155,10 +157,15 @@ class Restless:
             self._send(action=CLOSE_BY, position=position, position_by=position_by)
 
     def _places(self, _positions: list[dict[str, Any]]) -> None:
-        symbol, kind = self._dice.choice(TRADED), self._dice.randint(2, 5)
-        is_above = kind in {3, 4}  # a sell limit or a buy stop
-        price = self._near(symbol, 1 if is_above else -1)
-        self._send(action=PENDING, symbol=symbol, type=kind, volume=self._lots(symbol), price=price)
+        symbol, kind = self._dice.choice(TRADED), self._dice.randint(2, 7)
+        prices = self._prices(symbol, kind)
+        self._send(action=PENDING, symbol=symbol, type=kind, volume=self._lots(symbol), **prices)
+
+    def _prices(self, symbol: str, kind: int) -> dict[str, float]:
+        """Return where a pending order may wait, and where a stop-limit order then waits for the way back."""
+        sign = 1 if kind in WAIT_ABOVE else -1
+        prices = {"price": self._near(symbol, sign)}
+        return prices | {"stoplimit": self._near(symbol, -sign)} if kind in STOP_LIMITS else prices
 
     def _moves_stops(self, positions: list[dict[str, Any]]) -> None:
         if positions:
@@ -173,8 +180,7 @@ class Restless:
         if self._dice.random() < 0.5:
             self._send(action=REMOVE, order=order["ticket"])
         else:
-            sign = 1 if order["type"] in {3, 4} else -1
-            self._send(action=MODIFY, order=order["ticket"], price=self._near(order["symbol"], sign))
+            self._send(action=MODIFY, order=order["ticket"], **self._prices(order["symbol"], order["type"]))
 
     def _waits(self, _positions: list[dict[str, Any]]) -> None:
         self.dealer.goes_on(self._dice.choice([0.1, 1, 10, 60, 600]))
