@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from worker import bootstrap
-from worker.cli.doctor import measured
+from worker.cli.doctor import broker, measured
 from worker.cli.doctor.finding import Finding, Verdict
 from worker.domain.broker_facts import BrokerFacts, Kept, Lags, StoredFacts
 from worker.domain.errors import WrongSetting
@@ -103,3 +104,13 @@ def test_a_worker_does_not_start_where_the_magic_is_dropped() -> None:
     bootstrap.insist_on_kept_magic(replace(STORED, keeps_comment=False))
     with pytest.raises(WrongSetting, match="Broker-Demo does not keep the magic number of an order on login 7"):
         bootstrap.insist_on_kept_magic(lost)
+
+
+def test_ctrl_c_does_not_interrupt_a_flight(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    with broker._uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+
+    assert "the canary is being closed" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is before

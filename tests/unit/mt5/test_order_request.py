@@ -71,6 +71,13 @@ def test_numbers_have_the_types_that_the_package_insists_on() -> None:
     assert {type(request[name]) for name in ("type", "deviation", "magic", "type_filling")} == {int}
 
 
+def test_only_an_order_that_closes_names_a_position() -> None:
+    closing = market_order(replace(an_order(), closes=70_000_001), EURUSD, Decimal("1.08500"), IOC)
+
+    assert closing == {**market_order(an_order(), EURUSD, Decimal("1.08500"), IOC), "position": 70_000_001}
+    assert type(closing["position"]) is int
+
+
 def test_a_removal_names_the_order() -> None:
     assert removal(5, "EURUSD") == {"action": 8, "order": 5, "symbol": "EURUSD"}
 

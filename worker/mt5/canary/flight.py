@@ -17,6 +17,7 @@ from worker.mt5.canary.questions import TICKETS, TicketRequest
 from worker.mt5.session import TerminalSession
 
 PATIENCE_SECONDS = 60.0  # for what was executed to come into sight, and for a position to be gone
+_LAST_LOOK_SECONDS = 1.0  # at least, before it is told that nothing can be seen
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds after each try to open or to close that came to nothing
 _UNDER_WAY = frozenset({Proof.ACCEPTED, Proof.AMBIGUOUS})
 
@@ -89,7 +90,8 @@ class Flight:
 
     def _land(self, up: Leg) -> _Landing | None:
         """Close what was opened and see that it is gone; None when nothing was executed."""
-        up.wait(lambda: bool(up.last.position or up.last.order or up.last.working), self._patience)
+        patience = max(_LAST_LOOK_SECONDS, self._patience - up.age)
+        up.wait(lambda: bool(up.last.position or up.last.order or up.last.working), patience)
         if up.last.working:
             self._cancel(up)
         position = up.last.position

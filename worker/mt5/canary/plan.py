@@ -26,7 +26,7 @@ _BETWEEN_QUOTES = 0.1  # seconds
 _WORST_OPENING = Decimal("0.001")  # of the price, against us; a canary's price hardly matters
 _WORST_CLOSING = Decimal("0.02")  # of the price: that it is closed matters more
 _FILLER = "-canary-678901"  # after the token's 15 characters: up to the 29 that the package takes
-_PASSED = 0
+_PASSED, _WRONG_FILLING = 0, 10030
 _CAN_OPEN = frozenset({TradeMode.FULL, TradeMode.LONG_ONLY})
 
 
@@ -39,6 +39,7 @@ class Plan:
     tick: Tick
     order: OrderRequest
     survey: Survey
+    clock_offset: float  # server time minus UTC, in seconds
 
     @property
     def words(self) -> str:
@@ -49,13 +50,8 @@ class Plan:
             f"login {venue.login} at {venue.server} ({venue.mode}, {self.venue.account_mode}): buy "
             f"{plain(self.order.lots)} lots of {self.order.symbol} at about {plain(self.tick.ask)} and close exactly "
             f"that position again, at once. It costs the spread (now {cost} in the currency of the price) and the "
-            f"broker's commission. It is written to no trade's history, and no trade is decided by it"
+            f"broker's commission. No ledger takes it for a trade, and no trade is decided by it"
         )
-
-    @property
-    def clock_offset(self) -> float:
-        """Return server time minus UTC in seconds."""
-        return self.survey.clock_offset or 0.0
 
     def opening(self, number: int) -> OrderRequest:
         """Return the order that opens the position; it must leave within a short time from now."""
@@ -82,7 +78,9 @@ def prepare(
     order = _order(venue, instrument, tick)
     survey = session.call(SURVEY, order)
     _may_open(survey, venue, instrument)
-    return Plan(venue, instrument, tick, order, survey)
+    if survey.clock_offset is None:
+        raise Refused("the server's clock was just put back and is measured anew: try again in a minute")
+    return Plan(venue, instrument, tick, order, survey, survey.clock_offset)
 
 
 def _may_trade(session: TerminalSession, venue: VenueFacts, *, live: bool) -> None:
@@ -171,7 +169,10 @@ def _stamped(order: OrderRequest, number: int) -> OrderRequest:
 
 def _may_open(survey: Survey, venue: VenueFacts, instrument: Instrument) -> None:
     if _PASSED not in survey.checks.values():
-        codes = [code for code in survey.checks.values() if code is not None]
+        # A filling mode that is not to be had says nothing of the market: it comes last.
+        codes = sorted(
+            (code for code in survey.checks.values() if code is not None), key=lambda code: code == _WRONG_FILLING
+        )
         words = judge_retcode(codes[0]).detail if codes else "no answer"
         raise Refused(f"order_check refuses to buy {instrument.symbol}: {words}. Nothing was sent")
     if venue.account_mode == "netting" and (survey.positions or survey.orders):

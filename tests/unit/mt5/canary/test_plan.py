@@ -48,6 +48,14 @@ def test_a_market_that_cannot_be_traded_is_left_alone(book_file: Path, symbol: s
         planned(LocalSession(book_file), symbol)
 
 
+def test_the_market_s_own_refusal_is_told_before_that_of_a_filling_mode(book_file: Path) -> None:
+    def verdict(_true: Any, request: dict[str, Any]) -> Struct:
+        return Struct(retcode=10018 if request["type_filling"] == 1 else 10030, comment="")
+
+    with pytest.raises(Refused, match="10018 market closed"):
+        planned(LocalSession(book_file, {"order_check": verdict}))
+
+
 def test_a_symbol_that_is_not_there_is_said(book_file: Path) -> None:
     with pytest.raises(NotFound, match="no symbol NOSUCH: name one with --symbol"):
         planned(LocalSession(book_file), "NOSUCH")
