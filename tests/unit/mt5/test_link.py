@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,8 +11,9 @@ from tests.unit.mt5.package import Package, a_link, a_terminal, an_account
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.market import Custody
 from worker.mt5.link import Link
-from worker.mt5.wire import Opening
+from worker.mt5.wire import Opening, TerminalUnreachable
 
+MOMENT = datetime(2026, 1, 5, tzinfo=UTC)
 PROGRAM = r"C:\MT5\terminal64.exe"
 
 
@@ -163,3 +165,125 @@ def test_a_terminal_inside_the_process_is_clean_since_the_last_connection() -> N
 
 def test_a_terminal_of_its_own_process_is_not_clean_by_a_new_connection() -> None:
     assert a_link(Package()).custody == Custody(None, in_session=False)
+
+
+class Started:
+    """A terminal's process that was started at this moment, or cannot be told."""
+
+    def __init__(self, moment: datetime | None) -> None:
+        self.moment = moment
+
+    def started(self) -> datetime | None:
+        return self.moment
+
+
+def test_a_terminal_of_its_own_process_is_clean_since_its_start_as_of_the_last_connection() -> None:
+    # Given a terminal whose process is known
+    package, process = Package(), Started(MOMENT)
+    link = Link(package, Opening("main", "native", terminal=PROGRAM), process=process)
+    link.open()
+    assert link.custody == Custody(MOMENT, in_session=False)
+
+    # When it is restarted, that breaks the connection; before the link has noticed, nothing new is claimed
+    process.moment = MOMENT + timedelta(minutes=1)
+    assert link.custody.clean_since == MOMENT
+    package.fails("orders_get", -10004)
+    with pytest.raises(TerminalUnavailable):
+        link.rows("orders_get")
+    link.ensure()
+    assert link.custody.clean_since == process.moment
+
+    # And what cannot be told any more is not claimed any more
+    process.moment = None
+    package.fails("orders_get", -10004)
+    with pytest.raises(TerminalUnavailable):
+        link.rows("orders_get")
+    assert link.ensure()
+    assert link.custody.clean_since is None
+
+
+@pytest.mark.parametrize("code", [-10005, -10004, -10003, -10002, -10001, -10000])
+def test_a_terminal_that_cannot_be_connected_to_is_told_apart(code: int) -> None:
+    package = Package()
+    package.fails("initialize", code, "IPC timeout")
+    with pytest.raises(TerminalUnreachable):
+        Link(package, Opening("main", "native")).open()
+
+
+@pytest.mark.parametrize("code", [-6, -2, -5, -1])
+def test_a_terminal_that_refuses_the_login_answers_and_does_not_hang(code: int) -> None:
+    package = Package()
+    package.fails("initialize", code)
+    with pytest.raises(TerminalUnavailable) as told:
+        Link(package, Opening("main", "native")).open()
+    assert type(told.value) is TerminalUnavailable
+
+
+def test_reconnecting_stays_within_the_limit_of_a_call() -> None:
+    times: list[int] = []
+
+    def initialize(**named: int) -> bool:
+        times.append(named["timeout"])
+        return True
+
+    package = Package(initialize=initialize)
+    link = Link(package, Opening("main", "native", call_timeout=10))
+    link.open()
+    package.fails("orders_get", -10002)
+    with pytest.raises(TerminalUnavailable):
+        link.rows("orders_get")
+    link.ensure()
+    assert times == [60_000, 8_000]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        r"C:\Program Files\Broker MT5",
+        r"c:\program files\broker mt5",
+        r"C:\Program Files\Broker MT5\\",
+        "C:/Program Files/Broker MT5/",
+        r"C:\Program Files\.\Broker MT5",
+    ],
+)
+def test_a_folder_is_the_same_in_every_spelling_of_windows(shown: str) -> None:
+    package = Package(terminal_info=a_terminal(path=shown))
+    link = Link(package, Opening("main", "native", terminal=r"C:\Program Files\Broker MT5\terminal64.exe"))
+    link.open()
+    assert link.health().problem is None
+
+
+def test_another_terminal_than_the_configured_one_is_not_used() -> None:
+    package = Package(terminal_info=a_terminal(path=r"C:\Program Files\Another MT5"))
+    link = Link(package, Opening("main", "native", terminal=PROGRAM))
+    with pytest.raises(TerminalUnavailable, match=r"the one in C:.Program Files.Another MT5, expected C:.MT5.terminal"):
+        link.open()
+    # Nor is it when the pipe breaks, and the package connects to another one
+    with pytest.raises(TerminalUnavailable, match="Another MT5"):
+        link.ensure()
+    assert "Another MT5" in str(link.health().problem)
+
+
+def test_without_a_path_any_terminal_will_do() -> None:
+    assert a_link(Package(terminal_info=a_terminal(path=r"D:\Whatever"))).health().problem is None
+
+
+def test_an_account_that_was_shown_once_is_the_only_one_ever_after() -> None:
+    opening = Opening("main", "native", account=(7, "S"))
+    Link(Package(), opening).open()
+    with pytest.raises(TerminalUnavailable, match="logged in to 8 at S, expected 7 at S"):
+        Link(Package(account_info=an_account(login=8)), opening).open()
+
+
+def test_a_terminal_that_is_logged_out_is_not_opened() -> None:
+    package = Package()
+    package.fails("account_info", -1, "No account")
+    with pytest.raises(TerminalUnavailable, match="the terminal is logged out"):
+        Link(package, Opening("main", "native")).open()
+
+
+def test_how_it_stands_is_whether_it_can_send_and_what_the_terminal_may_hold() -> None:
+    link = a_link(Package(terminal_info=a_terminal(trade_allowed=False)))
+    standing = link.standing()
+    assert "Algo Trading" in str(standing.health.problem)
+    assert standing.custody == link.custody

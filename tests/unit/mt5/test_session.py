@@ -1,0 +1,188 @@
+"""When a terminal is restarted with its session, and what is told of a send whose session ended over it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.fixtures.terminal import a_look, an_order
+from worker.domain.errors import TerminalUnavailable
+from worker.domain.execution import Venue
+from worker.domain.market import Custody, SendStatus
+from worker.mt5 import session as module
+from worker.mt5 import wire
+from worker.mt5.child import Unanswered
+from worker.mt5.session import TerminalSession
+from worker.mt5.wire import Opening, TerminalUnreachable, VenueFacts
+
+FACTS = VenueFacts(
+    Venue("native", "S", 7, "demo"),
+    "hedging",
+    "500",
+    clock_offset_known=True,
+    custody=Custody(datetime(2026, 1, 5, tzinfo=UTC), in_session=False),
+)
+PROGRAM = r"C:\MT5\terminal64.exe"
+UNREACHABLE = wire.unavailable(TerminalUnreachable("IPC timeout (-10005)"))
+LOGIN_REFUSED = wire.unavailable(TerminalUnavailable("Authorization failed (-6)"))
+
+
+class Child:
+    """A child process that answers by a script, common to all that follow one another."""
+
+    opened: list[dict[str, Any]]
+    to_open: list[bytes | Exception]
+    to_call: bytes | Exception
+
+    def __init__(self) -> None:
+        self.pid, self.hung = 1, False
+        self._ended = threading.Event()
+
+    def call(self, line: bytes, _timeout: float) -> bytes:
+        if wire.name_of(line) != "open":
+            return self._answered(self.to_call)
+        self.opened.append(json.loads(line)["request"])
+        return self._answered(self.to_open.pop(0) if self.to_open else wire.OPEN.reply(FACTS))
+
+    def _answered(self, answer: bytes | Exception) -> bytes:
+        if isinstance(answer, Exception):
+            self.hung = True
+            self.kill("too slow")
+            raise answer
+        return answer
+
+    def wait(self) -> None:
+        assert self._ended.wait(10)
+
+    def kill(self, _why: str) -> None:
+        self._ended.set()
+
+    def end(self, _patience: float) -> None:
+        self._ended.set()
+
+    def epitaph(self) -> str:
+        return "ended"
+
+    def release(self) -> None: ...
+
+
+Started = Callable[..., TerminalSession]
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch) -> type[Child]:
+    """Script the children of one test."""
+    scripted: type[Child] = type("Scripted", (Child,), {"opened": [], "to_open": [], "to_call": b""})
+    monkeypatch.setattr(module, "ChildProcess", scripted)
+    monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.01)
+    return scripted
+
+
+@pytest.fixture
+def start(child: type[Child]) -> Iterator[Started]:  # noqa: ARG001 - it must be in place first
+    """Start a session; it is closed at the end."""
+    sessions = []
+
+    def started(terminal: str | None = PROGRAM) -> TerminalSession:
+        session = TerminalSession(Opening("main", "native", terminal=terminal), threading.Condition())
+        sessions.append(session)
+        session.start()
+        session.ready(5)
+        return session
+
+    yield started
+    for session in sessions:
+        session.close(1)
+
+
+def restarts(child: type[Child]) -> list[bool]:
+    return [opening["restart"] for opening in child.opened]
+
+
+def test_a_terminal_that_hung_over_a_call_is_restarted_once(child: type[Child], start: Started) -> None:
+    session = start()
+    child.to_call = Unanswered("too slow", datetime.now(UTC))
+    child.to_open = [LOGIN_REFUSED, UNREACHABLE]  # it comes up slowly
+
+    assert session.submit(an_order()).status is SendStatus.NO_ANSWER
+
+    session.ready(5)
+    assert restarts(child) == [False, True, False, False]
+    assert session.report()["terminal_restarts"] == 1
+
+
+def test_a_terminal_that_lets_nobody_connect_three_times_is_restarted(child: type[Child], start: Started) -> None:
+    child.to_open = [UNREACHABLE] * 7
+    session = start()
+    assert restarts(child) == [False, False, False, True, False, False, True, False]
+    assert session.report()["terminal_restarts"] == 2
+
+
+def test_a_terminal_that_refuses_the_login_is_left_alone_so_that_a_person_can_log_in(
+    child: type[Child], start: Started
+) -> None:
+    child.to_open = [LOGIN_REFUSED] * 7
+    start()
+    assert not any(restarts(child))
+
+
+def test_a_connection_that_cannot_be_mended_ends_with_the_terminal_s_restart(
+    child: type[Child], start: Started
+) -> None:
+    session = start()
+    child.to_call = UNREACHABLE
+    for _ in range(3):
+        with pytest.raises(TerminalUnreachable):
+            session.poll(a_look())
+    session.ready(5)
+    assert restarts(child) == [False, True]
+
+
+@pytest.mark.parametrize("trouble", [UNREACHABLE, Unanswered("too slow")])
+def test_a_terminal_that_cannot_be_told_from_others_is_never_restarted(
+    child: type[Child], start: Started, trouble: bytes | Exception
+) -> None:
+    session = start(terminal=None)
+    child.to_call = trouble
+    for _ in range(5):
+        session.ready(5)
+        with pytest.raises(TerminalUnavailable):
+            session.poll(a_look())
+    session.ready(5)
+    assert not any(restarts(child))
+    assert session.report()["terminal_restarts"] == 0
+
+
+@pytest.mark.parametrize("ended_at", [datetime(2026, 1, 5, tzinfo=UTC), None])
+def test_a_send_whose_session_ended_tells_when_nothing_more_could_be_handed_over(
+    child: type[Child], start: Started, ended_at: datetime | None
+) -> None:
+    session = start()
+    child.to_call = Unanswered("too slow", ended_at)
+    report = session.submit(an_order())
+    assert (report.status, report.answered_at) == (SendStatus.NO_ANSWER, ended_at)
+
+
+def test_a_send_over_which_the_child_met_a_defect_was_handed_over_before_it_told(
+    child: type[Child], start: Started
+) -> None:
+    session, before = start(), datetime.now(UTC)
+    child.to_call = wire.defect("KeyError")
+    report = session.submit(an_order())
+    assert report.status is SendStatus.NO_ANSWER
+    assert report.answered_at is not None
+    assert before <= report.answered_at <= datetime.now(UTC)
+
+
+def test_the_account_that_was_shown_first_is_asked_for_ever_after(child: type[Child], start: Started) -> None:
+    session = start()
+    child.to_call = Unanswered("too slow")
+    session.submit(an_order())
+    session.ready(5)
+    assert [opening["account"] for opening in child.opened] == [None, [7, "S"]]
+    assert session.custody == {session.sender: FACTS.custody}
