@@ -1,0 +1,86 @@
+"""As many wait for their send at the same time as the terminal that sends them can send in time, and no other counts."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from worker.pipeline.runway import LONGEST, SHORTEST, Runway, Runways
+
+
+class Trades:
+    """Trades that hold a place until they are let go, by the terminal that sends them."""
+
+    def __init__(self, runways: Runways) -> None:
+        self._runways, self._go = runways, asyncio.Event()
+        self.on_it: list[str] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def arrive(self, symbol: str, count: int = 1) -> None:
+        self._tasks += [asyncio.create_task(self._hold(symbol)) for _ in range(count)]
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async def leave(self) -> None:
+        self._go.set()
+        await asyncio.gather(*self._tasks)
+
+    async def _hold(self, symbol: str) -> None:
+        async with self._runways.slot(symbol):
+            self.on_it.append(symbol)
+            await self._go.wait()
+
+
+def by_first_letter() -> Runways:
+    return Runways(lambda symbol: symbol[0])
+
+
+async def test_a_terminal_that_hangs_keeps_no_place_of_another_one() -> None:
+    # Given a terminal that does not answer, with more trades than it has places for
+    runways = by_first_letter()
+    trades = Trades(runways)
+    await trades.arrive("A1", LONGEST)
+    await trades.arrive("A2", LONGEST)
+    held = len(trades.on_it)
+    assert held < 2 * LONGEST
+
+    # Then the trades of another one find their places
+    await trades.arrive("B1")
+    assert trades.on_it[held:] == ["B1"]
+    await trades.leave()
+
+
+async def test_the_symbols_of_one_terminal_share_its_places_in_the_order_of_asking() -> None:
+    runways = by_first_letter()
+    for _ in range(100):
+        runways.sent_within("A1", 10)
+    trades = Trades(runways)
+    for symbol in ("A1", "A2", "A3"):
+        await trades.arrive(symbol)
+    assert trades.on_it == ["A1", "A2"]
+    await trades.leave()
+    assert trades.on_it == ["A1", "A2", "A3"]
+
+
+@pytest.mark.parametrize(("seconds", "length"), [(10.0, SHORTEST), (0.1, 10), (0.001, LONGEST)])
+def test_a_runway_is_as_long_as_its_terminal_is_quick(seconds: float, length: int) -> None:
+    runway = Runway()
+    for _ in range(300):
+        runway.sent_within(seconds)
+    assert abs(runway.length - length) <= 1
+
+
+async def test_one_who_gives_up_leaves_no_place_taken() -> None:
+    runways = by_first_letter()
+    for _ in range(100):
+        runways.sent_within("A", 10)
+    trades = Trades(runways)
+    await trades.arrive("A", SHORTEST)
+    waiting = asyncio.create_task(trades.arrive("A"))
+    await waiting
+    trades._tasks[-1].cancel()
+    await asyncio.gather(trades._tasks.pop(), return_exceptions=True)
+    await trades.arrive("A")
+    await trades.leave()
+    assert len(trades.on_it) == SHORTEST + 1
