@@ -2,8 +2,11 @@
 The account's money: what its deals and its open positions add up to, and what a trade would change.
 
 Balance is the sum of all deals' profit, commission, swap and fee, the opening deposit among them. Equity is balance
-and floating profit, free margin is equity without margin, margin level is equity in percent of margin. There is no
-credit, and no swap is charged. Where cents are rounded: see `valuation`.
+and floating profit, free margin is equity without margin, margin level is equity in percent of margin. Where cents are
+rounded: see `valuation`.
+
+Not simulated: credit, swaps, margins of pending orders, and the stop out. Its levels are shown, and an account below
+them can open nothing, but the broker closes nothing by itself.
 """
 
 from __future__ import annotations
