@@ -1,4 +1,4 @@
-"""As many wait for their send at the same time as the terminal that sends them can send in time, and no other counts."""
+"""As many wait for their send at the same time as their terminal can send in time; no other terminal counts."""
 
 from __future__ import annotations
 
