@@ -12,7 +12,7 @@ from math import sqrt
 from typing import NamedTuple
 
 from worker.mt5.simulated.behaviours import Feed
-from worker.mt5.simulated.symbols import BASE, Instrument, Symbol
+from worker.mt5.simulated.symbols import Instrument, Symbol
 from worker.mt5.simulated.walk import TICK_MS, deviation
 
 FROZEN_BEFORE_OPENING_MS = 30 * 60 * 1000  # a frozen feed's last tick is this much older than the book
@@ -87,13 +87,6 @@ def last_tick(symbol: Symbol, utc_msc: int, opened_utc_msc: int) -> int | None:
 def mid(instrument: Instrument, utc_msc: int, opened_utc_msc: int) -> float:
     """Return the middle of the market, before it is rounded to a tick."""
     return _mid(instrument, deviation(instrument, utc_msc // TICK_MS), opened_utc_msc)
-
-
-def usd_rate(currency: str, utc_msc: int, opened_utc_msc: int) -> float:
-    """Return what one unit of a profit currency is worth in the account's currency."""
-    if currency == DEPOSIT_CURRENCY:
-        return 1.0
-    return 1.0 / mid(BASE[DEPOSIT_CURRENCY + currency], utc_msc, opened_utc_msc)
 
 
 def lower_rung(symbol: Symbol, height: float, opened_utc_msc: int) -> int:

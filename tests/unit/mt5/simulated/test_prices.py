@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.mt5.simulated.prices import mid, quote, usd_rate
+from worker.mt5.simulated.prices import mid, quote
 from worker.mt5.simulated.symbols import BASE, SYMBOLS
 from worker.mt5.simulated.touches import first_touch
 from worker.mt5.simulated.walk import DAY, LEVELS, MINUTE, PERIODS, TICK_MS, bounds, deviation
@@ -55,10 +55,6 @@ class TestQuotes:
         now = quote(SYMBOLS["EURUSD.stale"], moment, OPENED)
 
         assert now == quote(SYMBOLS["EURUSD"], OPENED - 30 * A_MINUTE_MS, OPENED)
-
-    def test_a_yen_is_worth_what_its_pair_says(self) -> None:
-        assert usd_rate("JPY", OPENED, OPENED) == 1 / 151.25
-        assert usd_rate("USD", OPENED, OPENED) == 1.0
 
 
 class TestTheWalk:
