@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from worker.domain.errors import TerminalUnavailable
-from worker.domain.market import OrderRequest
+from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, OrderRequest
 from worker.domain.token import COMMENT_LENGTH
 from worker.mt5 import order_request, readings
 from worker.mt5.canary import questions
@@ -20,6 +21,8 @@ from worker.mt5.server_clock import ServerClock
 from worker.mt5.wire import Command
 
 _FILLINGS = (0, 1, 2)  # ORDER_FILLING_FOK, IOC, RETURN: those that a market order may have
+
+_Record = TypeVar("_Record", BrokerOrder, BrokerDeal, BrokerPosition)
 
 
 class _Timed:
@@ -120,10 +123,10 @@ class Observer:
         position = next((row for row in look.positions or () if _is_it(row, row.identifier, request)), None)
         return Traces(
             look.unreadable,
-            None if working is None else readings.order(working, historical=False),
-            None if ended is None else readings.order(ended, historical=True),
-            tuple(readings.deal(row, self._time_of(row), {}) for row in deals),
-            None if position is None else readings.position(position),
+            None if working is None else _as_marked(readings.order(working, historical=False), working),
+            None if ended is None else _as_marked(readings.order(ended, historical=True), ended),
+            tuple(_as_marked(readings.deal(row, self._time_of(row), {}), row) for row in deals),
+            None if position is None else _as_marked(readings.position(position), position),
             deals[0].time_msc / 1000 if deals else None,
             milliseconds,
         )
@@ -131,6 +134,11 @@ class Observer:
     def _time_of(self, row: Any) -> datetime:
         now = self._now()
         return self._clock.to_utc(row.time_msc, now) or now
+
+
+def _as_marked(record: _Record, row: Any) -> _Record:
+    """Return the record with the magic that it really carries: a worker would read a lost one off the comment."""
+    return replace(record, magic=row.magic)
 
 
 def _is_it(row: Any, ticket: int, request: TraceRequest) -> bool:
