@@ -77,3 +77,12 @@ def test_no_more_is_closed_than_is_open(dealer: Dealer, volume: float) -> None:
     ticket = dealer.buy(volume=0.3).order
 
     assert dealer.sell(volume=volume, position=ticket).retcode == 10038
+
+
+def test_a_netting_position_may_be_closed_by_its_ticket(dealer: Dealer) -> None:
+    dealer.book.change("UPDATE meta SET margin_mode = 0")
+    ticket = dealer.buy(volume=0.3).order
+
+    assert dealer.buy(volume=0.1, position=ticket).retcode == 10013
+    assert dealer.sell(volume=0.3, position=ticket).retcode == 10009
+    assert dealer.positions() == []

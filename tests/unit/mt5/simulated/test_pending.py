@@ -331,6 +331,17 @@ class TestEnding:
         assert (order["state"], order["reason"], order["position_id"], order["volume_current"]) == (CANCELED, 3, 0, 0.1)
         assert (dealer.deals(), dealer.waits()) == ([], [])
 
+    def test_an_order_that_somebody_ends_by_hand_is_over_too(self, dealer: Dealer) -> None:
+        price, _ = dealer.reachable(BUY_STOP)
+        ticket = dealer.place(BUY_STOP, price, "ETHUSD", type_time=DAY).order
+        done = dealer.server_msc(dealer.now)
+        dealer.book.change("UPDATE orders SET state = 2, time_done_msc = ? WHERE ticket = ?", (done, ticket))
+
+        dealer.goes_on(7 * 86400)
+
+        assert (dealer.order(ticket)["state"], dealer.order(ticket)["time_done_msc"]) == (CANCELED, done)
+        assert (dealer.deals(), dealer.waits()) == ([], [])
+
     @pytest.mark.parametrize("suffix", ["race", "late"])
     def test_a_suffix_about_cancelling_is_about_orders_that_are_being_executed(
         self, dealer: Dealer, suffix: str

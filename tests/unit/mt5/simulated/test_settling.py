@@ -149,3 +149,19 @@ def test_an_order_is_executed_at_the_first_tick_that_touches_its_price(
 
         expected = [(max(tick.utc_msc, end - 60_000), tick.touch(kind)) for tick in touches[:1]]
         assert [(deal["time_msc"] - 7_200_000, deal["price"]) for deal in dealer.deals()] == expected
+
+
+def test_what_waits_happens_in_whatever_process_looks_first(tmp_path: Path) -> None:
+    path = tmp_path / "book.sqlite"
+    one, other = Dealer(path), Dealer(path)
+    with closing(other.book):
+        price, tick = one.reachable(BUY_STOP)
+        with closing(one.book):
+            one.place(BUY_STOP, price, "ETHUSD", sl=round(price - 100, 2))
+
+        other.now = one.now
+        other.goes_on(3600)
+
+        (deal,) = other.deals()
+        assert deal["time_msc"] == other.server_msc(tick.utc_msc)
+        assert other.waits() == ["guard"]
