@@ -41,7 +41,8 @@ check: setup ## Check format, lint, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: setup ## Run the benchmark: python -m ops.bench
+bench: setup ## Run the benchmarks: python -m tests.bench.session, python -m ops.bench
+	@$(BIN)/python -m tests.bench.session
 	@$(BIN)/python -m ops.bench
 
 chaos: setup ## Run the long fault runs: crash points, CHAOS_PAIRS of them, CHAOS_ROUNDS, CHAOS_SEED; CHAOS_STORMS storms
