@@ -15,9 +15,9 @@ from tests.fixtures.terminal import set_broker
 from tests.unit.mt5.canary.local import Answer, LocalSession, after, planned, rows_with
 from tests.unit.mt5.package import Struct
 from worker.domain.broker_facts import BrokerFacts, Kept
-from worker.domain.errors import LeftOpen, Refused
+from worker.domain.errors import LeftOpen, Refused, TerminalUnavailable
 from worker.domain.token import CANARY_NAMESPACE, namespace_of
-from worker.mt5.canary import flight
+from worker.mt5.canary import flight, leg
 from worker.mt5.canary.flight import Flight
 from worker.mt5.canary.measure import facts_of
 
@@ -167,6 +167,40 @@ def test_a_position_that_cannot_be_closed_is_told_loudly(book_file: Path) -> Non
     (position,) = Book(book_file).rows("positions")
     assert f"position {position['ticket']}, 0.01 lots of EURUSD" in str(told.value)
     assert "10006 request rejected. Close it by hand" in str(told.value)
+
+
+def test_a_close_that_was_taken_and_not_done_is_never_sent_twice(book_file: Path) -> None:
+    def take_and_do_nothing(true: Answer, request: dict[str, Any]) -> Any:
+        return true(request) if "position" not in request else Struct(retcode=10009, order=9, deal=9, comment="")
+
+    session = LocalSession(book_file, {"order_send": take_and_do_nothing})
+
+    with pytest.raises(LeftOpen, match="Closing it failed: 10009 request completed"):
+        _fly(session, patience=SHORT)
+
+    assert [bool(order.closes) for order in session.sent] == [False, True]
+
+
+def test_a_terminal_that_is_away_for_a_while_is_waited_for(book_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a session that is being replaced when the canary first looks, and again when it comes down
+    monkeypatch.setattr(leg, "_BETWEEN_TRIES", 0.0)
+    session = LocalSession(book_file)
+    plan = planned(session)
+    true, away = session.call, [TerminalUnavailable("its process has ended")] * 2
+
+    def call(command: Any, request: Any) -> Any:
+        if away and len(session.sent) == 3 - len(away):
+            raise away.pop()
+        return true(command, request)
+
+    monkeypatch.setattr(session, "call", call)
+
+    # When it flies
+    Flight(session, plan, 5).fly()  # type: ignore[arg-type] # what it needs of a session
+
+    # Then it has come down all the same
+    assert away == []
+    assert Book(book_file).rows("positions") == []
 
 
 def test_a_position_that_never_shows_is_told_with_all_that_finds_it(book_file: Path) -> None:
