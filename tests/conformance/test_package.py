@@ -11,7 +11,6 @@ import importlib.metadata
 import json
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -27,11 +26,17 @@ from tests.conformance.words import NEVER_SAID, patterns
 from worker.mt5 import simulated
 
 
-def _wheel() -> Facts:
+@pytest.fixture(scope="module")
+def wheel() -> Facts:
     try:
         return facts.of_wheel(registry.wheel())
     except registry.OutOfReach as error:
         _without_a_registry(str(error))
+
+
+@pytest.fixture(scope="module")
+def installed() -> Facts:
+    return facts.of_module(importlib.import_module("MetaTrader5"))
 
 
 def _without_a_registry(why: str) -> NoReturn:
@@ -41,18 +46,13 @@ def _without_a_registry(why: str) -> NoReturn:
     pytest.skip(why)
 
 
-def _installed() -> Facts:
-    return facts.of_module(importlib.import_module("MetaTrader5"))
+_HERE = ["installed"] if any(importlib.metadata.Distribution.discover(name="MetaTrader5")) else []
 
 
-def _is_installed() -> bool:
-    return any(importlib.metadata.Distribution.discover(name="MetaTrader5"))
-
-
-@pytest.fixture(scope="module", params=[_wheel, *([_installed] if _is_installed() else [])])
+@pytest.fixture(scope="module", params=["wheel", *_HERE])
 def theirs(request: pytest.FixtureRequest) -> Facts:
-    read: Callable[[], Facts] = request.param
-    return read()
+    read: Facts = request.getfixturevalue(request.param)
+    return read
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +92,8 @@ def test_constants_come_in_the_same_order(theirs: Facts, ours: Facts) -> None:
     assert list(ours.constants) == list(theirs.constants)
 
 
-def test_what_ours_says_of_an_error_is_theirs_word_for_word() -> None:
-    row = spoken(_wheel().errors, patterns(), NEVER_SAID)
+def test_what_ours_says_of_an_error_is_theirs_word_for_word(wheel: Facts) -> None:
+    row = spoken(wheel.errors, patterns(), NEVER_SAID)
 
     assert row.differences == ()
     assert (row.theirs, row.ours) == (46, 46 - len(NEVER_SAID))
@@ -136,9 +136,8 @@ class TestTheComparison:
 
 
 class TestTheCommand:
+    @pytest.mark.usefixtures("wheel")
     def test_it_shows_both_side_by_side(self, capsys: pytest.CaptureFixture[str]) -> None:
-        _wheel()
-
         assert command.main([]) == 0
         assert (
             "constants, with value and type                         223               223  none"
