@@ -304,12 +304,14 @@ def terminal_pool(settings: Settings, name: str = "", silence_limit: float | Non
     """
     Return the account's terminal sessions, not yet opened; see SessionOptions for the limit.
 
-    A `name` sets them apart from the worker's own: a simulated terminal of another name stands beside the worker's.
+    A `name` sets them apart from the worker's own: a simulated terminal of another name stands beside the worker's, and
+    a native one that hangs is not restarted.
     """
     common: dict[str, Any] = {
         "backend": str(settings.mt5_backend),
         "timeout": settings.terminal_call_timeout_seconds,
         "silence_limit": silence_limit,
+        "restarts_terminal": not name,
     }
     if settings.mt5_backend is Backend.SIMULATED:
         common |= {"book": settings.mt5_simulated_book}

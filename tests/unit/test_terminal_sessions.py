@@ -42,8 +42,11 @@ def test_what_a_session_leaves_out_is_taken_from_the_common_settings() -> None:
 
 
 def test_a_command_s_sessions_are_not_the_worker_s() -> None:
-    pool = terminal_pool(native({"a": {"terminal": A}, "b": {"terminal": B}}), "doctor")
+    settings = native({"a": {"terminal": A}, "b": {"terminal": B}})
+    pool = terminal_pool(settings, "doctor")
     assert list(pool.sessions) == ["doctor-a", "doctor-b"]
+    assert not any(session._opening.can_restart for session in pool.sessions.values())
+    assert all(session._opening.can_restart for session in terminal_pool(settings).sessions.values())
 
 
 def test_simulated_sessions_share_one_book_and_need_no_terminal(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ class SessionOptions(BaseModel):
 
     `backend` must be named: simulated fills must never be taken for real ones. `book` is the simulated broker's file
     (a private temporary one without it); the others are MetaTrader's: the path of terminal64.exe, login data, and
-    whether the terminal keeps its data beside its program. `timeout` is the limit of one call in seconds. With a
+    whether the terminal keeps its data beside its program. With `restarts_terminal` a terminal that hangs is ended, by
+    its path alone, and started anew, whatever else runs in it. `timeout` is the limit of one call in seconds. With a
     `silence_limit` the session gives its terminal up when it is not called for so many seconds: then this process is
     frozen, and another one may need the terminal.
     """
@@ -41,6 +42,7 @@ class SessionOptions(BaseModel):
     password: SecretStr | None = None
     server: str | None = None
     portable: bool = False
+    restarts_terminal: bool = False
     timeout: float = Field(default=10, gt=0)
     silence_limit: float | None = Field(default=None, gt=0)
 
@@ -163,6 +165,7 @@ class MT5ConnectionPool:
             password=None if password is None else password.get_secret_value(),
             server=options.server,
             portable=options.portable,
+            restarts_terminal=options.restarts_terminal,
             symbols=symbols,
             call_timeout=options.timeout,
             silence_limit=options.silence_limit,

@@ -44,8 +44,8 @@ from worker.mt5.pool import MT5ConnectionPool
 from worker.mt5.session import TerminalSession
 from worker.mt5.wire import OPENING_SECONDS, VenueFacts
 
-IDLE_SECONDS = 1.0  # after which a sending session is asked how it stands; well below any silence limit
-STUCK_SECONDS = 0.5  # a question that nobody has taken up for so long is put to another session
+TEND_SECONDS = 1.0  # between two questions to one of several sessions how it stands; well below any silence limit
+STUCK_SECONDS = 1.0  # a question that nobody has taken up for so long is put to another session
 _WILL_LAST = frozenset({NotSentReason.TERMINAL, NotSentReason.WRONG_ACCOUNT})  # the next order would fare no better
 
 Answer = TypeVar("Answer")
@@ -71,19 +71,13 @@ class _Task:
 
 
 class _Lane:
-    """
-    The thread of one session: takes the most urgent task, the oldest of those first.
+    """The thread of one session: takes the most urgent task, the oldest of those first."""
 
-    One that only sends (`tends_itself`) asks its session now and then how it stands, when it has nothing else to do:
-    so a terminal that hangs or may not trade is known before an order needs it, a broken connection is mended, and the
-    session, which ends when it is not called, lives.
-    """
-
-    def __init__(self, session: TerminalSession, *, tends_itself: bool) -> None:
+    def __init__(self, session: TerminalSession) -> None:
         self.session = session
-        self._rest = IDLE_SECONDS if tends_itself else None
         self._refused_because: str | None = None
         self._busy_since: float | None = None
+        self._tending: Future[None] | None = None
         self._tasks: queue.PriorityQueue[_Task] = queue.PriorityQueue()
         self._numbers = itertools.count()
         self._gate = threading.Lock()
@@ -118,6 +112,11 @@ class _Lane:
         self._refused_because = report.detail if report.reason in _WILL_LAST else None
         return report
 
+    def tend(self) -> None:
+        """Ask the session how it stands, when nothing more urgent is to be done, and unless it is just being asked."""
+        if self._tending is None or self._tending.done():
+            self._tending = self.put(_Urgency.QUESTION, self._learn)
+
     def close(self) -> None:
         """Take nothing more, fail what is queued, and end after the task at hand."""
         with self._gate:
@@ -129,28 +128,13 @@ class _Lane:
         self._thread.join(patience)
 
     def _run(self) -> None:
-        while (task := self._next()).urgency is not _Urgency.END:
+        while (task := self._tasks.get()).urgency is not _Urgency.END:
             if task.future.set_running_or_notify_cancel():
-                with self._busy():
-                    self._perform(task)
+                self._busy_since = time.monotonic()
+                self._perform(task)
+                self._busy_since = None
 
-    def _next(self) -> _Task:
-        while True:
-            try:
-                return self._tasks.get(timeout=self._rest)
-            except queue.Empty:
-                with self._busy():
-                    self._tend()
-
-    @contextmanager
-    def _busy(self) -> Iterator[None]:
-        self._busy_since = time.monotonic()
-        try:
-            yield
-        finally:
-            self._busy_since = None
-
-    def _tend(self) -> None:
+    def _learn(self) -> None:
         self._refused_because = self._found_wrong()
 
     def _found_wrong(self) -> str | None:
@@ -181,13 +165,17 @@ class PooledTerminal:
     Trades of one symbol always take the same session, in order. Questions take the first session that is ready and not
     stuck: while the first of all is down, another one does its work as well. A call whose task is cancelled before a
     thread has taken it up is never made.
+
+    Of several each is asked once a second how it stands: so a terminal that hangs or may not trade is known before an
+    order needs it, a broken connection is mended, and a session that only sends, which ends when it is not called,
+    lives. It is this process's loop that asks, so that no session outlives a loop that has stopped.
     """
 
     def __init__(self, pool: MT5ConnectionPool) -> None:
         self._pool = pool
-        first, *others = pool.sessions.values()
-        self._lanes = [_Lane(first, tends_itself=False), *(_Lane(one, tends_itself=True) for one in others)]
+        self._lanes = [_Lane(session) for session in pool.sessions.values()]
         self._senders = self._lanes[1:] or self._lanes
+        self._tending: asyncio.Task[None] | None = None
 
     async def start(self, patience: float = OPENING_SECONDS) -> VenueFacts:
         """
@@ -196,6 +184,8 @@ class PooledTerminal:
         Raises TerminalUnavailable after `patience` seconds, WrongSetting when they are not all of one account.
         """
         self._pool.start()
+        if len(self._lanes) > 1 and self._tending is None:
+            self._tending = asyncio.create_task(self._tend(), name="terminals tended")
         waits = (asyncio.to_thread(lane.session.ready, patience) for lane in self._lanes)
         facts = await asyncio.gather(*waits)
         insist_on_one_account(dict(zip(self._pool.sessions, facts, strict=True)))
@@ -251,7 +241,15 @@ class PooledTerminal:
 
     async def close(self, patience: float = 5.0) -> None:
         """End every session: a call under way may finish within `patience` seconds, what is queued is not made."""
+        if self._tending is not None:
+            self._tending.cancel()
         await asyncio.to_thread(self._close, patience)
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(TEND_SECONDS)
+            for lane in self._lanes:
+                lane.tend()
 
     def _close(self, patience: float) -> None:
         for lane in self._lanes:

@@ -65,7 +65,8 @@ class Opening:
     server: str | None = None
     portable: bool = False
     account: tuple[int, str] | None = None  # login and server it has shown before: no other is taken
-    restart: bool = False  # its terminal hangs and is to be ended first; only with the path of its program
+    restarts_terminal: bool = False  # it may be ended when it hangs
+    restart: bool = False  # it does hang and is to be ended now; only with the path of its program
     symbols: tuple[str, ...] = ()
     call_timeout: float = 10.0  # seconds; the limit of every call but the opening itself
     silence_limit: float | None = None  # seconds; the child ends when it hears nothing for longer; None: it waits
@@ -81,8 +82,8 @@ class Opening:
 
     @property
     def can_restart(self) -> bool:
-        """Tell whether the terminal is a process that can be told from all others."""
-        return self.backend == "native" and self.terminal is not None
+        """Tell whether the terminal may be ended, and is a process that can be told from all others."""
+        return self.restarts_terminal and self.backend == "native" and self.terminal is not None
 
 
 _NOT_KNOWN = Custody(clean_since=None, in_session=False)

@@ -51,7 +51,7 @@ def opened(program: Path, tmp_path: Path, book_file: Path, monkeypatch: pytest.M
 
     @asynccontextmanager
     async def opened(patience: float = 20, **changes: Any) -> AsyncIterator[PooledTerminal]:
-        session = {"backend": "native", "terminal": str(program), "timeout": 0.5} | changes
+        session = {"backend": "native", "terminal": str(program), "timeout": 0.5, "restarts_terminal": True} | changes
         terminal = PooledTerminal(MT5ConnectionPool({"main": session}, symbols=["EURUSD"]))
         try:
             await terminal.start(patience)

@@ -88,8 +88,10 @@ def start(child: type[Child]) -> Iterator[Started]:  # noqa: ARG001 - it must be
     """Start a session; it is closed at the end."""
     sessions = []
 
-    def started(terminal: str | None = PROGRAM) -> TerminalSession:
-        session = TerminalSession(Opening("main", "native", terminal=terminal), threading.Condition())
+    def started(terminal: str | None = PROGRAM, *, may_restart: bool = True) -> TerminalSession:
+        session = TerminalSession(
+            Opening("main", "native", terminal=terminal, restarts_terminal=may_restart), threading.Condition()
+        )
         sessions.append(session)
         session.start()
         session.ready(5)
@@ -144,10 +146,11 @@ def test_a_connection_that_cannot_be_mended_ends_with_the_terminal_s_restart(
 
 
 @pytest.mark.parametrize("trouble", [UNREACHABLE, Unanswered("too slow")])
-def test_a_terminal_that_cannot_be_told_from_others_is_never_restarted(
-    child: type[Child], start: Started, trouble: bytes | Exception
+@pytest.mark.parametrize("kind", [{"terminal": None}, {"may_restart": False}], ids=["not known", "not ours"])
+def test_a_terminal_that_cannot_be_told_from_others_or_is_not_ours_to_end_is_never_restarted(
+    child: type[Child], start: Started, trouble: bytes | Exception, kind: dict[str, Any]
 ) -> None:
-    session = start(terminal=None)
+    session = start(**kind)
     child.to_call = trouble
     for _ in range(5):
         session.ready(5)

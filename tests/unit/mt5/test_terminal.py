@@ -53,6 +53,11 @@ class Session:
         self.standing_asked = threading.Event()
         self.custody: dict[str, Custody] = {}
 
+    @property
+    def answered(self) -> list[str]:
+        """What it was asked, but how it stands."""
+        return [what for what in self.asked if what != "standing"]
+
     def start(self) -> None: ...
 
     def ready(self, _patience: float) -> VenueFacts:
@@ -151,8 +156,8 @@ async def test_the_first_answers_every_question_and_the_others_send_their_share(
         await pooled.search(a_search("EURUSD"))
         await pooled.instruments()
 
-        assert sessions["asks"].asked == ["quote"] * 4 + ["poll", "search", "instruments"]
-        sent = [what for name in ("one", "two") for what in sessions[name].asked if what != "standing"]
+        assert sessions["asks"].answered == ["quote"] * 4 + ["poll", "search", "instruments"]
+        sent = [what for name in ("one", "two") for what in sessions[name].answered]
         assert len(sent) == 12
         for symbol in ("EURUSD", "USDJPY", "XAUUSD", "GBPUSD"):
             by = [name for name, session in sessions.items() if f"submit {symbol}" in session.asked]
@@ -194,11 +199,11 @@ async def test_while_the_first_is_down_another_does_its_work_and_gives_it_back()
         sessions["asks"].is_up = False
         await pooled.poll(a_look())
         await pooled.quote(a_question())
-        assert [what for what in sessions["sends"].asked if what != "standing"] == ["poll", "quote"]
+        assert sessions["sends"].answered == ["poll", "quote"]
 
         sessions["asks"].is_up = True
         await pooled.poll(a_look())
-        assert sessions["asks"].asked == ["poll"]
+        assert sessions["asks"].answered == ["poll"]
 
 
 async def test_a_question_that_waits_behind_a_stuck_one_moves_on() -> None:
@@ -215,7 +220,7 @@ async def test_a_question_that_waits_behind_a_stuck_one_moves_on() -> None:
         began = time.monotonic()
         await pooled.quote(a_question())
         assert time.monotonic() - began < terminal.STUCK_SECONDS
-        assert sessions["asks"].asked == ["poll"]
+        assert sessions["asks"].answered == ["poll"]
         sessions["asks"].gate.set()
         await hanging
 
@@ -257,14 +262,14 @@ async def test_a_refusal_that_concerns_one_order_alone_stops_no_other() -> None:
         await pooled.quote(a_question())
 
 
-async def test_an_idle_sender_is_asked_how_it_stands_and_the_one_that_answers_is_not() -> None:
+async def test_a_session_that_only_sends_is_asked_how_it_stands() -> None:
     async with opened("asks", "sends") as (pooled, sessions):
         sessions["sends"].health_problem = "the terminal is logged out"
         assert await asyncio.to_thread(sessions["sends"].standing_asked.wait, 5)
         await until(lambda: pooled.report()["sends"]["problem"] == "the terminal is logged out")
         assert pooled.report()["sends"]["duty"] == "sends"
         assert pooled.report()["asks"] == {"session": "asks", "problem": None, "duty": "answers"}
-        assert sessions["asks"].asked == []
+        assert sessions["sends"].answered == []
 
 
 async def test_what_the_senders_may_still_hold_is_told_without_asking_them() -> None:
