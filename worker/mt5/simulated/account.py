@@ -86,11 +86,18 @@ def _legs(desk: Desk) -> dict[str, list[Holding]]:
 
 
 def _profit(desk: Desk, legs: Mapping[str, Sequence[Holding]]) -> float:
-    return cents(sum(floating(desk, leg, name)[1] for name, held in legs.items() for leg in held))
+    profit = 0.0
+    for name, held in legs.items():
+        for leg in held:
+            profit += floating(desk, leg, name)[1]
+    return cents(profit)
 
 
 def _margin(desk: Desk, legs: Mapping[str, Sequence[Holding]]) -> float:
-    return cents(sum(margin_of(desk, SYMBOLS[name], held) for name, held in legs.items()))
+    margin = 0.0
+    for name, held in legs.items():
+        margin += margin_of(desk, SYMBOLS[name], held)
+    return cents(margin)
 
 
 def _traded(desk: Desk, legs: Sequence[Holding], trade: Holding, position: int) -> list[Holding]:
@@ -114,10 +121,13 @@ def _closed(desk: Desk, legs: Sequence[Holding], trade: Holding, position: int) 
 
 def _with(legs: Sequence[Holding], piece: Holding) -> list[Holding]:
     """Return legs with one more piece among them, or with one less."""
-    pieces = [piece, *(leg for leg in legs if leg.type == piece.type)]
-    volume = round(sum(one.volume for one in pieces), 8)
-    whole = Holding(piece.type, volume, sum(one.notional for one in pieces))
-    return [leg for leg in (whole, *(leg for leg in legs if leg.type != piece.type)) if leg.volume]
+    whole, others = piece, []
+    for leg in legs:
+        if leg.type == piece.type:
+            whole = Holding(leg.type, round(leg.volume + piece.volume, 8), leg.notional + piece.notional)
+        else:
+            others.append(leg)
+    return [whole, *others] if whole.volume else others
 
 
 def account_info(meta: Meta, now: Standing) -> Struct:

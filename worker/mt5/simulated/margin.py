@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from operator import itemgetter
 from typing import NamedTuple
 
 from worker.mt5.simulated import constants as mt5
@@ -94,16 +93,17 @@ def margin_of(desk: Desk, symbol: Symbol, legs: Sequence[Holding]) -> float:
     """
     needs = needs_of(symbol, desk.meta.leverage)
     if len(legs) == len(_MARKET_ORDERS):
-        return _hedged(desk, needs, *sorted(legs, key=itemgetter(1)))
+        one, other = legs
+        return _hedged(desk, needs, one, other) if one.volume < other.volume else _hedged(desk, needs, other, one)
     return sum(needs.alone.of(leg.volume, leg.notional) * rate(desk, needs.currency, leg.type) for leg in legs)
 
 
 def _hedged(desk: Desk, needs: Needs, smaller: Holding, larger: Holding) -> float:
-    rates = rate(desk, needs.currency, larger.type), rate(desk, needs.currency, smaller.type)
+    larger_rate, smaller_rate = rate(desk, needs.currency, larger.type), rate(desk, needs.currency, smaller.type)
     volume, notional = smaller.volume + larger.volume, smaller.notional + larger.notional
     rest = needs.alone.of(larger.volume, larger.notional) * (1 - smaller.volume / larger.volume)
     pairs = needs.paired.of(volume, notional) * smaller.volume / volume
-    return rest * rates[0] + pairs * sum(rates) / 2
+    return rest * larger_rate + pairs * (larger_rate + smaller_rate) / 2
 
 
 def _by_mode(instrument: Instrument, contract: float, leverage: int) -> Need:
