@@ -293,6 +293,11 @@ def simulated_book_from_environment() -> Path | None:
     return Path(value) if value else None
 
 
+def inherited_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with some variables more, for a process of our own."""
+    return {**os.environ, **more}
+
+
 def bare_environment() -> dict[str, str]:
     """Return what starting another Python takes of the environment, and none of the user's settings."""
     names = ("PATH", "HOME", "TMPDIR", "TEMP", "TMP", "LANG", "SYSTEMROOT")

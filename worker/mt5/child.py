@@ -15,6 +15,8 @@ import worker
 from worker import failpoints
 from worker.domain.errors import TerminalUnavailable
 from worker.mt5 import wire
+from worker.mt5.interpreter import interpreter
+from worker.settings import inherited_environment
 
 _CODE = Path(worker.__file__).parent.parent  # the child finds this very package, wherever the parent was started
 _POSIX = sys.platform != "win32"
@@ -46,8 +48,10 @@ class ChildProcess:
     """
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "worker.mt5.session_process"],
+        python = interpreter()
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, nothing from outside
+            [python.path, "-m", "worker.mt5.session_process"],
+            env=inherited_environment(python.variables),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=_CODE,
