@@ -18,13 +18,16 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.services]
 CALL_LIMIT = 4.0
 LATE = 1.5  # seconds from publishing to confirmation: slow on a busy machine, quick next to a hang
 HANGING = "EURUSD.hang"
+LOST = ("EURUSD.notsent", "GBPUSD.notsent", "USDJPY.hangnot")
 QUEUED = 70  # trades behind the one that hangs; more than ever fly at once
 
 
 @pytest.fixture(scope="module")
 def desk(new_desk: DeskMaker) -> Iterator[Desk]:
     sessions = '{"asks": {}, "one": {}, "two": {}}'
-    with new_desk(MT5_SESSIONS=sessions, TERMINAL_CALL_TIMEOUT_SECONDS=f"{CALL_LIMIT:g}") as desk:
+    with new_desk(
+        MT5_SESSIONS=sessions, TERMINAL_CALL_TIMEOUT_SECONDS=f"{CALL_LIMIT:g}", UNKNOWN_HORIZON_SECONDS="2"
+    ) as desk:
         yield desk
 
 
@@ -91,3 +94,9 @@ def test_trades_of_one_symbol_stay_in_order_whichever_terminal_sends_them(trader
     for symbol in symbols:
         orders = [int(end["order_id"]) for end in ends if end["symbol"] == symbol]
         assert orders == sorted(orders)
+
+
+def test_what_a_sending_terminal_lost_is_proved_absent_and_sent_again(trader: Trader) -> None:
+    # One whose connection broke tells so by itself, one that hung by its end; no search asks them.
+    ends = trader.all_filled(trader.publish(*LOST))
+    assert [end["attempts"] for end in ends] == [2] * len(LOST)
