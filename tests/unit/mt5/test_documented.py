@@ -31,7 +31,7 @@ from tests.unit.mt5.documented import (
 )
 from tests.unit.mt5.package import NAMESPACE, TOKEN, Package, a_clock
 from worker.domain.errors import TerminalUnavailable
-from worker.domain.market import OrderRequest, PollRequest, SearchRequest, SendReport, SendStatus
+from worker.domain.market import NotSentReason, OrderRequest, PollRequest, SearchRequest, SendReport, SendStatus
 from worker.domain.outcomes import Proof, judge
 from worker.domain.token import comment_of, token_in
 from worker.domain.trade import Direction
@@ -189,6 +189,15 @@ def test_a_check_that_refuses_stops_before_the_send() -> None:
     package = documented(order_check=changed(CHECKED, retcode=10019, comment="No money"))
     assert sent(package).status is SendStatus.NOT_SENT
     assert package.count("order_send") == 0
+
+
+def test_a_terminal_that_has_become_another_one_gets_no_order() -> None:
+    package = documented()
+    link = linked(package)
+    package.answers["terminal_info"] = changed(READY, path=r"C:\Program Files\MetaTrader 5")
+    report = Sender(link, Quotes(link, a_clock()), lambda: NOW, lambda: 0.0).submit(ORDER)
+    assert (report.status, report.reason) == (SendStatus.NOT_SENT, NotSentReason.TERMINAL)
+    assert "expected E:" in report.detail
 
 
 def test_orders_deals_and_positions_are_read_to_the_last_digit() -> None:
