@@ -212,7 +212,8 @@ class PooledTerminal:
 
     async def poll(self, request: PollRequest) -> Poll:
         """Look once for all orders. Raises TerminalUnavailable."""
-        return await self._ask(lambda session: session.poll(request))
+        # A session tells each change once: an answer that nobody waits for any more would be lost.
+        return await self._ask(lambda session: session.poll(request), once=True)
 
     async def search(self, request: SearchRequest) -> Search:
         """
@@ -264,8 +265,12 @@ class PooledTerminal:
         report = lane.session.report()
         return {**report, "duty": duty, "problem": report["problem"] or lane.problem}
 
-    async def _ask(self, question: Callable[[TerminalSession], Answer]) -> Answer:
-        """Put a question to the session that answers now; where it waits in vain, put it to another."""
+    async def _ask(self, question: Callable[[TerminalSession], Answer], *, once: bool = False) -> Answer:
+        """
+        Put a question to the session that answers now; where it waits in vain, put it to another.
+
+        One that may be asked `once` only stays with the session that has taken it up, however long that takes.
+        """
         with _told(_Urgency.QUESTION):
             while True:
                 lane = self._answering()
@@ -274,7 +279,8 @@ class PooledTerminal:
                 try:
                     while not answer.done():
                         await asyncio.wait({answer}, timeout=STUCK_SECONDS)
-                        if not answer.done() and self._answering() is not lane and future.cancel():
+                        is_in_vain = not answer.done() and self._answering() is not lane
+                        if is_in_vain and (future.cancel() or not once):
                             break
                     else:
                         return answer.result()

@@ -7,7 +7,11 @@ The same load runs twice, before the hang and during it; the figures of both are
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import statistics
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,9 +21,10 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.terminal import a_look, a_question, an_order
+from worker.domain.errors import TerminalUnavailable
 from worker.domain.market import SendStatus
 from worker.mt5.pool import MT5ConnectionPool
-from worker.mt5.terminal import PooledTerminal
+from worker.mt5.terminal import STUCK_SECONDS, PooledTerminal
 
 BEAT = 0.01  # seconds between two beats of the loop, far below RabbitMQ's heartbeats of some seconds
 LATE = 0.5  # seconds; a beat or an order that is later has waited for something
@@ -59,10 +64,17 @@ async def beating(figures: Figures) -> None:
         figures.beats.append(time.monotonic() - due)
 
 
+async def polling(terminal: PooledTerminal) -> None:
+    while True:
+        with contextlib.suppress(TerminalUnavailable):
+            await terminal.poll(a_look())
+        await asyncio.sleep(0.05)
+
+
 async def trading(terminal: PooledTerminal, symbols: Sequence[str], seconds: float) -> Figures:
     """Quote, send and poll as the worker does, for some seconds."""
     figures, began = Figures(), time.monotonic()
-    heart = asyncio.create_task(beating(figures))
+    aside = [asyncio.create_task(beating(figures)), asyncio.create_task(polling(terminal))]
     while (now := time.monotonic()) - began < seconds:
         symbol = symbols[len(figures.orders) % len(symbols)]
         await terminal.quote(a_question(symbol))
@@ -71,9 +83,9 @@ async def trading(terminal: PooledTerminal, symbols: Sequence[str], seconds: flo
         figures.quotes.append(quoted - now)
         figures.orders.append(time.monotonic() - quoted)
         assert report.status is SendStatus.ANSWERED
-        await terminal.poll(a_look())
         await asyncio.sleep(0.02)
-    heart.cancel()
+    for task in aside:
+        task.cancel()
     return figures
 
 
@@ -109,3 +121,23 @@ async def test_a_hanging_terminal_delays_neither_the_loop_nor_another_session_s_
         if seconds > 1:
             assert (await hung).status is SendStatus.NO_ANSWER
         hung.cancel()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops a process by a POSIX signal")
+async def test_while_the_terminal_that_answers_is_frozen_another_one_answers(book_file: Path) -> None:
+    async with sessions(book_file, "asks", "one", "two") as terminal:
+        symbols = ["EURUSD", "GBPUSD", "USDJPY"]
+        await trading(terminal, symbols, 0.2)
+        before = await trading(terminal, symbols, 1)
+
+        # When the one that answers every question does not answer any more
+        os.kill(int(terminal.report()["asks"]["pid"]), signal.SIGSTOP)
+        first = await trading(terminal, symbols, 0.1)
+        then = await trading(terminal, symbols, 1)
+
+        # Then only what was put to it waits, for as long as it takes to see that; and nothing that is sent
+        print(f"before: {before}\nfirst:  {first}\nthen:   {then}")  # noqa: T201 - the figures
+        assert max(first.quotes) < 2 * STUCK_SECONDS + LATE
+        assert max(then.quotes) < LATE
+        assert max(first.orders + then.orders) < LATE
+        assert max(first.beats + then.beats) < LATE

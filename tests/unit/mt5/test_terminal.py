@@ -225,6 +225,24 @@ async def test_a_question_that_waits_behind_a_stuck_one_moves_on() -> None:
         await hanging
 
 
+async def test_a_question_that_a_session_hangs_over_is_put_to_another_but_for_a_poll() -> None:
+    async with opened("asks", "sends") as (pooled, sessions):
+        sessions["asks"].gate.clear()
+        await pooled.quote(a_question())
+        assert (sessions["asks"].answered, sessions["sends"].answered) == (["quote"], ["quote"])
+        sessions["asks"].gate.set()
+
+        # A poll tells each change once: what it brings must not be thrown away.
+        await until(lambda: not pooled._lanes[0]._busy_since)
+        sessions["asks"].gate.clear()
+        polling = asyncio.create_task(pooled.poll(a_look()))
+        await asyncio.sleep(1.5 * terminal.STUCK_SECONDS)
+        assert not polling.done()
+        sessions["asks"].gate.set()
+        await polling
+        assert "poll" not in sessions["sends"].answered
+
+
 async def test_nobody_is_quoted_what_could_not_be_sent() -> None:
     async with opened("asks", "one", "two") as (pooled, sessions):
         (mine,), (other,) = symbols_of(pooled, sessions["one"]), symbols_of(pooled, sessions["two"])
