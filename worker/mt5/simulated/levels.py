@@ -18,7 +18,8 @@ from worker.mt5.simulated.symbols import Instrument, Symbol
 from worker.mt5.simulated.touches import first_touch
 from worker.mt5.simulated.valuation import side_of
 
-FORESIGHT_MS = 30 * 86_400_000  # how far ahead the market is looked through in one go: a millisecond or two
+# How far ahead the market is looked through in one go, by spans: what is near is found without a look at what is far.
+FORESIGHT_MS = (3_600_000, 86_400_000, 30 * 86_400_000)
 
 
 class Level(NamedTuple):
@@ -75,8 +76,13 @@ def next_look(desk: Desk, symbol: Symbol, levels: list[Level]) -> int:
     closed = desk.weekend(symbol)
     if closed:
         return closed.end
-    until = desk.utc_msc + FORESIGHT_MS
-    for level in levels:
-        touched = first_touch(symbol, *level, desk.utc_msc, until, desk.meta.opened_utc_msc)
-        until = until if touched is None else touched
-    return until
+    after = desk.utc_msc
+    for span in FORESIGHT_MS:
+        touched, end = None, desk.utc_msc + span
+        for level in levels:
+            found = first_touch(symbol, *level, after, touched or end, desk.meta.opened_utc_msc)
+            touched = found or touched
+        if touched:
+            return touched
+        after = end
+    return after

@@ -126,7 +126,7 @@ def test_one_late_look_leaves_the_same_book_as_many_early_ones(
 def test_how_far_ahead_the_market_is_looked_through_makes_no_difference(script: list[Step], minutes: int) -> None:
     far = a_day(script, 1, netting=False)
 
-    with patch.object(levels, "FORESIGHT_MS", minutes * 60_000):
+    with patch.object(levels, "FORESIGHT_MS", (minutes * 60_000,)):
         assert a_day(script, 1, netting=False) == far
 
 
@@ -149,6 +149,16 @@ def test_an_order_is_executed_at_the_first_tick_that_touches_its_price(
 
         expected = [(max(tick.utc_msc, end - 60_000), tick.touch(kind)) for tick in touches[:1]]
         assert [(deal["time_msc"] - 7_200_000, deal["price"]) for deal in dealer.deals()] == expected
+
+
+def test_a_tick_at_the_end_of_a_span_is_not_overlooked() -> None:
+    with a_dealer() as dealer:
+        price, tick = dealer.reachable(BUY_STOP)
+        with patch.object(levels, "FORESIGHT_MS", (tick.utc_msc - dealer.now, 86_400_000)):
+            dealer.place(BUY_STOP, price, "ETHUSD")
+            dealer.goes_on(3600)
+
+        assert [deal["time_msc"] for deal in dealer.deals()] == [dealer.server_msc(tick.utc_msc)]
 
 
 def test_what_waits_happens_in_whatever_process_looks_first(tmp_path: Path) -> None:
