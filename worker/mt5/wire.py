@@ -8,6 +8,7 @@ command can ever wait in the pipe.
 from __future__ import annotations
 
 import json
+import ntpath
 import platform
 import re
 from collections.abc import Mapping
@@ -77,7 +78,8 @@ class Opening:
     def sender(self) -> str:
         """Return the name of the terminal: the same for every process that ever opens it, and for no other terminal."""
         if self.backend == "native":
-            return f"{platform.node()}:{self.terminal or 'the default terminal'}"
+            path = "the default terminal" if self.terminal is None else ntpath.normcase(ntpath.normpath(self.terminal))
+            return f"{platform.node()}:{path}"
         return f"{platform.node()}:{self.book}:{self.session}"
 
     @property

@@ -133,6 +133,7 @@ def test_the_child_s_own_kinds_of_trouble_reach_the_parent_as_what_they_are_a_ki
 def test_a_terminal_has_one_name_whoever_opens_it_and_another_one_another() -> None:
     one = Opening("a", "native", terminal=r"C:\MT5\terminal64.exe")
     assert replace(one, session="b", symbols=("EURUSD",), restart=True).sender == one.sender
+    assert replace(one, terminal="c:/mt5/./Terminal64.exe").sender == one.sender
     assert replace(one, terminal=r"D:\MT5\terminal64.exe").sender != one.sender
     book = Opening("a", "simulated", book=Path("book"))
     assert replace(book, session="b").sender != book.sender
