@@ -148,7 +148,7 @@ def _margin(asked: Asked) -> int:
 
 
 def _is_market_execution(asked: Asked) -> bool:
-    return asked.instrument.execution == mt5.SYMBOL_TRADE_EXECUTION_MARKET
+    return asked.symbol.execution == mt5.SYMBOL_TRADE_EXECUTION_MARKET
 
 
 _TRADABLE = (_trade_mode, _open_hours)

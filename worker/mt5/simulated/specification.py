@@ -32,7 +32,7 @@ def specification(symbol: Symbol) -> dict[str, Any]:
         "trade_mode": symbol.behaviour.trade_mode,
         "trade_stops_level": instrument.stops_level,
         "trade_freeze_level": instrument.freeze_level,
-        "trade_exemode": instrument.execution,
+        "trade_exemode": symbol.execution,
         "swap_mode": mt5.SYMBOL_SWAP_MODE_DISABLED,
         "swap_rollover3days": _WEDNESDAY,
         "filling_mode": OFFERED_FILLINGS,

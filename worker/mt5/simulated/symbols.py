@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.behaviours import TABLE, Behaviour
+from worker.mt5.simulated.behaviours import TABLE, Behaviour, Fill
 
 FILLING_FOK = 1  # SYMBOL_FILLING_*: flags of a symbol, absent from the package
 FILLING_IOC = 2
@@ -145,6 +145,12 @@ class Symbol:
     name: str
     instrument: Instrument
     behaviour: Behaviour
+
+    @property
+    def execution(self) -> int:
+        """Return how its orders are executed: instant execution is whole or not at all, so parts come otherwise."""
+        executes_parts = self.behaviour.fill is Fill.PARTIAL
+        return mt5.SYMBOL_TRADE_EXECUTION_MARKET if executes_parts else self.instrument.execution
 
 
 BASE = {instrument.name: instrument for instrument in _INSTRUMENTS}

@@ -79,9 +79,9 @@ class TestSpecifications:
         assert (info.point, info.trade_tick_size, info.trade_tick_value) == (0.01, 0.1, pytest.approx(0.1))
 
     def test_a_suffix_changes_behaviour_and_not_the_instrument(self, mt5: Any) -> None:
-        plain, suffixed = (mt5.symbol_info(name)._asdict() for name in ("XAUUSD", "XAUUSD.partial"))
+        plain, suffixed = (mt5.symbol_info(name)._asdict() for name in ("XAUUSD", "XAUUSD.multi"))
 
-        assert suffixed["name"] == "XAUUSD.partial"
+        assert suffixed["name"] == "XAUUSD.multi"
         assert {key for key in plain if plain[key] != suffixed[key]} <= {
             *("name", "path", "select", "visible", "bid", "ask", "spread", "time"),
             *("bidhigh", "bidlow", "askhigh", "asklow", "session_open", "session_close", "price_change"),

@@ -27,6 +27,13 @@ def test_the_suffixes_are_those_of_the_contract_on_every_base_symbol(mt5: Any) -
     assert names == {base + suffix for base in bases for suffix in ["", *("." + one for one in CONTRACT.split())]}
 
 
+def test_only_who_executes_at_the_market_executes_parts(mt5: Any) -> None:
+    parts, whole = mt5.symbol_info("EURUSD.partial"), mt5.symbol_info("EURUSD.slip")
+
+    assert parts.trade_exemode == mt5.SYMBOL_TRADE_EXECUTION_MARKET
+    assert whole.trade_exemode == mt5.SYMBOL_TRADE_EXECUTION_INSTANT
+
+
 class TestFilled:
     @pytest.mark.parametrize(("side", "touch"), [(BUY, "ask"), (SELL, "bid")])
     def test_an_ordinary_order_is_filled_at_the_touch(self, customer: Customer, side: int, touch: str) -> None:
