@@ -81,9 +81,7 @@ class Link:
             raise TerminalUnavailable(f"the terminal is logged out: {self.last_error()}")
         found = (self._opening.login or account.login, self._opening.server or account.server)
         self._expected = self._opening.account or found
-        reading = self.health()
-        if not readings.is_account(reading, self._expected):
-            raise TerminalUnavailable(str(reading.problem))
+        self._right_account()
 
     def standing(self) -> Standing:
         """Return how it stands with this session."""
@@ -91,7 +89,7 @@ class Link:
 
     def facts(self, *, clock_offset_known: bool) -> VenueFacts:
         """Return where orders go."""
-        reading, version = self.health(), self.call("version") or ()
+        reading, version = self._right_account(), self.call("version") or ()
         return VenueFacts(
             Venue(self._opening.backend, reading.server, reading.login, reading.venue_mode),
             reading.account_mode,
@@ -152,6 +150,12 @@ class Link:
         """Return the package's last error in words."""
         code, text = self.module.last_error()
         return f"{text} ({code})"
+
+    def _right_account(self) -> Health:
+        reading = self.health()
+        if not readings.is_account(reading, self._expected):
+            raise TerminalUnavailable(str(reading.problem))
+        return reading
 
     def _initialize(self, within: float) -> None:
         opening = self._opening

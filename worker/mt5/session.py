@@ -41,6 +41,7 @@ from worker.domain.market import (
 from worker.mt5 import wire
 from worker.mt5.child import ChildProcess, NotDelivered, Unanswered
 from worker.mt5.file_lock import TerminalInUse
+from worker.mt5.symptoms import Symptoms
 from worker.mt5.wire import (
     OPENING_SECONDS,
     CancelRequest,
@@ -53,7 +54,6 @@ from worker.mt5.wire import (
 )
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0  # seconds between attempts to open the terminal
-_RESTART_AT = 3  # failed connections in a row: then it is the terminal that hangs
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
@@ -83,8 +83,8 @@ class TerminalSession:
         self._child: ChildProcess | None = None
         self._facts: VenueFacts | None = None
         self._problem = "it has not been started"
-        self._openings = self._failures = self._terminal_restarts = 0
-        self._terminal_hangs = False
+        self._openings = 0
+        self._symptoms = Symptoms(can_restart=opening.can_restart)
         self._custody: Custody | None = None
         self._supervisor: threading.Thread | None = None
 
@@ -191,7 +191,7 @@ class TerminalSession:
             except TerminalUnreachable as error:
                 self._not_reached(child, error)
                 raise
-            self._failures = 0
+            self._symptoms.answered()
             return answer
 
     def report(self) -> Mapping[str, Any]:
@@ -204,7 +204,7 @@ class TerminalSession:
                 "problem": None if facts else self._problem,
                 "pid": None if child is None else child.pid,
                 "restarts": max(0, self._openings - 1),
-                "terminal_restarts": self._terminal_restarts,
+                "terminal_restarts": self._symptoms.restarts,
                 "login": None if facts is None else facts.venue.login,
                 "server": None if facts is None else facts.venue.server,
             }
@@ -245,7 +245,8 @@ class TerminalSession:
             except TerminalUnavailable:
                 return  # closing
             child.wait()
-            self._terminal_hangs |= child.hung
+            if child.hung:
+                self._symptoms.hung()
             self._lose(child, child.epitaph())
             child.release()
 
@@ -254,8 +255,10 @@ class TerminalSession:
         try:
             facts = self._opened(child)
         except TerminalUnavailable as error:
-            self._terminal_hangs |= child.hung
-            self._failures += isinstance(error, TerminalUnreachable)
+            if child.hung:
+                self._symptoms.hung()
+            if isinstance(error, TerminalUnreachable):
+                self._symptoms.not_reached()
             child.kill(str(error))
             child.release()
             self._lose(child, str(error))
@@ -279,22 +282,15 @@ class TerminalSession:
 
     def _armed_opening(self) -> Opening:
         faults, log = failpoints.hand_down()
-        return replace(self._opening, failpoints=faults, failpoints_log=log, restart=self._restarts_terminal())
-
-    def _restarts_terminal(self) -> bool:
-        """Tell whether the terminal is to be restarted; only once, for a terminal that starts slowly needs its time."""
-        hangs = self._terminal_hangs or self._failures >= _RESTART_AT
-        if not (hangs and self._opening.can_restart):
-            return False
-        self._terminal_hangs, self._failures = False, 0
-        self._terminal_restarts += 1
-        _log.warning("terminal hangs, restarting it", session=self.name, terminal=self._opening.terminal)
-        return True
+        restart = self._symptoms.restart()
+        if restart:
+            _log.warning("terminal hangs, restarting it", session=self.name, terminal=self._opening.terminal)
+        return replace(self._opening, failpoints=faults, failpoints_log=log, restart=restart)
 
     def _not_reached(self, child: ChildProcess, error: TerminalUnreachable) -> None:
-        """Count a failed reconnection; after some of them the terminal is restarted, and its session with it."""
-        self._failures += 1
-        if self._failures >= _RESTART_AT and self._opening.can_restart:
+        """Take a failed reconnection into account; a terminal is restarted together with its session."""
+        self._symptoms.not_reached()
+        if self._symptoms.are_enough:
             child.kill(str(error))
             self._lose(child, str(error))
 
@@ -312,7 +308,7 @@ class TerminalSession:
     def _announce(self, facts: VenueFacts) -> None:
         with self._changed:
             self._openings += 1
-            self._failures, self._terminal_hangs = 0, False
+            self._symptoms.answered()
             self._custody = facts.custody
             self._opening = replace(self._opening, account=(facts.venue.login, facts.venue.server))
             if not self._closing.is_set():

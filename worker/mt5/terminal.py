@@ -8,17 +8,12 @@ and each of the others sends and cancels the orders of its share of the symbols:
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-import queue
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -40,122 +35,16 @@ from worker.domain.market import (
     SendReport,
     SendStatus,
 )
+from worker.mt5.lane import STUCK_SECONDS, Lane, Urgency
 from worker.mt5.pool import MT5ConnectionPool
 from worker.mt5.session import TerminalSession
 from worker.mt5.wire import OPENING_SECONDS, VenueFacts
 
 TEND_SECONDS = 1.0  # between two questions to one of several sessions how it stands; well below any silence limit
-STUCK_SECONDS = 1.0  # a question that nobody has taken up for so long is put to another session
-_WILL_LAST = frozenset({NotSentReason.TERMINAL, NotSentReason.WRONG_ACCOUNT})  # the next order would fare no better
 
 Answer = TypeVar("Answer")
 # Over the standard library, so that an unconfigured program keeps its standard output to itself.
 _log = structlog.wrap_logger(logging.getLogger(__name__))
-
-
-class _Urgency(IntEnum):
-    """What goes first: an order has a deadline, a cancel is overdue; questions are asked in their order."""
-
-    SUBMIT = 0
-    CANCEL = 1
-    QUESTION = 2
-    END = 3
-
-
-@dataclass(order=True, slots=True)
-class _Task:
-    urgency: _Urgency
-    number: int
-    work: Callable[[], Any] = field(compare=False)
-    future: Future[Any] = field(compare=False)
-
-
-class _Lane:
-    """The thread of one session: takes the most urgent task, the oldest of those first."""
-
-    def __init__(self, session: TerminalSession) -> None:
-        self.session = session
-        self._refused_because: str | None = None
-        self._busy_since: float | None = None
-        self._tending: Future[None] | None = None
-        self._tasks: queue.PriorityQueue[_Task] = queue.PriorityQueue()
-        self._numbers = itertools.count()
-        self._gate = threading.Lock()
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name=f"terminal-lane-{session.name}", daemon=True)
-        self._thread.start()
-
-    @property
-    def problem(self) -> str | None:
-        """Tell why an order would not be sent now, as far as that is known without asking; None when it would be."""
-        return self._refused_because if self.session.is_ready() else str(self.session.unavailable())
-
-    @property
-    def is_at_hand(self) -> bool:
-        """Tell whether a question would be answered soon: the session is ready and not stuck in a call."""
-        since = self._busy_since
-        return self.session.is_ready() and (since is None or time.monotonic() - since < STUCK_SECONDS)
-
-    def put(self, urgency: _Urgency, work: Callable[[], Answer]) -> Future[Answer]:
-        """Queue work; its future can be cancelled until the work begins."""
-        future: Future[Answer] = Future()
-        with self._gate:
-            if self._closed:
-                future.set_exception(self._is_closed())
-            else:
-                self._tasks.put(_Task(urgency, next(self._numbers), work, future))
-        return future
-
-    def submit(self, order: OrderRequest) -> SendReport:
-        """Send one order, and learn from it whether the next one could be sent."""
-        report = self.session.submit(order)
-        self._refused_because = report.detail if report.reason in _WILL_LAST else None
-        return report
-
-    def tend(self) -> None:
-        """Ask the session how it stands, when nothing more urgent is to be done, and unless it is just being asked."""
-        if self._tending is None or self._tending.done():
-            self._tending = self.put(_Urgency.QUESTION, self._learn)
-
-    def close(self) -> None:
-        """Take nothing more, fail what is queued, and end after the task at hand."""
-        with self._gate:
-            self._closed = True
-            self._tasks.put(_Task(_Urgency.END, next(self._numbers), lambda: None, Future()))
-
-    def join(self, patience: float) -> None:
-        """Wait at most `patience` seconds for the end of its thread."""
-        self._thread.join(patience)
-
-    def _run(self) -> None:
-        while (task := self._tasks.get()).urgency is not _Urgency.END:
-            if task.future.set_running_or_notify_cancel():
-                self._busy_since = time.monotonic()
-                self._perform(task)
-                self._busy_since = None
-
-    def _learn(self) -> None:
-        self._refused_because = self._found_wrong()
-
-    def _found_wrong(self) -> str | None:
-        if not self.session.is_ready():
-            return None  # it tells that by itself
-        try:
-            return self.session.standing().health.problem
-        except TerminalUnavailable as error:
-            return str(error)
-
-    def _perform(self, task: _Task) -> None:
-        if self._closed:
-            task.future.set_exception(self._is_closed())
-            return
-        try:
-            task.future.set_result(task.work())
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits the future
-            task.future.set_exception(error)
-
-    def _is_closed(self) -> TerminalUnavailable:
-        return TerminalUnavailable(f"terminal session {self.session.name} has been closed")
 
 
 class PooledTerminal:
@@ -173,7 +62,7 @@ class PooledTerminal:
 
     def __init__(self, pool: MT5ConnectionPool) -> None:
         self._pool = pool
-        self._lanes = [_Lane(session) for session in pool.sessions.values()]
+        self._lanes = [Lane(session) for session in pool.sessions.values()]
         self._senders = self._lanes[1:] or self._lanes
         self._tending: asyncio.Task[None] | None = None
 
@@ -206,7 +95,7 @@ class PooledTerminal:
         """Send one order; whatever happens is in the report."""
         lane = self._sending(order.symbol)
         try:
-            return await self._do(lane, _Urgency.SUBMIT, lambda: lane.submit(order))
+            return await self._do(lane, Urgency.SUBMIT, lambda: lane.submit(order))
         except TerminalUnavailable as error:
             return SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail=str(error))
 
@@ -230,7 +119,7 @@ class PooledTerminal:
     async def cancel(self, ticket: int, symbol: str) -> CancelReport:
         """Ask the broker to cancel an order. Raises TerminalUnavailable when the request certainly did not leave."""
         lane = self._sending(symbol)
-        return await self._do(lane, _Urgency.CANCEL, lambda: lane.session.cancel(ticket, symbol))
+        return await self._do(lane, Urgency.CANCEL, lambda: lane.session.cancel(ticket, symbol))
 
     async def instruments(self, symbols: Sequence[str] = ()) -> tuple[Instrument, ...]:
         """Ask for instruments; all that the terminal shows when none are named. Raises TerminalUnavailable."""
@@ -259,7 +148,7 @@ class PooledTerminal:
         for lane in self._lanes:
             lane.join(patience)
 
-    def _report(self, lane: _Lane) -> Mapping[str, Any]:
+    def _report(self, lane: Lane) -> Mapping[str, Any]:
         duties = [("answers", lane is self._lanes[0]), ("sends", lane in self._senders)]
         duty = " and ".join(name for name, is_its in duties if is_its)
         report = lane.session.report()
@@ -271,10 +160,10 @@ class PooledTerminal:
 
         One that may be asked `once` only stays with the session that has taken it up, however long that takes.
         """
-        with _told(_Urgency.QUESTION):
+        with _told(Urgency.QUESTION):
             while True:
                 lane = self._answering()
-                future = lane.put(_Urgency.QUESTION, partial(question, lane.session))
+                future = lane.put(Urgency.QUESTION, partial(question, lane.session))
                 answer = asyncio.wrap_future(future)
                 try:
                     while not answer.done():
@@ -287,14 +176,14 @@ class PooledTerminal:
                 finally:
                     answer.cancel()
 
-    async def _do(self, lane: _Lane, urgency: _Urgency, work: Callable[[], Answer]) -> Answer:
+    async def _do(self, lane: Lane, urgency: Urgency, work: Callable[[], Answer]) -> Answer:
         with _told(urgency):
             return await asyncio.wrap_future(lane.put(urgency, work))
 
-    def _sending(self, symbol: str) -> _Lane:
+    def _sending(self, symbol: str) -> Lane:
         return self._senders[share_of(symbol, len(self._senders))]
 
-    def _answering(self) -> _Lane:
+    def _answering(self) -> Lane:
         return next((lane for lane in self._lanes if lane.is_at_hand), self._lanes[0])
 
 
@@ -304,7 +193,7 @@ def share_of(symbol: str, senders: int) -> int:
 
 
 @contextmanager
-def _told(urgency: _Urgency) -> Iterator[None]:
+def _told(urgency: Urgency) -> Iterator[None]:
     began = time.monotonic()
     try:
         yield

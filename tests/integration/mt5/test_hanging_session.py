@@ -23,8 +23,9 @@ import pytest
 from tests.fixtures.terminal import a_look, a_question, an_order
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.market import SendStatus
+from worker.mt5.lane import STUCK_SECONDS
 from worker.mt5.pool import MT5ConnectionPool
-from worker.mt5.terminal import STUCK_SECONDS, PooledTerminal
+from worker.mt5.terminal import PooledTerminal
 
 BEAT = 0.01  # seconds between two beats of the loop, far below RabbitMQ's heartbeats of some seconds
 LATE = 0.5  # seconds; a beat or an order that is later has waited for something

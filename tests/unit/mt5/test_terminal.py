@@ -29,7 +29,7 @@ from worker.domain.market import (
     SendReport,
     SendStatus,
 )
-from worker.mt5 import terminal
+from worker.mt5.lane import STUCK_SECONDS
 from worker.mt5.terminal import PooledTerminal
 from worker.mt5.wire import Standing, VenueFacts
 
@@ -216,10 +216,10 @@ async def test_a_question_that_waits_behind_a_stuck_one_moves_on() -> None:
 
         # Then another session answers it soon, and the next one at once
         await pooled.quote(a_question())
-        assert time.monotonic() - began < 3 * terminal.STUCK_SECONDS
+        assert time.monotonic() - began < 3 * STUCK_SECONDS
         began = time.monotonic()
         await pooled.quote(a_question())
-        assert time.monotonic() - began < terminal.STUCK_SECONDS
+        assert time.monotonic() - began < STUCK_SECONDS
         assert sessions["asks"].answered == ["poll"]
         sessions["asks"].gate.set()
         await hanging
@@ -236,7 +236,7 @@ async def test_a_question_that_a_session_hangs_over_is_put_to_another_but_for_a_
         await until(lambda: not pooled._lanes[0]._busy_since)
         sessions["asks"].gate.clear()
         polling = asyncio.create_task(pooled.poll(a_look()))
-        await asyncio.sleep(1.5 * terminal.STUCK_SECONDS)
+        await asyncio.sleep(1.5 * STUCK_SECONDS)
         assert not polling.done()
         sessions["asks"].gate.set()
         await polling
