@@ -96,7 +96,9 @@ def _waiting(waiting: Mapping[str, str]) -> dict[str, object]:
 
 
 def _terminal(session: Mapping[str, Any]) -> str:
-    return f"{session.get('state')}{': ' + session['problem'] if session.get('problem') else ''}"
+    # A single terminal does everything; only of several is it worth saying what each does.
+    duty = {"answers": ", answers questions", "sends": ", sends orders"}.get(session.get("duty", ""), "")
+    return f"{session.get('state')}{duty}{': ' + session['problem'] if session.get('problem') else ''}"
 
 
 def _outbox(one: AccountStatus) -> str:

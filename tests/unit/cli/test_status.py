@@ -51,6 +51,17 @@ def test_an_account_without_a_worker() -> None:
     assert fields["broker"] is None
 
 
+def test_of_several_terminals_it_is_said_what_each_does() -> None:
+    sessions = {
+        "asks": {"state": "ready", "problem": None, "duty": "answers"},
+        "sends": {"state": "ready", "problem": "Algo Trading is off", "duty": "sends"},
+    }
+    fields = _as_fields(_account(worker_report={"terminal": sessions}), [])
+
+    assert fields["terminal asks"] == "ready, answers questions"
+    assert fields["terminal sends"] == "ready, sends orders: Algo Trading is off"
+
+
 def test_what_needs_attention_is_named() -> None:
     unresolved = UnresolvedLine(UUID(int=1), "RPM-7", "EURUSD", "look for magic 8", None)
     report = {
