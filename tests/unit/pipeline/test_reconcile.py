@@ -16,7 +16,7 @@ from tests.unit.domain.stories import NOW, an_execution
 from worker.domain.errors import WorkerError
 from worker.domain.evidence import Evidence
 from worker.domain.execution import Attempt, Execution, State
-from worker.domain.market import BrokerDeal, BrokerOrder, OrderState, Search
+from worker.domain.market import BrokerDeal, BrokerOrder, Custody, OrderState, Search
 from worker.domain.token import attempt_token
 from worker.pipeline import reconcile
 from worker.pipeline.reconcile import Reconciler
@@ -27,6 +27,7 @@ from worker.ports import Change
 from worker.settings import Settings
 
 LOT = Decimal(1)
+SENDER = "desk:terminal64.exe"
 FIRST, SECOND = (attempt_token(an_execution().token, number) for number in (1, 2))
 
 
@@ -73,6 +74,7 @@ class Searches:
     def __init__(self, times: Times, *looks: Evidence) -> None:
         self.times, self.looks = times, list(looks)
         self.meanwhile: Any = lambda _number: None
+        self.restarted_at: float | None = None  # the terminal that was given the request, in seconds passed
         self.made = 0
 
     async def look(self, *_what: object) -> Look:
@@ -83,8 +85,13 @@ class Searches:
         seen = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         self.meanwhile(self.made)
         found: Mapping[int, Evidence] = {an_execution().token: seen} if seen else {}
-        search = Search(readable=True, newest_deal=70, orders=_orders(seen))
+        search = Search(readable=True, newest_deal=70, orders=_orders(seen), custody=self._custody())
         return Look(began, search, found)
+
+    def _custody(self) -> dict[str, Custody]:
+        if self.restarted_at is None or self.times.passed < self.restarted_at:
+            return {SENDER: Custody(NOW - timedelta(days=1), in_session=False)}
+        return {SENDER: Custody(NOW + timedelta(seconds=self.restarted_at), in_session=False)}
 
 
 class Desk:
@@ -143,6 +150,33 @@ async def test_what_no_look_shows_is_proved_absent_and_may_be_sent_again() -> No
     after = await desk.reconciler.seek(unknown())
     assert after.state is State.RECEIVED
     assert desk.times.passed > 15
+
+
+@pytest.mark.parametrize("restarted_at", [3.0, 12.0, 24.0])
+async def test_the_horizon_begins_anew_when_the_terminal_that_hung_has_been_restarted(restarted_at: float) -> None:
+    # Given a send without an answer, whose terminal is restarted only while absence is being proved
+    desk = Desk(Evidence())
+    desk.books.attempt = a_lost_attempt(retcode=None, answered_at=NOW, sender=SENDER)
+    desk.searches.restarted_at = restarted_at
+
+    after = await desk.reconciler.seek(unknown())
+
+    # Then looks count from a horizon after that
+    assert after.state is State.RECEIVED
+    assert desk.times.passed > restarted_at + 15
+
+
+async def test_a_send_without_an_answer_stays_unknown_while_its_terminal_lives_on() -> None:
+    desk = Desk(Evidence())
+    desk.books.attempt = a_lost_attempt(retcode=None, answered_at=NOW, sender=SENDER)
+    assert (await desk.reconciler.seek(unknown())).state is State.UNRESOLVED
+
+
+async def test_the_restart_of_another_terminal_says_nothing_of_it() -> None:
+    desk = Desk(Evidence())
+    desk.books.attempt = a_lost_attempt(retcode=None, answered_at=NOW, sender="another")
+    desk.searches.restarted_at = 3.0
+    assert (await desk.reconciler.seek(unknown())).state is State.UNRESOLVED
 
 
 async def test_an_order_that_was_adopted_and_has_vanished_is_not_proved_absent() -> None:
