@@ -79,8 +79,10 @@ def open_stand(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 async def stand(open_stand: Stand) -> AsyncIterator[Stand]:
+    tending = asyncio.create_task(open_stand.terminal._tend())  # the loop that began to has ended
     yield open_stand
     await open_stand.put_away()
+    tending.cancel()
 
 
 def _simulated(book: Path, margin_mode: int, sessions: tuple[str, ...]) -> MT5ConnectionPool:
