@@ -45,7 +45,7 @@ from worker.pipeline.submit import Submitter
 from worker.pipeline.validate import Validator
 from worker.pipeline.watch import Watch
 from worker.ports import DeadLetter, RefusedMessage
-from worker.settings import LEASE_SECONDS, Backend, Settings, TerminalSession, worker_id
+from worker.settings import LEASE_SECONDS, AccountMode, Backend, Settings, TerminalSession, worker_id
 
 PREFETCH = 100  # fills a group commit while the one before it is written; bounds what huge messages may hold
 SWITCH_SECONDS = 0.0005  # a terminal's thread that has an answer waits no longer than this for the busy loop
@@ -314,7 +314,7 @@ def terminal_pool(settings: Settings, name: str = "", silence_limit: float | Non
         "restarts_terminal": not name,
     }
     if settings.mt5_backend is Backend.SIMULATED:
-        common |= {"book": settings.mt5_simulated_book}
+        common |= {"book": settings.mt5_simulated_book, "netting": settings.account_mode is AccountMode.NETTING}
     sessions = {
         "-".join(filter(None, (name, session))): common | _login_data(settings, given)
         for session, given in settings.terminal_sessions.items()
@@ -331,7 +331,7 @@ def _login_data(settings: Settings, session: TerminalSession) -> dict[str, Any]:
 
 def insist_on_account_mode(settings: Settings, facts: VenueFacts) -> None:
     """Stop when ACCOUNT_MODE is not the account's: an opposite trade means another thing in each mode."""
-    if settings.mt5_backend is not Backend.NATIVE:
+    if settings.mt5_backend is not Backend.NATIVE and settings.account_mode is None:
         return
     if settings.account_mode is None or settings.account_mode.value != facts.account_mode:
         raise WrongSetting(

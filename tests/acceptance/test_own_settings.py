@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.services]
 def desk(new_desk: DeskMaker) -> Iterator[Desk]:
     with new_desk(
         ACCOUNT="fund_2-a",
+        ACCOUNT_MODE="netting",
         ORDER_TIMEOUT_SECONDS="2",
         MAX_TRADE_AGE_SECONDS="20",
         UNKNOWN_HORIZON_SECONDS="5",
@@ -51,6 +52,14 @@ def timed(desk: Desk) -> Timed:
         late=desk.publish(approval("EURUSD.late", 12_000.0)),
         short=desk.publish(approval("XAUUSD.pending", 10.0, SHORT)),
     )
+
+
+def test_on_a_netting_account_an_opposite_trade_takes_from_the_position(desk: Desk) -> None:
+    for sent in (desk.publish(approval("EURJPY", 20_000.0)), desk.publish(approval("EURJPY", 5_000.0, SHORT))):
+        assert desk.confirmation(sent)["status"] == "filled"
+
+    (position,) = [row for row in desk.book.rows("positions") if row["symbol"] == "EURJPY"]
+    assert position["volume"] == pytest.approx(0.15)
 
 
 def test_an_order_that_is_never_filled_expires_and_leaves_nothing_open(desk: Desk, timed: Timed) -> None:

@@ -26,7 +26,8 @@ class SessionOptions(BaseModel):
     What a session's dictionary may say.
 
     `backend` must be named: simulated fills must never be taken for real ones. `book` is the simulated broker's file
-    (a private temporary one without it); the others are MetaTrader's: the path of terminal64.exe, login data, and
+    (a private temporary one without it), a new one is opened for a `netting` account or else a hedging one; the others
+    are MetaTrader's: the path of terminal64.exe, login data, and
     whether the terminal keeps its data beside its program. With `restarts_terminal` a terminal that hangs is ended, by
     its path alone, and started anew, whatever else runs in it. `timeout` is the limit of one call in seconds. With a
     `silence_limit` the session gives its terminal up when it is not called for so many seconds: then this process is
@@ -37,6 +38,7 @@ class SessionOptions(BaseModel):
 
     backend: Literal["simulated", "native"]
     book: Path | None = None
+    netting: bool = False
     terminal: str | None = None
     login: int | None = Field(default=None, gt=0)
     password: SecretStr | None = None
@@ -160,6 +162,7 @@ class MT5ConnectionPool:
             session=name,
             backend=options.backend,
             book=self._book(options),
+            netting=options.netting,
             terminal=options.terminal,
             login=options.login,
             password=None if password is None else password.get_secret_value(),

@@ -131,7 +131,7 @@ def _link(opening: Opening) -> Link:
         return Link(native.module(), opening, process=_process(opening))
     from worker.mt5 import simulated  # noqa: PLC0415 - only the chosen backend is loaded
 
-    return Link(simulated.module(opening.book), opening, terminal_lives_here=True)
+    return Link(simulated.module(opening.book, netting=opening.netting), opening, terminal_lives_here=True)
 
 
 def _process(opening: Opening) -> Program | None:

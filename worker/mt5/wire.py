@@ -60,6 +60,7 @@ class Opening:
     session: str
     backend: str  # simulated | native
     book: Path | None = None
+    netting: bool = False  # what account a new book is for
     terminal: str | None = None
     login: int | None = None
     password: str | None = field(default=None, repr=False)
