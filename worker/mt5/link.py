@@ -37,7 +37,7 @@ class Link:
     process; else `process` is its own, where that can be told.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by its name; the clocks are there for stories
         self,
         module: Any,
         opening: Opening,
@@ -45,13 +45,14 @@ class Link:
         *,
         terminal_lives_here: bool = False,
         process: Process | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.module = module
         self._terminal_lives_here, self._process = terminal_lives_here, process
         self._clean_since: datetime | None = None
         self._opening = opening
         self._program = opening.terminal if opening.backend == "native" else None
-        self._monotonic = monotonic
+        self._monotonic, self._now = monotonic, now
         self._broken: str | None = None
         self._pause, self._retry_at = _FIRST_PAUSE, 0.0
         self._expected = opening.account or (opening.login or 0, opening.server or "")
@@ -69,8 +70,11 @@ class Link:
         A terminal inside this process takes one request at a time and forgets it with the connection. A terminal that
         is a process of its own may be frozen over a request and send it when it wakes up, however often we reconnect:
         it is clean of what it was given before it was started. That was asked when this link last connected: a
-        terminal that is restarted breaks the connection.
+        terminal that is restarted breaks the connection. A moment to come was written down by a clock that has been put
+        back since: it is forgotten for good.
         """
+        if self._clean_since is not None and self._clean_since > self._now():
+            self._clean_since = None
         return Custody(self._clean_since, in_session=self._terminal_lives_here)
 
     def open(self) -> None:
@@ -186,7 +190,7 @@ class Link:
 
     def _started(self) -> datetime | None:
         if self._terminal_lives_here:
-            return datetime.now(UTC)
+            return self._now()
         return self._process.started() if self._process is not None else None
 
     def _notice_break(self, function: str) -> None:

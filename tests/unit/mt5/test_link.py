@@ -202,6 +202,22 @@ def test_a_terminal_of_its_own_process_is_clean_since_its_start_as_of_the_last_c
     assert link.custody.clean_since is None
 
 
+def test_a_start_that_the_clock_has_not_reached_was_written_by_another_clock_and_stays_unknown() -> None:
+    # Given a terminal that was started while the clock was an hour ahead
+    clock = [MOMENT]
+    link = Link(Package(), Opening("main", "native", terminal=PROGRAM), process=Started(MOMENT), now=lambda: clock[0])
+    link.open()
+    assert link.custody.clean_since == MOMENT
+
+    # When the clock is put back
+    clock[0] -= timedelta(hours=1)
+    assert link.custody.clean_since is None
+
+    # Then the start tells nothing, then and ever after
+    clock[0] += timedelta(hours=2)
+    assert link.custody.clean_since is None
+
+
 @pytest.mark.parametrize("code", [-10005, -10004, -10003, -10002, -10001, -10000])
 def test_a_terminal_that_cannot_be_connected_to_is_told_apart(code: int) -> None:
     package = Package()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,12 +14,11 @@ import pytest
 from tests.fixtures.terminal import a_look, an_order
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.execution import Venue
-from worker.domain.market import Custody, SendStatus
-from worker.mt5 import session as module
-from worker.mt5 import wire
+from worker.domain.market import Custody, Health, SendStatus
+from worker.mt5 import supervisor, wire
 from worker.mt5.child import Unanswered
 from worker.mt5.session import TerminalSession
-from worker.mt5.wire import Opening, TerminalUnreachable, VenueFacts
+from worker.mt5.wire import Opening, Standing, TerminalUnreachable, VenueFacts
 
 FACTS = VenueFacts(
     Venue("native", "S", 7, "demo"),
@@ -27,6 +27,7 @@ FACTS = VenueFacts(
     clock_offset_known=True,
     custody=Custody(datetime(2026, 1, 5, tzinfo=UTC), in_session=False),
 )
+HEALTHY = Health(True, True, 7, "S", "demo", "hedging", Decimal(1000))  # noqa: FBT003 - connected, allowed to trade
 PROGRAM = r"C:\MT5\terminal64.exe"
 UNREACHABLE = wire.unavailable(TerminalUnreachable("IPC timeout (-10005)"))
 LOGIN_REFUSED = wire.unavailable(TerminalUnavailable("Authorization failed (-6)"))
@@ -78,8 +79,8 @@ Started = Callable[..., TerminalSession]
 def child(monkeypatch: pytest.MonkeyPatch) -> type[Child]:
     """Script the children of one test."""
     scripted: type[Child] = type("Scripted", (Child,), {"opened": [], "to_open": [], "to_call": b""})
-    monkeypatch.setattr(module, "ChildProcess", scripted)
-    monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(supervisor, "ChildProcess", scripted)
+    monkeypatch.setattr(supervisor, "_LONGEST_PAUSE", 0.01)
     return scripted
 
 
@@ -189,3 +190,20 @@ def test_the_account_that_was_shown_first_is_asked_for_ever_after(child: type[Ch
     session.ready(5)
     assert [opening["account"] for opening in child.opened] == [None, [7, "S"]]
     assert session.custody == {session.sender: FACTS.custody}
+
+
+def test_what_the_terminal_may_hold_is_not_told_by_a_session_that_is_lost(child: type[Child], start: Started) -> None:
+    session = start()
+    child.to_call = Unanswered("too slow")
+    child.to_open = [LOGIN_REFUSED] * 1000
+    with pytest.raises(TerminalUnavailable):
+        session.poll(a_look())
+    assert session.custody == {}
+
+
+def test_a_terminal_that_is_clean_since_a_moment_to_come_tells_nothing(child: type[Child], start: Started) -> None:
+    session = start()
+    ahead = Custody(datetime.now(UTC) + timedelta(hours=1), in_session=False)
+    child.to_call = wire.STANDING.reply(Standing(HEALTHY, ahead))
+    session.standing()
+    assert session.custody == {}
