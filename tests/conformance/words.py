@@ -24,7 +24,7 @@ NEVER_SAID = {
 
 def patterns() -> frozenset[str]:
     """Return a pattern for every text that a failure is made with."""
-    trees = (ast.parse(path.read_text("utf-8")) for path in CODE.glob("*.py"))
+    trees = (ast.parse(path.read_text("utf-8")) for path in CODE.rglob("*.py"))
     return frozenset(pattern for tree in trees for text in _texts(tree) for pattern in [_pattern(text)] if pattern)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.book import Book, Meta
 from worker.mt5.simulated.hours import Weekend, weekend
-from worker.mt5.simulated.prices import Quote, quote
+from worker.mt5.simulated.prices.prices import Quote, quote
+from worker.mt5.simulated.prices.walk import TICK_MS
 from worker.mt5.simulated.structs import Struct, TradeOrder, named
 from worker.mt5.simulated.symbols import Symbol
-from worker.mt5.simulated.walk import TICK_MS
 
 FIRST_ORDER = 80_000_001
 _TEXTS = ("symbol", "comment", "external_id")

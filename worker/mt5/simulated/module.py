@@ -11,15 +11,15 @@ from tempfile import mkdtemp
 from types import ModuleType
 
 from worker.mt5.simulated import constants, structs
-from worker.mt5.simulated.depth import DepthCalls
-from worker.mt5.simulated.functions import SIGNATURES, Function
-from worker.mt5.simulated.helpers import helpers
-from worker.mt5.simulated.history import HistoryCalls
-from worker.mt5.simulated.lookups import LookupCalls
-from worker.mt5.simulated.market import MarketCalls
-from worker.mt5.simulated.pipe import Pipe
-from worker.mt5.simulated.session import SessionCalls
-from worker.mt5.simulated.trading import TradingCalls
+from worker.mt5.simulated.package.depth import DepthCalls
+from worker.mt5.simulated.package.functions import SIGNATURES, Function
+from worker.mt5.simulated.package.helpers import helpers
+from worker.mt5.simulated.package.history import HistoryCalls
+from worker.mt5.simulated.package.lookups import LookupCalls
+from worker.mt5.simulated.package.market import MarketCalls
+from worker.mt5.simulated.package.pipe import Pipe
+from worker.mt5.simulated.package.session import SessionCalls
+from worker.mt5.simulated.package.trading import TradingCalls
 from worker.settings import simulated_book_from_environment
 
 NAME = "MetaTrader5"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from worker.mt5.simulated import arguments, events
 from worker.mt5.simulated.book import Book
-from worker.mt5.simulated.checks import examine
+from worker.mt5.simulated.dealing import events
+from worker.mt5.simulated.dealing.checks import examine
+from worker.mt5.simulated.dealing.execution import Answer, handle
 from worker.mt5.simulated.desk import Desk
-from worker.mt5.simulated.execution import Answer, handle
-from worker.mt5.simulated.prices import Quote
+from worker.mt5.simulated.package import arguments
+from worker.mt5.simulated.prices.prices import Quote
 from worker.mt5.simulated.symbols import SYMBOLS
 
 OPENED = 1_760_000_000_000  # UTC ms; a Thursday, 08:53:20, and 10:53:20 at the server

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.mt5.simulated import arguments
-from worker.mt5.simulated.failures import Failure
+from worker.mt5.simulated.package import arguments
+from worker.mt5.simulated.package.failures import Failure
 
 if TYPE_CHECKING:
     from tests.unit.mt5.simulated.conftest import Customer

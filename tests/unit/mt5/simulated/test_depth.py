@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from worker.mt5.simulated.depth import depth
-from worker.mt5.simulated.prices import quote
+from worker.mt5.simulated.package.depth import depth
+from worker.mt5.simulated.prices.prices import quote
 from worker.mt5.simulated.symbols import SYMBOLS
 
 OPENED = 1_790_000_000_000

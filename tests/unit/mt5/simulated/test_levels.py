@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.mt5.simulated import levels
-from worker.mt5.simulated.levels import Level
-from worker.mt5.simulated.prices import Quote
+from worker.mt5.simulated.dealing import levels
+from worker.mt5.simulated.dealing.levels import Level
+from worker.mt5.simulated.prices.prices import Quote
 from worker.mt5.simulated.symbols import BASE, Instrument
 
 BUY, SELL = 0, 1

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from tests.unit.mt5.simulated.dealer import BUY, SELL, Dealer
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.account import affords, after, standing
 from worker.mt5.simulated.behaviours import TABLE
-from worker.mt5.simulated.margin import margin_of, order_margin
+from worker.mt5.simulated.money.account import affords, after, standing
+from worker.mt5.simulated.money.margin import margin_of, order_margin
+from worker.mt5.simulated.money.valuation import Holding, cents, profit_of
 from worker.mt5.simulated.symbols import BASE, SYMBOLS, Symbol
-from worker.mt5.simulated.valuation import Holding, cents, profit_of
 
 GOLD = BASE["XAUUSD"]  # 100 ounces a lot, in dollars
 PRICE = 2000.0

@@ -26,8 +26,8 @@ from tests.unit.mt5.simulated.dealer import (
     Dealer,
 )
 from worker.mt5 import simulated
-from worker.mt5.simulated.account import account_info, standing
-from worker.mt5.simulated.prices import quote
+from worker.mt5.simulated.money.account import account_info, standing
+from worker.mt5.simulated.prices.prices import quote
 from worker.mt5.simulated.symbols import SYMBOLS
 
 TRADED = (

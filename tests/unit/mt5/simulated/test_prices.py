@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.mt5.simulated.prices import mid, quote
+from worker.mt5.simulated.prices.prices import mid, quote
+from worker.mt5.simulated.prices.touches import first_touch
+from worker.mt5.simulated.prices.walk import DAY, LEVELS, MINUTE, PERIODS, TICK_MS, bounds, deviation
 from worker.mt5.simulated.symbols import BASE, SYMBOLS
-from worker.mt5.simulated.touches import first_touch
-from worker.mt5.simulated.walk import DAY, LEVELS, MINUTE, PERIODS, TICK_MS, bounds, deviation
 
 OPENED = 1_790_000_000_000
 A_MINUTE_MS = 60_000
@@ -152,7 +152,7 @@ class TestFirstTouch:
             looks += 1
             return bounds(*arguments)
 
-        monkeypatch.setattr("worker.mt5.simulated.touches.bounds", counted)
+        monkeypatch.setattr("worker.mt5.simulated.prices.touches.bounds", counted)
 
         assert first_touch(SYMBOLS["EURUSD"], 1, 2.0, True, OPENED, OPENED + 365 * DAY * TICK_MS, OPENED) is None  # noqa: FBT003 - rising
         assert looks < 100

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated import series, timeframes, walk
-from worker.mt5.simulated.bars import RATE, bars
-from worker.mt5.simulated.prices import quote
-from worker.mt5.simulated.series import Tape
+from worker.mt5.simulated.prices import series, timeframes, walk
+from worker.mt5.simulated.prices.bars import RATE, bars
+from worker.mt5.simulated.prices.prices import quote
+from worker.mt5.simulated.prices.series import Tape
+from worker.mt5.simulated.prices.ticks import TICK, ticks
 from worker.mt5.simulated.symbols import SYMBOLS
-from worker.mt5.simulated.ticks import TICK, ticks
 
 OPENED = 1_790_000_000_000
 LAST = OPENED // 100 + 1_234_567

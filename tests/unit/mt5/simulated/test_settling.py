@@ -25,7 +25,7 @@ from tests.unit.mt5.simulated.dealer import (
     TICK_MS,
     Dealer,
 )
-from worker.mt5.simulated import levels
+from worker.mt5.simulated.dealing import levels
 from worker.mt5.simulated.symbols import SYMBOLS
 
 FIRST_TICKET = 80_000_001

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated import timeframes
-from worker.mt5.simulated.bars import bars
-from worker.mt5.simulated.prices import quote
-from worker.mt5.simulated.series import Tape
+from worker.mt5.simulated.prices import timeframes
+from worker.mt5.simulated.prices.bars import bars
+from worker.mt5.simulated.prices.prices import quote
+from worker.mt5.simulated.prices.series import Tape
+from worker.mt5.simulated.prices.today import today
 from worker.mt5.simulated.symbols import SYMBOLS
-from worker.mt5.simulated.today import today
 
 OPENED = 1_790_000_000_000
 names = st.sampled_from(["EURUSD", "USDJPY.wide", "XAUUSD", "US500.crossed", "BTCUSD"])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.mt5.simulated.behaviours import Fill
-from worker.mt5.simulated.fills import _sizes
+from worker.mt5.simulated.dealing.fills import _sizes
 
 if TYPE_CHECKING:
     from tests.unit.mt5.simulated.conftest import Customer

@@ -1,0 +1,1 @@
+"""The dealing desk: which requests it accepts, and what becomes of them."""

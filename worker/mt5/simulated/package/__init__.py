@@ -1,0 +1,1 @@
+"""What a program sees: the functions of the `MetaTrader5` package."""

@@ -1,0 +1,114 @@
+"""The package's functions about symbols and prices."""
+
+from __future__ import annotations
+
+from worker.mt5.simulated import constants as mt5
+from worker.mt5.simulated.dealing.execution import jumped
+from worker.mt5.simulated.desk import Desk
+from worker.mt5.simulated.money.margin import order_margin
+from worker.mt5.simulated.money.valuation import Holding, cents, profit_of, rate, side_of
+from worker.mt5.simulated.package import arguments
+from worker.mt5.simulated.package.failures import Failure, invalid_params, not_found
+from worker.mt5.simulated.package.pipe import Calls, Pipe, call, yes_or_no
+from worker.mt5.simulated.package.specification import specification
+from worker.mt5.simulated.prices.prices import Quote
+from worker.mt5.simulated.prices.today import today
+from worker.mt5.simulated.structs import Struct, SymbolInfo, Tick
+from worker.mt5.simulated.symbols import BASE, SYMBOLS, Symbol, in_group
+
+_NO_AMOUNT = 1e12  # neither lots nor a price
+_ORDER_TYPES = range(mt5.ORDER_TYPE_BUY, mt5.ORDER_TYPE_CLOSE_BY)
+
+
+class MarketCalls(Calls):
+    """`symbols_*`, `symbol_*` and `order_calc_*`."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        super().__init__(pipe)
+        pipe.selected.update(BASE)
+
+    @call
+    def symbols_total(self) -> int:
+        """Return how many symbols there are."""
+        self.pipe.desk()
+        return len(SYMBOLS)
+
+    @call
+    def symbols_get(self, *args: object, **filters: object) -> tuple[Struct, ...] | bool:
+        """Return all symbols, or those of a group; False for arguments that cannot be read."""
+        try:
+            group = arguments.listing(args, filters)
+        except Failure as refused:
+            self.pipe.error = refused.reason
+            return False
+        chosen, desk = in_group(group), self.pipe.desk()
+        return tuple(self._info(desk, symbol) for name, symbol in SYMBOLS.items() if name in chosen)
+
+    @call
+    def symbol_info(self, *args: object) -> Struct:
+        """Return a symbol's specification and prices."""
+        return self._info(*self.pipe.asked_about(*arguments.exactly(1, args)))
+
+    @call
+    def symbol_info_tick(self, *args: object) -> Struct:
+        """Return the last tick of a symbol that is in the Market Watch."""
+        desk, symbol = self.pipe.asked_about(*arguments.exactly(1, args))
+        now = self._quote(desk, symbol)
+        if now is None:
+            raise not_found()
+        order_type = self.pipe.jumps.pop(symbol.name, None)
+        if order_type is not None:
+            now = jumped(symbol, order_type, now)
+        msc = now.utc_msc + desk.meta.server_offset_seconds * 1000
+        return Tick((msc // 1000, now.bid, now.ask, 0.0, 0, msc, mt5.TICK_FLAG_BID | mt5.TICK_FLAG_ASK, 0.0))
+
+    @yes_or_no
+    def symbol_select(self, *args: object) -> bool:
+        """Put a symbol into the Market Watch, or take it out; only there it has prices."""
+        name, enable = arguments.parsed("Op", (*args, True) if len(args) == 1 else args)
+        _, symbol = self.pipe.asked_about(name)
+        (self.pipe.selected.add if enable else self.pipe.selected.discard)(symbol.name)
+        return True
+
+    @call
+    def order_calc_margin(self, *args: object) -> float:
+        """Return the margin in the account's currency: `order_calc_margin(type, symbol, volume, price)`."""
+        action, name, volume, price = arguments.parsed("kOdd", args)
+        desk, symbol = self.pipe.asked_about(name)
+        _check(action, volume, price)
+        return order_margin(desk, symbol, volume, price, action)
+
+    @call
+    def order_calc_profit(self, *args: object) -> float:
+        """Return the profit: `order_calc_profit(type, symbol, volume, price_open, price_close)`."""
+        action, name, volume, opened, closed = arguments.parsed("kOddd", args)
+        desk, symbol = self.pipe.asked_about(name)
+        _check(action, volume, opened, closed)
+        holding = Holding(side_of(action), volume, volume * opened)
+        return cents(profit_of(desk, symbol.instrument, holding, closed))
+
+    def _quote(self, desk: Desk, symbol: Symbol) -> Quote | None:
+        return desk.quote(symbol) if symbol.name in self.pipe.selected else None
+
+    def _info(self, desk: Desk, symbol: Symbol) -> Struct:
+        selected = symbol.name in self.pipe.selected
+        values = specification(symbol) | _tick_value(desk, symbol)
+        values |= {"select": selected, "visible": selected}
+        now = self._quote(desk, symbol)
+        if now is not None:
+            instrument = symbol.instrument
+            values["time"] = now.utc_msc // 1000 + desk.meta.server_offset_seconds
+            values |= {"bid": now.bid, "ask": now.ask, "spread": round((now.ask - now.bid) / instrument.point)}
+            values |= today(symbol, now, desk.meta.opened_utc_msc, desk.meta.server_offset_seconds)
+        return SymbolInfo(values.values())
+
+
+def _tick_value(desk: Desk, symbol: Symbol) -> dict[str, float]:
+    value = symbol.instrument.tick_value * rate(desk, symbol.instrument.profit, mt5.ORDER_TYPE_SELL)
+    return dict.fromkeys(("trade_tick_value", "trade_tick_value_profit", "trade_tick_value_loss"), value)
+
+
+def _check(order_type: object, *numbers: float) -> None:
+    """Refuse what the terminal cannot calculate: an unknown type of order, or numbers that are none."""
+    if order_type not in _ORDER_TYPES or not all(0 <= number < _NO_AMOUNT for number in numbers):  # NaN is in no range
+        raise invalid_params()

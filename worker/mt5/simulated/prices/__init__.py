@@ -1,0 +1,1 @@
+"""The market: a random walk, quotes, bars and ticks."""
