@@ -58,7 +58,7 @@ class ChildProcess:
             process_group=0 if _POSIX else None,
             creationflags=0 if _POSIX else 0x00000200,  # CREATE_NEW_PROCESS_GROUP
         )
-        self.hung = False  # it was ended because its terminal took too long
+        self.hung_over: str | None = None  # the command over which its terminal took too long, so that it was ended
         self._why_killed: str | None = None
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name=f"terminal-answers-{self.pid}", daemon=True)
@@ -82,7 +82,7 @@ class ChildProcess:
         try:
             answer = self._answers.get(timeout=timeout)
         except queue.Empty:
-            self.hung = True
+            self.hung_over = command
             self.kill(f"the terminal did not answer within {timeout:g} s; its process was ended")
             raise Unanswered(self.epitaph(), self._certainly_ended()) from None
         if answer is None:

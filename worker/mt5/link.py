@@ -17,7 +17,7 @@ from worker.mt5.wire import INITIALIZE_SECONDS, Opening, Standing, TerminalUnrea
 _SUCCESS = 1  # RES_S_OK
 _BROKEN = range(-10005, -9999)  # RES_E_INTERNAL_*: the pipe to the terminal is gone or out of step
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts to reconnect
-_BELOW_THE_LIMIT = 0.8  # of a call's time limit may go into reconnecting: the package gives up before it is ended
+_RECONNECTING_SHARE = 0.5  # of a call's time limit; the other half is for what was to be called
 
 
 class Process(Protocol):
@@ -120,7 +120,7 @@ class Link:
         self._retry_at = self._monotonic() + self._pause
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         self.module.shutdown()
-        self._initialize(_BELOW_THE_LIMIT * self._opening.call_timeout)
+        self._initialize(_RECONNECTING_SHARE * self._opening.call_timeout)
         return True
 
     def call(self, function: str, *arguments: Any, **named: Any) -> Any:

@@ -191,8 +191,8 @@ class Supervisor:
         return replace(self._opening, failpoints=faults, failpoints_log=log, restart=restart)
 
     def _note_hang(self, child: ChildProcess) -> None:
-        if child.hung:
-            self.symptoms.hung()
+        if child.hung_over is not None:
+            self.symptoms.hung(child.hung_over)
 
     def _announce(self, facts: VenueFacts) -> None:
         venue = facts.venue

@@ -22,6 +22,7 @@ from worker.domain.absence import is_held
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.execution import Attempt
 from worker.domain.market import OrderRequest, SendReport, SendStatus
+from worker.mt5 import symptoms
 from worker.mt5.pool import MT5ConnectionPool
 from worker.mt5.program import Program
 from worker.mt5.terminal import PooledTerminal
@@ -142,7 +143,10 @@ async def test_a_terminal_that_is_not_known_by_its_path_is_never_ended(
         assert is_held(await terminal.search(a_search("EURUSD.hangnot")), attempt_of(order, report, terminal))
 
 
-async def test_a_terminal_that_lets_nobody_connect_is_restarted_at_the_third_try(opened: Opened, program: Path) -> None:
+async def test_a_terminal_that_lets_nobody_connect_for_a_while_is_restarted(
+    opened: Opened, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(symptoms, "_TROUBLED_SECONDS", 0.5)
     async with opened():
         before = process_of(program)
     hangs(program)

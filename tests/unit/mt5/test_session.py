@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.terminal import a_look, an_order
+from tests.fixtures.terminal import a_look, a_search, an_order
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.execution import Venue
 from worker.domain.market import Custody, Health, SendStatus
-from worker.mt5 import supervisor, wire
+from worker.mt5 import supervisor, symptoms, wire
 from worker.mt5.child import Unanswered
 from worker.mt5.session import TerminalSession
 from worker.mt5.wire import Opening, Standing, TerminalUnreachable, VenueFacts
@@ -41,18 +41,19 @@ class Child:
     to_call: bytes | Exception
 
     def __init__(self) -> None:
-        self.pid, self.hung = 1, False
+        self.pid = 1
+        self.hung_over: str | None = None
         self._ended = threading.Event()
 
     def call(self, line: bytes, _timeout: float) -> bytes:
         if wire.name_of(line) != "open":
-            return self._answered(self.to_call)
+            return self._answered(self.to_call, wire.name_of(line))
         self.opened.append(json.loads(line)["request"])
-        return self._answered(self.to_open.pop(0) if self.to_open else wire.OPEN.reply(FACTS))
+        return self._answered(self.to_open.pop(0) if self.to_open else wire.OPEN.reply(FACTS), "open")
 
-    def _answered(self, answer: bytes | Exception) -> bytes:
+    def _answered(self, answer: bytes | Exception, command: str) -> bytes:
         if isinstance(answer, Exception):
-            self.hung = True
+            self.hung_over = command
             self.kill("too slow")
             raise answer
         return answer
@@ -81,6 +82,7 @@ def child(monkeypatch: pytest.MonkeyPatch) -> type[Child]:
     scripted: type[Child] = type("Scripted", (Child,), {"opened": [], "to_open": [], "to_call": b""})
     monkeypatch.setattr(supervisor, "ChildProcess", scripted)
     monkeypatch.setattr(supervisor, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(symptoms, "_TROUBLED_SECONDS", 0.0)
     return scripted
 
 
@@ -107,7 +109,7 @@ def restarts(child: type[Child]) -> list[bool]:
     return [opening["restart"] for opening in child.opened]
 
 
-def test_a_terminal_that_hung_over_a_call_is_restarted_once(child: type[Child], start: Started) -> None:
+def test_a_terminal_that_hung_over_a_send_is_restarted_once(child: type[Child], start: Started) -> None:
     session = start()
     child.to_call = Unanswered("too slow", datetime.now(UTC))
     child.to_open = [LOGIN_REFUSED, UNREACHABLE]  # it comes up slowly
@@ -119,11 +121,25 @@ def test_a_terminal_that_hung_over_a_call_is_restarted_once(child: type[Child], 
     assert session.report()["terminal_restarts"] == 1
 
 
-def test_a_terminal_that_lets_nobody_connect_three_times_is_restarted(child: type[Child], start: Started) -> None:
+def test_a_question_that_took_too_long_restarts_nothing_when_the_next_child_is_answered(
+    child: type[Child], start: Started
+) -> None:
+    session = start()
+    child.to_call = Unanswered("too slow")
+    for _ in range(3):
+        with pytest.raises(Unanswered):
+            session.search(a_search())
+        session.ready(5)
+    assert not any(restarts(child))
+
+
+def test_a_terminal_that_lets_nobody_connect_is_restarted_and_then_given_its_time(
+    child: type[Child], start: Started
+) -> None:
     child.to_open = [UNREACHABLE] * 7
     session = start()
-    assert restarts(child) == [False, False, False, True, False, False, True, False]
-    assert session.report()["terminal_restarts"] == 2
+    assert restarts(child) == [False, False, True] + 5 * [False]
+    assert session.report()["terminal_restarts"] == 1
 
 
 def test_a_terminal_that_refuses_the_login_is_left_alone_so_that_a_person_can_log_in(
@@ -139,7 +155,7 @@ def test_a_connection_that_cannot_be_mended_ends_with_the_terminal_s_restart(
 ) -> None:
     session = start()
     child.to_call = UNREACHABLE
-    for _ in range(3):
+    for _ in range(2):
         with pytest.raises(TerminalUnreachable):
             session.poll(a_look())
     session.ready(5)
