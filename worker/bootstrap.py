@@ -76,7 +76,9 @@ class Worker:
     def __init__(self, settings: Settings, ledger: PostgresLedger, lease_lost: asyncio.Event) -> None:
         clock, account = SystemClock(), settings.account
         self._settings, self._ledger, self._lease_lost = settings, ledger, lease_lost
-        self._terminal = PooledTerminal(terminal_pool(settings, silence_limit=_silence_limit(settings)))
+        self._terminal = PooledTerminal(
+            terminal_pool(settings, silence_limit=_silence_limit(settings), restarts_terminal=True)
+        )
         self._refuser = Refuser(account, worker_id(), clock)
         self._settler = Settler(ledger, clock, worker_id())
         late = LateEvidence(ledger, self._settler)
@@ -300,18 +302,19 @@ def _silence_limit(settings: Settings) -> float:
     return max(LEASE_SECONDS, POLLS_IN_A_SILENCE * settings.poll_interval_seconds)
 
 
-def terminal_pool(settings: Settings, name: str = "", silence_limit: float | None = None) -> MT5ConnectionPool:
+def terminal_pool(
+    settings: Settings, name: str = "", silence_limit: float | None = None, *, restarts_terminal: bool = False
+) -> MT5ConnectionPool:
     """
-    Return the account's terminal sessions, not yet opened; see SessionOptions for the limit.
+    Return the account's terminal sessions, not yet opened; see SessionOptions for the limit and the restarts.
 
-    A `name` sets them apart from the worker's own: a simulated terminal of another name stands beside the worker's, and
-    a native one that hangs is not restarted.
+    A `name` sets them apart from the worker's own: a simulated terminal of another name stands beside the worker's.
     """
     common: dict[str, Any] = {
         "backend": str(settings.mt5_backend),
         "timeout": settings.terminal_call_timeout_seconds,
         "silence_limit": silence_limit,
-        "restarts_terminal": not name,
+        "restarts_terminal": restarts_terminal,
     }
     if settings.mt5_backend is Backend.SIMULATED:
         common |= {"book": settings.mt5_simulated_book, "netting": settings.account_mode is AccountMode.NETTING}

@@ -7,6 +7,7 @@ import ntpath
 import os
 import re
 import socket
+import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
@@ -291,6 +292,11 @@ def simulated_book_from_environment() -> Path | None:
     """Return MT5_SIMULATED_BOOK for programs that use the simulated terminal without the worker."""
     value = os.environ.get("MT5_SIMULATED_BOOK")
     return Path(value) if value else None
+
+
+def shared_folder() -> Path:
+    """Return a folder that every user of this machine may write to; on Windows the temporary one is each user's own."""
+    return Path(os.environ.get("PROGRAMDATA") or tempfile.gettempdir())
 
 
 def inherited_environment(more: Mapping[str, str]) -> dict[str, str]:

@@ -45,8 +45,15 @@ def test_a_command_s_sessions_are_not_the_worker_s() -> None:
     settings = native({"a": {"terminal": A}, "b": {"terminal": B}})
     pool = terminal_pool(settings, "doctor")
     assert list(pool.sessions) == ["doctor-a", "doctor-b"]
-    assert not any(session._opening.can_restart for session in pool.sessions.values())
-    assert all(session._opening.can_restart for session in terminal_pool(settings).sessions.values())
+
+
+def test_only_the_worker_restarts_a_terminal() -> None:
+    settings = native({"a": {"terminal": A}, "b": {"terminal": B}})
+    # A canary opens the terminals under the worker's own names, and ends none of them.
+    for pool in (terminal_pool(settings), terminal_pool(settings, "doctor")):
+        assert not any(session._opening.can_restart for session in pool.sessions.values())
+    workers = terminal_pool(settings, restarts_terminal=True)
+    assert all(session._opening.can_restart for session in workers.sessions.values())
 
 
 def test_simulated_sessions_share_one_book_and_need_no_terminal(tmp_path: Path) -> None:

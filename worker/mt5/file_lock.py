@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import BinaryIO
 
 from worker.domain.errors import TerminalUnavailable
+from worker.settings import shared_folder
 
 _PAUSE_SECONDS = 0.02
 
@@ -43,25 +43,33 @@ def lock_file_of_book(book: Path, session: str) -> Path:
 
 
 def lock_file_of_terminal(program: str | None) -> Path:
-    """Return the lock file of an installed terminal, the same for every spelling of its program's path."""
+    """Return the lock file of an installed terminal: the same for every user, and every spelling of its program."""
     known_as = os.path.normcase(Path(program).resolve()) if program else "default terminal"
-    folder = Path(tempfile.gettempdir()) / "mt5-worker"
-    return folder / f"{hashlib.sha256(known_as.encode()).hexdigest()[:16]}.lock"
+    return shared_folder() / "mt5-worker" / f"{hashlib.sha256(known_as.encode()).hexdigest()[:16]}.lock"
 
 
 def _opened(path: Path) -> BinaryIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("ab")
+        return _opened_by_whomever(path)
     except OSError as error:
-        raise TerminalUnavailable(f"the terminal's lock file cannot be written: {error}") from None
+        raise TerminalUnavailable(
+            f"the terminal's lock file cannot be opened: {error}; let this user read and write it"
+        ) from None
+
+
+def _opened_by_whomever(path: Path) -> BinaryIO:
+    try:
+        return path.open("ab")
+    except PermissionError:
+        return path.open("rb")  # another user has made it; to lock it, reading is enough
 
 
 def hold(path: Path, patience: float) -> BinaryIO:
     """
     Lock the file for as long as the returned object lives, waiting at most `patience` seconds.
 
-    Raises TerminalInUse when another process keeps it, TerminalUnavailable when the file cannot be written.
+    Raises TerminalInUse when another process keeps it, TerminalUnavailable when the file cannot be opened.
     """
     file = _opened(path)
     give_up_at = time.monotonic() + patience
