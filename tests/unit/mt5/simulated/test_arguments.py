@@ -200,6 +200,17 @@ class TestOtherFunctions:
 
         assert margins == [margins[0]] * 4
 
+    @pytest.mark.parametrize("function", ["history_orders_get", "history_deals_total", "copy_rates_range"])
+    def test_a_date_that_has_no_timestamp_leaves_python_s_error_behind(self, mt5: Any, function: str) -> None:
+        before_time = datetime(1, 1, 1)  # noqa: DTZ001 - only without a zone is there none
+        arguments = ("EURUSD", 1, before_time, 0) if function.startswith("copy") else (before_time, 0)
+
+        with pytest.raises(SystemError, match=f"{function}> returned a result with an exception set") as met:
+            getattr(mt5, function)(*arguments)
+
+        assert isinstance(met.value.__cause__, ValueError | OverflowError | OSError)
+        assert mt5.last_error() == (1, "Success")
+
     def test_dates_may_be_numbers_or_datetimes(self, customer: Customer) -> None:
         customer.send("EURUSD")
         begin, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2037, 1, 1, tzinfo=UTC)

@@ -118,10 +118,11 @@ def epoch_seconds(value: object) -> int:
     Read a date: a number, or a datetime, which is taken in the local zone when it is naive.
 
     The package keeps whole seconds in 32 bits: from 19 January 2038 an `int` leaves an OverflowError behind, which it
-    does not even notice, and a float or datetime turns into a date of 1901.
+    does not even notice, and a float or datetime turns into a date of 1901. Neither does it notice that a naive
+    datetime at the very ends of the calendar has no timestamp.
     """
     if isinstance(value, datetime):
-        return _truncated(value.timestamp())
+        return _truncated(_timestamp(value))
     if isinstance(value, float):
         return _truncated(value)
     if not isinstance(value, int):
@@ -155,6 +156,13 @@ def _within(name: str, value: object, lowest: int, limit: int) -> int:
     if value >= limit:
         raise invalid_argument(name, OverflowError("int too big to convert"))
     return value
+
+
+def _timestamp(moment: datetime) -> float:
+    try:
+        return moment.timestamp()
+    except (ValueError, OverflowError, OSError) as error:  # which of them depends on the date and the system
+        raise Failure(*SUCCESS, error) from None
 
 
 def _truncated(seconds: float) -> int:
