@@ -33,7 +33,8 @@ def install(book: Path | None = None, *, netting: bool = False) -> ModuleType:
     """
     Make `import MetaTrader5` give the simulated terminal in this process, and return it.
 
-    The book is `book`, else the file that MT5_SIMULATED_BOOK names, else a private one that is removed at exit.
+    The book is `book`, else the file that MT5_SIMULATED_BOOK names, else a private one that is removed at exit; a
+    relative path begins at the folder of this moment, `~` is the user's own.
     A new book is that of a hedging account, or of a `netting` one; a book that is there already stays what it is.
     """
     terminal = module(book, netting=netting)
@@ -43,7 +44,8 @@ def install(book: Path | None = None, *, netting: bool = False) -> ModuleType:
 
 def module(book: Path | None = None, *, netting: bool = False) -> ModuleType:
     """Return the simulated terminal without making it importable; book and account as for `install`."""
-    path = book or simulated_book_from_environment() or _private_book()
+    named = book or simulated_book_from_environment() or _private_book()
+    path = named.expanduser().absolute()  # the same account, wherever the program goes from here
     terminal, core = _empty(NAME), _core(Pipe(path, netting=netting))
     vars(terminal).update(
         {"__version__": PACKAGE_VERSION, "__author__": AUTHOR, "__path__": [], "_core": core}

@@ -204,6 +204,34 @@ class TestInstall:
 
         assert path.exists()
 
+    def test_a_book_stays_where_it_was_when_the_program_goes_elsewhere(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Given a program that names its book relative to where it starts
+        for folder in ("here", "elsewhere"):
+            (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        mt5: Any = simulated.module(Path("book.sqlite"))
+
+        # When it goes elsewhere before it connects
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        mt5.initialize()
+
+        # Then the account is still that of the folder in which it started
+        assert (tmp_path / "here" / "book.sqlite").exists()
+        assert mt5.terminal_info().data_path == str(tmp_path / "here")
+        assert list((tmp_path / "elsewhere").iterdir()) == []
+        mt5.shutdown()
+
+    def test_a_book_may_be_named_from_the_user_s_home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("USERPROFILE", str(tmp_path))
+        monkeypatch.setenv("MT5_SIMULATED_BOOK", "~/book.sqlite")
+
+        simulated.module().initialize()
+
+        assert (tmp_path / "book.sqlite").exists()
+
     def test_a_private_book_goes_with_its_process(self, tmp_path: Path) -> None:
         program = (
             "from worker.mt5 import simulated; simulated.install()\n"

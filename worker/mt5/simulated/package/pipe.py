@@ -51,7 +51,7 @@ class Pipe:
     @property
     def folder(self) -> Path:
         """Return where the book lies."""
-        return self._path.absolute().parent
+        return self._path.parent
 
     @property
     def book(self) -> Book:
