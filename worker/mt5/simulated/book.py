@@ -43,6 +43,7 @@ _UPGRADES = {
     ),
     3: ("ALTER TABLE meta ADD COLUMN open_at_weekends INTEGER NOT NULL DEFAULT 1",),
 }
+_TABLES_OF_EVERY_VERSION = {"meta", "orders", "deals", "positions", "schedule"}
 _SIGNED = 1 << 63
 
 
@@ -163,12 +164,28 @@ def _connect(path: Path, margin_mode: int) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, margin_mode: int) -> None:
+    _require_a_book(connection)
     _use_write_ahead_log(connection)
     connection.execute("PRAGMA synchronous = OFF")
     if _version(connection) == 0:
         _create(connection, margin_mode)
     if _version(connection) < _SCHEMA_VERSION:
         _upgrade(connection)
+
+
+def _require_a_book(connection: sqlite3.Connection) -> None:
+    """Refuse what is neither empty nor a book that this program can read, before anything in the file is changed."""
+    connection.execute("BEGIN")  # one look at it: another process may be making it right now
+    version = _version(connection)
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    connection.execute("COMMIT")
+    if tables and (version == 0 or not tables >= _TABLES_OF_EVERY_VERSION):
+        raise sqlite3.DatabaseError("it is another program's database; name a file that does not exist yet")
+    if version > _SCHEMA_VERSION:
+        raise sqlite3.DatabaseError(
+            f"it is a book of version {version}, and this program reads versions up to {_SCHEMA_VERSION}; "
+            "name another file, or use the program that wrote it"
+        )
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

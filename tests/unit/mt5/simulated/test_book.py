@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from worker.domain.token import attempt_token, base_token
+from worker.mt5 import simulated
 
 if TYPE_CHECKING:
     from tests.unit.mt5.simulated.conftest import Customer
@@ -207,6 +209,50 @@ def test_an_upgraded_book_has_what_a_new_one_has(
 
     assert things() == new
     customer.book("INSERT INTO schedule VALUES (1, 0, 'look', 1, NULL)")
+
+
+def _as_written_by_a_later_program(path: Path) -> str:
+    mt5: Any = simulated.module(path)
+    mt5.initialize()
+    mt5.shutdown()
+    _execute(path, "PRAGMA user_version = 5", "ALTER TABLE meta ADD COLUMN invention TEXT")
+    return "a book of version 5"
+
+
+def _of_another_program(path: Path) -> str:
+    _execute(path, "CREATE TABLE customers (name TEXT)", "INSERT INTO customers VALUES ('Ann')")
+    return "another program's database"
+
+
+def _of_another_program_with_versions(path: Path) -> str:
+    _execute(path, "CREATE TABLE orders (name TEXT)", "PRAGMA user_version = 3")
+    return "another program's database"
+
+
+def _execute(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "made", [_as_written_by_a_later_program, _of_another_program, _of_another_program_with_versions]
+)
+def test_what_is_no_book_of_ours_is_refused_and_left_alone(path: Path, made: Callable[[Path], str]) -> None:
+    # Given a file that SQLite can read and we cannot
+    reason = made(path)
+    before = path.read_bytes()
+    mt5: Any = simulated.module(path)
+
+    # When a program connects to it
+    connected = mt5.initialize()
+
+    # Then it is told why not, and nothing of the file has changed
+    code, words = mt5.last_error()
+    assert (connected, code) == (False, -10003)
+    assert str(path) in words
+    assert reason in words
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
