@@ -62,7 +62,7 @@ class ChildProcess:
         self._why_killed: str | None = None
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name=f"terminal-answers-{self.pid}", daemon=True)
-        self._reader.start()
+        self._start_reading()
 
     @property
     def pid(self) -> int:
@@ -134,6 +134,14 @@ class ChildProcess:
 
     def _certainly_ended(self) -> datetime | None:
         return None if self._process.poll() is None else datetime.now(UTC)
+
+    def _start_reading(self) -> None:
+        try:
+            self._reader.start()
+        except RuntimeError:  # no thread to be had
+            with self._process:  # closes its pipes and waits for its end
+                self._process.kill()
+            raise
 
     @property
     def _pipe_in(self) -> IO[bytes]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -53,7 +54,7 @@ class Child:
 
     def _answered(self, answer: bytes | Exception, command: str) -> bytes:
         if isinstance(answer, Exception):
-            self.hung_over = command
+            self.hung_over = command if isinstance(answer, Unanswered) else None
             self.kill("too slow")
             raise answer
         return answer
@@ -223,3 +224,85 @@ def test_a_terminal_that_is_clean_since_a_moment_to_come_tells_nothing(child: ty
     child.to_call = wire.STANDING.reply(Standing(HEALTHY, ahead))
     session.standing()
     assert session.custody == {}
+
+
+def test_a_process_that_starts_slowly_keeps_nobody_else_waiting(child: type[Child]) -> None:
+    # Given a machine on which starting a process takes long
+    asked, allowed = threading.Event(), threading.Event()
+
+    class Slow(child):  # type: ignore[valid-type, misc]
+        def __init__(self) -> None:
+            asked.set()
+            assert allowed.wait(5)
+            super().__init__()
+
+    changed = threading.Condition()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(supervisor, "ChildProcess", Slow)
+        session = TerminalSession(Opening("main", "native"), changed)
+        session.start()
+        assert asked.wait(5)
+
+        # When someone looks at it meanwhile, then what all sessions share is free
+        assert changed.acquire(blocking=False)
+        changed.release()
+        assert session.report()["state"] == "opening"
+        allowed.set()
+        session.ready(5)
+        session.close(1)
+
+
+def test_a_report_waits_for_nothing(start: Started) -> None:
+    session = start()
+    reports: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+    with session._supervisor._changed:  # someone is at it
+        asking = threading.Thread(target=lambda: reports.put(session.report()))
+        asking.start()
+        assert reports.get(timeout=5)["state"] == "ready"
+    asking.join(5)
+
+
+def test_a_process_that_was_started_while_its_session_closed_is_ended(
+    child: type[Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    born: list[Child] = []
+    session = TerminalSession(Opening("main", "native"), threading.Condition())
+
+    class Late(child):  # type: ignore[valid-type, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            born.append(self)
+            session.retire()
+
+    monkeypatch.setattr(supervisor, "ChildProcess", Late)
+    session.start()
+    session._supervisor.join(5)
+    assert [one._ended.is_set() for one in born] == [True]
+    session.close(1)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), OSError("no memory")])
+def test_a_machine_that_is_out_of_something_does_not_end_the_attempts(
+    child: type[Child], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    # Given a session whose process cannot be started at first
+    troubles = [error, error]
+
+    def started() -> Child:
+        if troubles:
+            raise troubles.pop()
+        return child()
+
+    monkeypatch.setattr(supervisor, "ChildProcess", started)
+    session = TerminalSession(Opening("main", "native"), threading.Condition())
+    session.start()
+
+    # Then it is open as soon as it can be
+    assert session.ready(5).venue.login == 7
+    session.close(1)
+
+
+def test_a_defect_while_opening_is_told_and_tried_again(child: type[Child], start: Started) -> None:
+    child.to_open = [RuntimeError("something is wrong")]
+    assert start().report()["state"] == "ready"
+    assert len(child.opened) == 2
