@@ -2,7 +2,7 @@
 The process of an installed terminal: found by the path of its program, and by nothing else.
 
 Another terminal on the same machine, even of the same broker, is another program in another folder: it is never looked
-at, and never ended.
+at, and never ended. Nor is the same program when another user of the machine runs it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Program:
 
     def started(self) -> datetime | None:
         """
-        Return when the one process of this program was started (UTC).
+        Return when the one process that our user runs of this program was started (UTC).
 
         None when there is none or several, or when that cannot be told: a process that looks as if it might be one
         may not be looked into, or its start was written down by a clock that has been put back since.
@@ -40,7 +40,7 @@ class Program:
         return self._creation(running[0])
 
     def end(self) -> bool:
-        """End whatever runs from this path; False when nothing did. Raises TerminalUnavailable when it lives on."""
+        """End what our user runs from this path; False when nothing does. Raises TerminalUnavailable when it lives on."""
         running = [process for process in self._running() if process is not None]
         for process in running:
             try:
@@ -55,12 +55,16 @@ class Program:
         return bool(running)
 
     def _running(self) -> Iterator[psutil.Process | None]:
-        """Return the program's processes, None for each that has its name and does not let us see what it is."""
-        wanted, name = _spelled(self._path), os.path.normcase(self._path.name)
+        """Return our user's processes of the program, None for each that may be one and does not let us see."""
+        wanted = self._path.resolve()
+        name = os.path.normcase(wanted.name)
+        psutil.process_iter.cache_clear()  # a number may have passed from one process to another
         for process in psutil.process_iter(["exe", "name"]):
-            if process.info["exe"]:
-                if _spelled(Path(process.info["exe"])) == wanted:
-                    yield process
+            path = process.info["exe"]
+            if path:
+                # By name first: a path on a share that does not answer would take long to resolve.
+                if os.path.normcase(Path(path).name) == name and _spelled(Path(path)) == _spelled(wanted):
+                    yield from _if_ours(process)
             elif os.path.normcase(process.info["name"] or "") == name and not _is_dead(process):
                 yield None
 
@@ -79,6 +83,19 @@ def _is_dead(process: psutil.Process) -> bool:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+    except psutil.Error:  # it may not be looked into
+        return False
+
+
+def _if_ours(process: psutil.Process) -> Iterator[psutil.Process | None]:
+    """Return the process if it is our user's, None if that is not told, nothing if it is another user's."""
+    try:
+        if process.username() == psutil.Process().username():
+            yield process
+    except psutil.NoSuchProcess:
+        return
+    except psutil.Error:
+        yield None
 
 
 def _spelled(path: Path) -> str:

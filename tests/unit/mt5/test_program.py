@@ -115,7 +115,23 @@ def _process(**facts: Any) -> Any:
 
     errors = {name: fails(error) for name, error in facts.pop("fails", {}).items()}
     info = {"exe": None, "name": "terminal64.exe"} | facts
-    return SimpleNamespace(info=info, pid=1, **({"status": lambda: psutil.STATUS_RUNNING} | errors))
+    known = {"status": lambda: psutil.STATUS_RUNNING, "username": psutil.Process().username}
+    return SimpleNamespace(info=info, pid=1, **(known | errors))
+
+
+class Running:
+    """What runs on the machine, in place of `psutil.process_iter`."""
+
+    def __init__(self, *processes: Any) -> None:
+        self.processes = processes
+        self.remembered = True
+
+    def __call__(self, _facts: list[str]) -> tuple[Any, ...]:
+        assert not self.remembered, "a number that was given to another process would still show the first one"
+        return self.processes
+
+    def cache_clear(self) -> None:
+        self.remembered = False
 
 
 def test_one_that_may_be_it_and_cannot_be_looked_into_makes_it_unknown(
@@ -124,14 +140,16 @@ def test_one_that_may_be_it_and_cannot_be_looked_into_makes_it_unknown(
     mine = psutil.Process(os.getpid())
     mine.info = {"exe": str(installed), "name": "terminal64.exe"}  # as process_iter does
     stranger, dead = _process(), _process(status=None, fails={"status": psutil.NoSuchProcess})
-    for running, known in (([mine, dead], True), ([mine, stranger], False), ([stranger], False)):
-        monkeypatch.setattr(psutil, "process_iter", lambda _attrs, running=running: running)
+    protected = _process(fails={"status": psutil.AccessDenied})
+    cases = (([mine, dead], True), ([mine, stranger], False), ([stranger], False), ([mine, protected], False))
+    for running, known in cases:
+        monkeypatch.setattr(psutil, "process_iter", Running(*running))
         assert (Program(installed).started() is not None) == known
 
 
 def test_one_that_may_not_be_ended_is_told(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     protected = _process(exe=str(installed), fails={"kill": psutil.AccessDenied})
-    monkeypatch.setattr(psutil, "process_iter", lambda _attrs: [protected])
+    monkeypatch.setattr(psutil, "process_iter", Running(protected))
     with pytest.raises(TerminalUnavailable, match="may not be ended"):
         Program(installed).end()
 
@@ -139,7 +157,7 @@ def test_one_that_may_not_be_ended_is_told(installed: Path, monkeypatch: pytest.
 def test_one_that_lives_on_is_told(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frozen = _process(exe=str(installed), kill=None)
     frozen.kill = lambda: None
-    monkeypatch.setattr(psutil, "process_iter", lambda _attrs: [frozen])
+    monkeypatch.setattr(psutil, "process_iter", Running(frozen))
     monkeypatch.setattr(psutil, "wait_procs", lambda running, _seconds: ([], running))
     with pytest.raises(TerminalUnavailable, match=r"did not end \(process 1\)"):
         Program(installed).end()
@@ -147,7 +165,47 @@ def test_one_that_lives_on_is_told(installed: Path, monkeypatch: pytest.MonkeyPa
 
 def test_one_that_has_just_gone_needs_no_ending(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = _process(exe=str(installed), fails={"kill": psutil.NoSuchProcess, "create_time": psutil.NoSuchProcess})
-    monkeypatch.setattr(psutil, "process_iter", lambda _attrs: [gone])
+    monkeypatch.setattr(psutil, "process_iter", Running(gone))
     monkeypatch.setattr(psutil, "wait_procs", lambda running, _seconds: (running, []))
     assert Program(installed).started() is None
     assert Program(installed).end()
+
+
+def test_another_user_s_process_is_neither_counted_nor_ended(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = psutil.Process(os.getpid())
+    mine.info = {"exe": str(installed), "name": "terminal64.exe"}
+    theirs = _process(exe=str(installed), kill=None)
+    theirs.username = lambda: "somebody else"
+    monkeypatch.setattr(psutil, "process_iter", Running(theirs))
+    assert not Program(installed).end()
+    monkeypatch.setattr(psutil, "process_iter", Running(mine, theirs))
+    assert Program(installed).started() is not None
+
+
+def test_one_whose_user_is_not_told_is_not_ended_and_makes_the_start_unknown(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = psutil.Process(os.getpid())
+    mine.info = {"exe": str(installed), "name": "terminal64.exe"}
+    hidden = _process(exe=str(installed), fails={"username": psutil.AccessDenied})
+    monkeypatch.setattr(psutil, "process_iter", Running(hidden))
+    assert not Program(installed).end()
+    monkeypatch.setattr(psutil, "process_iter", Running(mine, hidden))
+    assert Program(installed).started() is None
+
+
+def test_a_program_of_another_name_is_not_looked_for_on_its_disk(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a process whose program stands on a share that answers nothing
+    resolved: list[Path] = []
+    before = Path.resolve
+
+    def resolve(self: Path) -> Path:
+        resolved.append(self)
+        return before(self)
+
+    monkeypatch.setattr(Path, "resolve", resolve)
+    monkeypatch.setattr(psutil, "process_iter", Running(_process(exe="/dead/share/other.exe", name="other.exe")))
+    assert Program(installed).started() is None
+    assert Path("/dead/share/other.exe") not in resolved
