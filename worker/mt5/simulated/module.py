@@ -29,7 +29,7 @@ AUTHOR = "MetaQuotes Ltd."
 _GROUPS = (SessionCalls, MarketCalls, HistoryCalls, DepthCalls, TradingCalls, LookupCalls)
 
 
-def install(book: Path | None = None, *, netting: bool = False) -> ModuleType:
+def install(book: Path | str | None = None, *, netting: bool = False) -> ModuleType:
     """
     Make `import MetaTrader5` give the simulated terminal in this process, and return it.
 
@@ -42,10 +42,10 @@ def install(book: Path | None = None, *, netting: bool = False) -> ModuleType:
     return terminal
 
 
-def module(book: Path | None = None, *, netting: bool = False) -> ModuleType:
+def module(book: Path | str | None = None, *, netting: bool = False) -> ModuleType:
     """Return the simulated terminal without making it importable; book and account as for `install`."""
     named = book or simulated_book_from_environment() or _private_book()
-    path = named.expanduser().absolute()  # the same account, wherever the program goes from here
+    path = Path(named).expanduser().absolute()  # the same account, wherever the program goes from here
     terminal, core = _empty(NAME), _core(Pipe(path, netting=netting))
     vars(terminal).update(
         {"__version__": PACKAGE_VERSION, "__author__": AUTHOR, "__path__": [], "_core": core}
