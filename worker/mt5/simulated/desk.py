@@ -11,7 +11,7 @@ from worker.mt5.simulated.hours import Weekend, weekend
 from worker.mt5.simulated.prices.prices import Quote, quote
 from worker.mt5.simulated.prices.walk import TICK_MS
 from worker.mt5.simulated.structs import Struct, TradeOrder, named
-from worker.mt5.simulated.symbols import Symbol
+from worker.mt5.simulated.symbols import SYMBOLS, Symbol
 
 FIRST_ORDER = 80_000_001
 _TEXTS = ("symbol", "comment", "external_id")
@@ -96,12 +96,12 @@ class Desk:
         return self.enter(symbol, **asked | terms)
 
     def close(self, order: Struct, state: int, rest: float, position_id: int) -> None:
-        """Move an order into history, with what is left of its volume and the position it made (0: none)."""
-        now = self.server_msc
+        """Move an order into history at the market of the moment; `rest` is open of it, 0 is no position."""
+        now, touch = self.server_msc, self.touch(SYMBOLS[order.symbol], order.type)
         self.book.change(
-            "UPDATE orders SET state = ?, volume_current = ?, position_id = ?, time_done = ?, time_done_msc = ? "
-            "WHERE ticket = ?",
-            (state, rest, position_id, now // 1000, now, order.ticket),
+            "UPDATE orders SET state = ?, volume_current = ?, position_id = ?, time_done = ?, time_done_msc = ?, "
+            "price_current = ? WHERE ticket = ?",
+            (state, rest, position_id, now // 1000, now, touch, order.ticket),
         )
 
     def next_ticket(self, table: str, first: int) -> int:

@@ -422,3 +422,36 @@ def _waiting_at(dealer: Dealer, kind: int, price: float, symbol: str, **columns:
     for column, value in {"price_open": price, **columns}.items():
         dealer.book.change(f"UPDATE orders SET {column} = ? WHERE ticket = ?", (value, ticket))  # noqa: S608 - a column
     return ticket
+
+
+class TestThePriceOfTheMomentInHistory:
+    def test_it_is_that_of_the_trigger(self, dealer: Dealer) -> None:
+        price, trigger = dealer.reachable(BUY_LIMIT)
+        placed_at, ticket = dealer.quote("ETHUSD").ask, dealer.place(BUY_LIMIT, price, "ETHUSD").order
+
+        dealer.goes_on(120)
+
+        order = dealer.order(ticket)
+        assert (order["state"], order["price_current"]) == (FILLED, trigger.ask)
+        assert order["price_current"] != placed_at
+
+    @pytest.mark.parametrize(("kind", "touch"), [(BUY_LIMIT, "ask"), (SELL_STOP_LIMIT, "bid")])
+    @pytest.mark.parametrize("state", [CANCELED, EXPIRED])
+    def test_it_is_that_of_the_end_of_an_order_that_was_never_triggered(
+        self, dealer: Dealer, kind: int, touch: str, state: int
+    ) -> None:
+        # Given an order far from the market that stands for an hour
+        price = away(dealer, kind, 5000)
+        terms: dict[str, Any] = {"type_time": SPECIFIED, "expiration": SERVER_NOW + 3600} if state == EXPIRED else {}
+        ticket = dealer.place(kind, price, stoplimit=round(price + 0.001, 5), **terms).order
+        placed_at = dealer.order(ticket)["price_current"]
+
+        # When it ends without a deal
+        dealer.goes_on(3600)
+        if state == CANCELED:
+            dealer.send(action=REMOVE, order=ticket)
+
+        # Then its row shows the market of that moment, not that of its placing
+        order = dealer.order(ticket)
+        assert (order["state"], order["time_done"]) == (state, SERVER_NOW + 3600)
+        assert order["price_current"] == getattr(dealer.quote(), touch) != placed_at
