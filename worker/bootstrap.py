@@ -147,8 +147,9 @@ class Worker:
 
     async def _learn_of_broker(self, venue: Venue) -> None:
         """Take what canaries have measured: the lag of its history, and whether trades can be told apart at all."""
-        for measured in await self._ledger.broker_facts(venue.server, venue.login):
-            insist_on_kept_magic(measured)
+        known = await self._ledger.broker_facts(venue.server, venue.login)
+        insist_on_kept_magic(known)
+        for measured in known:
             self._watch.reckon_with(measured.history_lag)
 
     async def _recover(self) -> None:
@@ -344,14 +345,19 @@ def insist_on_account_mode(settings: Settings, facts: VenueFacts) -> None:
         )
 
 
-def insist_on_kept_magic(measured: StoredFacts) -> None:
-    """Stop on a broker that drops the magic number: no order or deal could be told to be this or that trade's."""
-    if not measured.keeps_magic:
+def insist_on_kept_magic(known: Sequence[StoredFacts]) -> None:
+    """
+    Stop on a broker that drops the magic number: no order or deal could be told to be this or that trade's.
+
+    The newest canary decides, whatever its symbol: an older one's may not exist any more.
+    """
+    newest = max(known, key=lambda measured: measured.measured_at, default=None)
+    if newest is not None and not newest.keeps_magic:
         raise WrongSetting(
-            f"MT5_SERVER: {measured.server} does not keep the magic number of an order on login {measured.login}: a "
-            f"canary on {measured.symbol} found so on {measured.measured_at:%Y-%m-%d %H:%M} UTC. No order there can be "
-            "attributed to its trade, so none is sent. Ask the broker; then fly the canary again "
-            f"(`mt5-worker doctor --broker --symbol {measured.symbol}`)"
+            f"MT5_SERVER: {newest.server} does not keep the magic number of an order on login {newest.login}: a canary "
+            f"on {newest.symbol} found so on {newest.measured_at:%Y-%m-%d %H:%M} UTC. No order there can be attributed "
+            "to its trade, so none is sent. Ask the broker; then fly the canary again (`mt5-worker doctor --broker`): "
+            "the newest decides"
         )
 
 

@@ -40,7 +40,7 @@ class Program:
         return self._creation(running[0])
 
     def end(self) -> bool:
-        """End what our user runs from this path; False when nothing does. Raises TerminalUnavailable when it lives on."""
+        """End what our user runs of it; False when nothing does. Raises TerminalUnavailable when it lives on."""
         running = [process for process in self._running() if process is not None]
         for process in running:
             try:

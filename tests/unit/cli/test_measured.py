@@ -101,9 +101,24 @@ def test_a_worker_does_not_start_where_the_magic_is_dropped() -> None:
     lost = replace(STORED, keeps_magic=False)
 
     assert measured.remembered(lost, NOW).verdict is Verdict.FAIL
-    bootstrap.insist_on_kept_magic(replace(STORED, keeps_comment=False))
+    bootstrap.insist_on_kept_magic([])
+    bootstrap.insist_on_kept_magic([replace(STORED, keeps_comment=False)])
     with pytest.raises(WrongSetting, match="Broker-Demo does not keep the magic number of an order on login 7"):
-        bootstrap.insist_on_kept_magic(lost)
+        bootstrap.insist_on_kept_magic([lost])
+
+
+def test_the_newest_canary_decides_whatever_its_symbol() -> None:
+    # Given a symbol that the broker no longer has, so that no canary can fly on it again
+    lost = replace(STORED, keeps_magic=False)
+    newer = replace(STORED, symbol="GBPUSD", measured_at=NOW + timedelta(days=1))
+
+    # When one has flown on another symbol
+    bootstrap.insist_on_kept_magic([lost, newer])
+
+    # Then the doctor warns of the first one only
+    assert measured.remembered(lost, NOW, is_newest=False).verdict is Verdict.WARN
+    with pytest.raises(WrongSetting):
+        bootstrap.insist_on_kept_magic([replace(newer, keeps_magic=False), STORED])
 
 
 def test_ctrl_c_does_not_interrupt_a_flight(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,8 +54,9 @@ async def canaries(found: Settings) -> AsyncIterator[Finding]:
             known = await of_account(desk, found.account)
     except (WrongSetting, SchemaMismatch, ServiceUnavailable, Refused):
         return
+    newest = max((facts.measured_at for facts in known), default=None)
     for facts in known:
-        yield measured.remembered(facts, datetime.now(UTC))
+        yield measured.remembered(facts, datetime.now(UTC), is_newest=facts.measured_at == newest)
     if not known and found.mt5_backend is Backend.NATIVE:
         todo = "run `mt5-worker doctor --broker` on a demo account of this broker"
         yield Finding("canary", Verdict.WARN, "none has been flown on this account: the broker is not measured", todo)

@@ -37,15 +37,17 @@ def findings(facts: BrokerFacts, horizon: float) -> Iterator[Finding]:
     yield Finding("latency (ms)", Verdict.OK, calls)
 
 
-def remembered(facts: StoredFacts, now: datetime) -> Finding:
-    """Say what the last canary of a symbol has found, and how long ago."""
+def remembered(facts: StoredFacts, now: datetime, *, is_newest: bool = True) -> Finding:
+    """Say what the last canary of a symbol has found, and how long ago; the newest of all decides about `run`."""
     detail = (
         f"{facts.symbol} at {facts.server}, login {facts.login}, {_ago(now - facts.measured_at)} "
         f"({facts.measured_at:%Y-%m-%d %H:%M} UTC, by {facts.measured_by}): magic {_kept(facts.keeps_magic)}, "
         f"comment {_kept(facts.keeps_comment)}, history within {facts.history_lag:g} s"
     )
-    if not facts.keeps_magic:
+    if not facts.keeps_magic and is_newest:
         return Finding("canary", Verdict.FAIL, detail, f"`run` does not start on this broker; {_RUNBOOK}")
+    if not facts.keeps_magic:
+        return Finding("canary", Verdict.WARN, detail, f"fly one on this symbol before it is traded; {_RUNBOOK}")
     return Finding("canary", Verdict.OK, detail)
 
 
