@@ -59,7 +59,11 @@ def is_account(reading: Health, expected: tuple[int, str]) -> bool:
 
 def wrong_program(terminal: Any, program: str | None) -> str | None:
     """Tell when this is not the terminal of a program (its full path; None: any will do); None when it is."""
-    if terminal is None or program is None or _folder(terminal.path) == _folder(ntpath.dirname(program)):
+    if program is None:
+        return None
+    if terminal is None:
+        return f"the terminal at hand does not tell which one it is, expected {program}"
+    if _folder(terminal.path) == _folder(ntpath.dirname(program)):
         return None
     return f"the terminal at hand is the one in {terminal.path}, expected {program}"
 

@@ -280,6 +280,13 @@ def test_another_terminal_than_the_configured_one_is_not_used() -> None:
     assert "Another MT5" in str(link.health().problem)
 
 
+def test_a_terminal_that_does_not_tell_where_it_is_is_not_taken_for_the_configured_one() -> None:
+    package = Package()
+    package.fails("terminal_info", -1, "Call failed")
+    with pytest.raises(TerminalUnavailable, match="does not tell which one it is"):
+        Link(package, Opening("main", "native", terminal=PROGRAM)).open()
+
+
 def test_without_a_path_any_terminal_will_do() -> None:
     assert a_link(Package(terminal_info=a_terminal(path=r"D:\Whatever"))).health().problem is None
 
