@@ -223,7 +223,8 @@ class SearchRequest:
     `since` (UTC) bounds how far back; the session adds a day on both sides. `trades` are the base tokens asked for;
     None asks for all. Each of `symbols` is looked up by its exact
     name: a look at everything may leave out what cannot be read, and proves nothing about a symbol. `witness` is the
-    newest deal known of the account: a history that does not hold it is not whole.
+    newest deal known of the account: a history that does not hold it is not whole. `senders` are the names of those
+    terminals that are to look themselves, as far as they can now, whoever else does.
     """
 
     since: datetime
@@ -231,6 +232,7 @@ class SearchRequest:
     symbols: frozenset[str] = frozenset()
     trades: frozenset[int] | None = None
     witness: int | None = None
+    senders: frozenset[str] = frozenset()
 
     def asks_for(self, token: int) -> bool:
         """Tell whether what carries this token is to be told."""
@@ -260,7 +262,8 @@ class Search:
     `readable` is False when the terminal is disconnected, is not the account's, failed to answer a look, or has a
     history that is not whole. `strangers` are deals of the asked symbols that carry nobody's mark: any of them might
     be an order of ours whose marks the broker has removed. `custody` tells of each terminal that sends orders of the
-    account, by its name, what it may still hold.
+    account, by its name, what it may still hold; `away` are those of them that cannot be asked now, `looked_by` those
+    whose own look this is.
     """
 
     readable: bool
@@ -273,6 +276,8 @@ class Search:
     newest_deal: int | None = None  # highest ticket of all deals that were seen, whoever's
     lacks_witness: bool = False  # the only reason for not being readable: some deals are there, the witness is not
     custody: Mapping[str, Custody] = field(default_factory=dict)
+    away: frozenset[str] = frozenset()
+    looked_by: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,10 @@ class Searcher:
         )
 
     def _judged(self, search: Search, problem: str, **more: Any) -> Search:
-        custody = {self._link.sender: self._link.custody}
-        return replace(search, readable=not problem, detail=problem, custody=custody, **more)
+        sender = self._link.sender
+        looked_by = frozenset[str]() if problem else frozenset({sender})
+        custody = {sender: self._link.custody}
+        return replace(search, readable=not problem, detail=problem, custody=custody, looked_by=looked_by, **more)
 
     def _problem(self, health: Health) -> str:
         """Tell why nothing that this terminal says counts; empty when it does."""

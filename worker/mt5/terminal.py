@@ -12,14 +12,14 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 
-from worker.domain.errors import TerminalUnavailable, WrongSetting
+from worker.domain.errors import TerminalUnavailable
 from worker.domain.instrument import Instrument
 from worker.domain.market import (
     CancelReport,
@@ -35,12 +35,17 @@ from worker.domain.market import (
     SendReport,
     SendStatus,
 )
+from worker.mt5.account import insist_on_one_account
+from worker.mt5.inquiry import Inquiry
+from worker.mt5.joint_search import together
 from worker.mt5.lane import STUCK_SECONDS, Lane, Urgency
 from worker.mt5.pool import MT5ConnectionPool
-from worker.mt5.session import TerminalSession
 from worker.mt5.wire import OPENING_SECONDS, VenueFacts
 
+LATECOMERS_SECONDS = 5.0  # after the first session is open: those that come this soon are compared before the start
 TEND_SECONDS = 1.0  # between two questions to one of several sessions how it stands; well below any silence limit
+
+_UNKNOWN = Custody(clean_since=None, in_session=False)  # of a terminal that has not told yet
 
 Answer = TypeVar("Answer")
 # Over the standard library, so that an unconfigured program keeps its standard output to itself.
@@ -51,9 +56,9 @@ class PooledTerminal:
     """
     Implements `ports.Terminal` over a pool of sessions of one account.
 
-    Trades of one symbol always take the same session, in order. Questions take the first session that is ready and not
-    stuck: while the first of all is down, another one does its work as well. A call whose task is cancelled before a
-    thread has taken it up is never made.
+    Trades of one symbol always take the same session, in order. Questions take the first session that is ready, not
+    stuck, and sees the account: while the first of all does not, another one does its work as well. A call whose task
+    is cancelled before a thread has taken it up is never made.
 
     Of several each is asked once a second how it stands: so a terminal that hangs or may not trade is known before an
     order needs it, a broken connection is mended, and a session that only sends, which ends when it is not called,
@@ -68,17 +73,19 @@ class PooledTerminal:
 
     async def start(self, patience: float = OPENING_SECONDS) -> VenueFacts:
         """
-        Open the terminals and return where their orders go.
+        Open the terminals and return where their orders go, as soon as one of them is open.
 
-        Raises TerminalUnavailable after `patience` seconds, WrongSetting when they are not all of one account.
+        Those that are open later take part from then on, unless they show another account. Raises TerminalUnavailable
+        after `patience` seconds, WrongSetting when those that are open already are not all of one account.
         """
         self._pool.start()
+        await asyncio.to_thread(self._pool.session, patience)
+        account = insist_on_one_account(await self._opened())
+        for lane in self._lanes:
+            lane.expect(account)
         if len(self._lanes) > 1 and self._tending is None:
             self._tending = asyncio.create_task(self._tend(), name="terminals tended")
-        waits = (asyncio.to_thread(lane.session.ready, patience) for lane in self._lanes)
-        facts = await asyncio.gather(*waits)
-        insist_on_one_account(dict(zip(self._pool.sessions, facts, strict=True)))
-        return facts[0]
+        return account.facts
 
     def sender_of(self, symbol: str) -> str:
         """Return the name of the terminal that sends the orders of a symbol."""
@@ -87,9 +94,9 @@ class PooledTerminal:
     async def quote(self, request: QuoteRequest) -> Quote:
         """Ask for everything the checks need. Raises TerminalUnavailable, also when the order could not be sent."""
         sending = self._sending(request.symbol)
-        if sending is not self._answering() and sending.problem is not None:
+        if sending is not self._lanes[0] and sending.problem is not None:
             raise TerminalUnavailable(sending.problem)
-        return await self._ask(lambda session: session.quote(request))
+        return await self._ask(lambda lane: lane.quote(request, sending), light=True)
 
     async def submit(self, order: OrderRequest) -> SendReport:
         """Send one order; whatever happens is in the report."""
@@ -102,7 +109,7 @@ class PooledTerminal:
     async def poll(self, request: PollRequest) -> Poll:
         """Look once for all orders. Raises TerminalUnavailable."""
         # A session tells each change once: an answer that nobody waits for any more would be lost.
-        return await self._ask(lambda session: session.poll(request), once=True)
+        return await self._ask(lambda lane: lane.poll(request))
 
     async def search(self, request: SearchRequest) -> Search:
         """
@@ -110,11 +117,14 @@ class PooledTerminal:
 
         What the sending terminals may still hold is told from what they said last: no search waits for a send.
         """
-        search = await self._ask(lambda session: session.search(request))
-        last_told: dict[str, Custody] = {}
+        search = await self._ask(lambda lane: lane.session.search(request))
+        asked = [lane for lane in self._lanes if lane.session.sender in request.senders - search.looked_by]
+        own = await asyncio.gather(*(self._look_of(lane, request) for lane in asked))
+        custody = {lane.session.sender: _UNKNOWN for lane in self._lanes}
         for lane in self._lanes:
-            last_told |= lane.session.custody
-        return replace(search, custody=last_told | dict(search.custody))
+            custody |= lane.session.custody
+        away = frozenset(lane.session.sender for lane in self._lanes if not lane.is_open)
+        return replace(together([search, *own]), custody=custody | dict(search.custody), away=away)
 
     async def cancel(self, ticket: int, symbol: str) -> CancelReport:
         """Ask the broker to cancel an order. Raises TerminalUnavailable when the request certainly did not leave."""
@@ -123,7 +133,7 @@ class PooledTerminal:
 
     async def instruments(self, symbols: Sequence[str] = ()) -> tuple[Instrument, ...]:
         """Ask for instruments; all that the terminal shows when none are named. Raises TerminalUnavailable."""
-        return await self._ask(lambda session: session.instruments(tuple(symbols)))
+        return await self._ask(lambda lane: lane.session.instruments(tuple(symbols)), light=True)
 
     def report(self) -> Mapping[str, Any]:
         """Return what an operator wants to know of each session."""
@@ -154,27 +164,38 @@ class PooledTerminal:
         report = lane.session.report()
         return {**report, "duty": duty, "problem": report["problem"] or lane.problem}
 
-    async def _ask(self, question: Callable[[TerminalSession], Answer], *, once: bool = False) -> Answer:
-        """
-        Put a question to the session that answers now; where it waits in vain, put it to another.
+    async def _opened(self) -> dict[str, VenueFacts]:
+        """Return what the sessions show that are open, or will be in a moment, by name."""
 
-        One that may be asked `once` only stays with the session that has taken it up, however long that takes.
-        """
+        def facts(lane: Lane) -> dict[str, VenueFacts]:
+            with suppress(TerminalUnavailable):
+                return {lane.session.name: lane.session.ready(LATECOMERS_SECONDS)}
+            return {}
+
+        opened: dict[str, VenueFacts] = {}
+        for found in await asyncio.gather(*(asyncio.to_thread(facts, lane) for lane in self._lanes)):
+            opened |= found
+        if not opened:
+            raise self._lanes[0].session.unavailable()  # the one that was open is lost again
+        return opened
+
+    async def _look_of(self, lane: Lane, request: SearchRequest) -> Search:
+        """Have one terminal look itself, if it comes to it soon: its sends go first."""
+        future = lane.put(Urgency.QUESTION, partial(lane.session.search, request))
+        looking = asyncio.wrap_future(future)
+        try:
+            await asyncio.wait({looking}, timeout=STUCK_SECONDS)
+            if not looking.done() and future.cancel():
+                return Search(readable=False)
+            return await looking
+        except TerminalUnavailable as error:
+            return Search(readable=False, detail=str(error))
+        finally:
+            looking.cancel()
+
+    async def _ask(self, question: Callable[[Lane], Answer], *, light: bool = False) -> Answer:
         with _told(Urgency.QUESTION):
-            while True:
-                lane = self._answering()
-                future = lane.put(Urgency.QUESTION, partial(question, lane.session))
-                answer = asyncio.wrap_future(future)
-                try:
-                    while not answer.done():
-                        await asyncio.wait({answer}, timeout=STUCK_SECONDS)
-                        is_in_vain = not answer.done() and self._answering() is not lane
-                        if is_in_vain and (future.cancel() or not once):
-                            break
-                    else:
-                        return answer.result()
-                finally:
-                    answer.cancel()
+            return await Inquiry(self._lanes, question, light=light).answer()
 
     async def _do(self, lane: Lane, urgency: Urgency, work: Callable[[], Answer]) -> Answer:
         with _told(urgency):
@@ -182,9 +203,6 @@ class PooledTerminal:
 
     def _sending(self, symbol: str) -> Lane:
         return self._senders[share_of(symbol, len(self._senders))]
-
-    def _answering(self) -> Lane:
-        return next((lane for lane in self._lanes if lane.is_at_hand), self._lanes[0])
 
 
 def share_of(symbol: str, senders: int) -> int:
@@ -199,18 +217,3 @@ def _told(urgency: Urgency) -> Iterator[None]:
         yield
     finally:
         _log.debug("terminal_called", call=urgency.name.lower(), ms=round((time.monotonic() - began) * 1000, 2))
-
-
-def insist_on_one_account(sessions: Mapping[str, VenueFacts]) -> None:
-    """Raise WrongSetting when one of these sessions is not logged in where the first of them is."""
-    (first, expected), *others = sessions.items()
-    for name, facts in others:
-        if (facts.venue, facts.account_mode) != (expected.venue, expected.account_mode):
-            raise WrongSetting(
-                f"MT5_SESSIONS: session {name} is logged in to {_account(facts)}, session {first} to "
-                f"{_account(expected)}; all must show the same account: log in to it there, or take {name} out"
-            )
-
-
-def _account(facts: VenueFacts) -> str:
-    return f"{facts.venue.login} at {facts.venue.server} ({facts.venue.mode}, {facts.account_mode})"

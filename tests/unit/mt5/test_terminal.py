@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from tests.fixtures.terminal import a_look, a_question, a_search, an_order
 from worker.domain.errors import TerminalUnavailable, WrongSetting
 from worker.domain.execution import Venue
 from worker.domain.market import (
+    BrokerOrder,
     CancelReport,
     Custody,
     Health,
@@ -45,13 +46,17 @@ class Session:
     def __init__(self, name: str) -> None:
         self.name, self.sender = name, f"terminal {name}"
         self.facts, self.is_up = FACTS, True
-        self.health_problem: str | None = None
+        self.came_up = threading.Event()
+        self.came_up.set()
+        self.health = HEALTHY
+        self.broken: str | None = None
         self.report_of_send = SENT
         self.asked: list[str] = []
         self.gate = threading.Event()
         self.gate.set()
         self.standing_asked = threading.Event()
         self.custody: dict[str, Custody] = {}
+        self.orders: tuple[BrokerOrder, ...] = ()
 
     @property
     def answered(self) -> list[str]:
@@ -60,11 +65,13 @@ class Session:
 
     def start(self) -> None: ...
 
-    def ready(self, _patience: float) -> VenueFacts:
+    def ready(self, patience: float) -> VenueFacts:
+        if not self.came_up.wait(patience):
+            raise self.unavailable()
         return self.facts
 
     def is_ready(self) -> bool:
-        return self.is_up
+        return self.is_up and self.came_up.is_set()
 
     def unavailable(self) -> TerminalUnavailable:
         return TerminalUnavailable(f"{self.name} is down")
@@ -74,15 +81,16 @@ class Session:
 
     def quote(self, _request: object) -> Quote:
         self._called("quote")
-        return Quote(HEALTHY, None, None, None, MOMENT)
+        return Quote(self.health, None, None, None, MOMENT)
 
     def poll(self, _request: object) -> Poll:
         self._called("poll")
-        return Poll(HEALTHY, readable=True)
+        return Poll(self.health, readable=self.health.connected)
 
     def search(self, _request: object) -> Search:
         self._called("search")
-        return Search(readable=True, custody={self.sender: Custody(MOMENT, in_session=False)})
+        custody = {self.sender: Custody(MOMENT, in_session=False)}
+        return Search(readable=True, orders=self.orders, custody=custody, looked_by=frozenset({self.sender}))
 
     def instruments(self, _symbols: object) -> tuple[()]:
         self._called("instruments")
@@ -100,13 +108,15 @@ class Session:
         self.custody = {self.sender: Custody(MOMENT, in_session=False)}
         self.standing_asked.set()
         self._called("standing")
-        return Standing(replace(HEALTHY, problem=self.health_problem), self.custody[self.sender])
+        return Standing(self.health, self.custody[self.sender])
 
     def _called(self, what: str) -> None:
         self.asked.append(what)
         assert self.gate.wait(10)
         if not self.is_up:
             raise self.unavailable()
+        if self.broken is not None:
+            raise TerminalUnavailable(self.broken)
 
 
 class Pool:
@@ -117,9 +127,18 @@ class Pool:
 
     def start(self) -> None: ...
 
+    def session(self, patience: float) -> Session:
+        first, *others = self.sessions.values()
+        came_up = [session for session in (first, *others) if session.came_up.is_set()]
+        if came_up:
+            return came_up[0]
+        first.ready(patience)
+        return first
+
     def close(self, _patience: float) -> None:
         for session in self.sessions.values():
             session.gate.set()
+            session.came_up.set()
 
 
 @asynccontextmanager
@@ -225,22 +244,101 @@ async def test_a_question_that_waits_behind_a_stuck_one_moves_on() -> None:
         await hanging
 
 
-async def test_a_question_that_a_session_hangs_over_is_put_to_another_but_for_a_poll() -> None:
+async def test_a_light_question_that_a_session_hangs_over_is_put_to_another() -> None:
     async with opened("asks", "sends") as (pooled, sessions):
         sessions["asks"].gate.clear()
         await pooled.quote(a_question())
         assert (sessions["asks"].answered, sessions["sends"].answered) == (["quote"], ["quote"])
         sessions["asks"].gate.set()
 
-        # A poll tells each change once: what it brings must not be thrown away.
-        await until(lambda: not pooled._lanes[0]._busy_since)
+
+@pytest.mark.parametrize("call", ["poll", "search"])
+async def test_a_poll_and_a_search_stay_with_the_session_that_makes_them(call: str) -> None:
+    # A poll tells each change once: what it brings must not be thrown away. A search may take long, and must not stand
+    # before the sends of another terminal.
+    async with opened("asks", "sends") as (pooled, sessions):
         sessions["asks"].gate.clear()
-        polling = asyncio.create_task(pooled.poll(a_look()))
+        asking = asyncio.create_task(pooled.poll(a_look()) if call == "poll" else pooled.search(a_search()))
         await asyncio.sleep(1.5 * STUCK_SECONDS)
-        assert not polling.done()
+        assert not asking.done()
         sessions["asks"].gate.set()
-        await polling
-        assert "poll" not in sessions["sends"].answered
+        await asking
+        assert (sessions["asks"].answered, sessions["sends"].answered) == ([call], [])
+
+
+async def test_a_question_that_takes_long_everywhere_is_answered_all_the_same() -> None:
+    async with opened("asks", "one", "two") as (pooled, sessions):
+        for session in sessions.values():
+            session.gate.clear()
+        quoting = asyncio.create_task(pooled.quote(a_question()))
+
+        # Given that nobody answers for much longer than it takes to ask another one
+        await asyncio.sleep(2.5 * STUCK_SECONDS)
+        sessions["asks"].gate.set()
+
+        # Then the first answer counts, and no session has been asked twice
+        await asyncio.wait_for(quoting, 1)
+        assert max(len(session.answered) for session in sessions.values()) == 1
+
+
+@pytest.mark.parametrize("call", ["quote", "poll", "search"])
+async def test_a_question_moves_on_when_the_pipe_of_the_first_terminal_is_broken(call: str) -> None:
+    async with opened("asks", "sends") as (pooled, sessions):
+        sessions["asks"].broken = "the connection to the terminal is lost"
+        asked: dict[str, Callable[[], Awaitable[object]]] = {
+            "quote": lambda: pooled.quote(a_question()),
+            "poll": lambda: pooled.poll(a_look()),
+            "search": lambda: pooled.search(a_search()),
+        }
+        await asked[call]()
+        assert call in sessions["sends"].answered
+
+
+async def test_when_nobody_can_answer_the_reason_is_told() -> None:
+    async with opened("asks", "sends") as (pooled, sessions):
+        for name, session in sessions.items():
+            session.broken = f"{name} is broken"
+        with pytest.raises(TerminalUnavailable, match="is broken"):
+            await pooled.poll(a_look())
+        with pytest.raises(TerminalUnavailable, match="is broken"):
+            await pooled.quote(a_question())
+
+
+@pytest.mark.parametrize(
+    "health",
+    [
+        replace(HEALTHY, connected=False, problem="the terminal is disconnected from the trade server"),
+        replace(HEALTHY, login=8, problem="the terminal is logged in to 8"),
+    ],
+)
+async def test_who_does_not_see_the_account_is_not_asked_about_it(health: Health) -> None:
+    async with opened("asks", "one", "two") as (pooled, sessions):
+        # Given a first terminal that has lost the account, as one answer of it has shown
+        sessions["asks"].health = health
+        await pooled.poll(a_look())
+        sessions["asks"].asked.clear()
+
+        # Then another one answers all, until the first one is well again
+        assert (await pooled.quote(a_question())).health == HEALTHY
+        assert (await pooled.poll(a_look())).readable
+        await pooled.search(a_search())
+        assert sessions["asks"].answered == []
+        sessions["asks"].health = HEALTHY
+        await until(lambda: "standing" in sessions["asks"].asked)
+        await pooled.poll(a_look())
+        assert sessions["asks"].answered == ["poll"]
+
+
+async def test_what_may_be_sent_is_judged_by_the_terminal_that_sends_it() -> None:
+    async with opened("asks", "sends") as (pooled, sessions):
+        # Given that the first terminal sees the account, and may not trade itself
+        sessions["asks"].health = replace(HEALTHY, trade_allowed=False, problem="Algo Trading is off")
+        quote = await pooled.quote(a_question())
+        assert quote.health.problem is None
+
+        # But not when its prices may be old
+        sessions["asks"].health = replace(HEALTHY, connected=False, problem="disconnected")
+        assert (await pooled.quote(a_question())).health.problem == "disconnected"
 
 
 async def test_nobody_is_quoted_what_could_not_be_sent() -> None:
@@ -282,7 +380,7 @@ async def test_a_refusal_that_concerns_one_order_alone_stops_no_other() -> None:
 
 async def test_a_session_that_only_sends_is_asked_how_it_stands() -> None:
     async with opened("asks", "sends") as (pooled, sessions):
-        sessions["sends"].health_problem = "the terminal is logged out"
+        sessions["sends"].health = replace(HEALTHY, problem="the terminal is logged out")
         assert await asyncio.to_thread(sessions["sends"].standing_asked.wait, 5)
         await until(lambda: pooled.report()["sends"]["problem"] == "the terminal is logged out")
         assert pooled.report()["sends"]["duty"] == "sends"
@@ -303,6 +401,46 @@ async def test_what_the_senders_may_still_hold_is_told_without_asking_them() -> 
         assert set(search.custody) == {"terminal asks", "terminal sends"}
         sessions["sends"].gate.set()
         await sending
+
+
+async def test_a_terminal_that_is_named_looks_itself_beside_the_one_that_answers() -> None:
+    async with opened("asks", "one", "two") as (pooled, sessions):
+        # Given an order that only the terminal which sent it shows
+        order = BrokerOrder(7, 1, "EURUSD", 1, Decimal(1), Decimal(1), 0, "", historical=False)
+        sessions["two"].orders = (order,)
+
+        search = await pooled.search(a_search("EURUSD", senders=frozenset({"terminal asks", "terminal two"})))
+
+        assert search.orders == (order,)
+        assert search.looked_by == {"terminal asks", "terminal two"}
+        assert [session.answered for session in sessions.values()] == [["search"], [], ["search"]]
+
+
+async def test_a_look_of_a_terminal_s_own_stands_before_no_send_and_holds_up_no_search() -> None:
+    async with opened("asks", "sends") as (pooled, sessions):
+        # Given a terminal that is kept busy by sends
+        sessions["sends"].gate.clear()
+        sending = [asyncio.create_task(pooled.submit(an_order())) for _ in range(2)]
+        await until(lambda: "submit EURUSD" in sessions["sends"].asked)
+
+        search = await asyncio.wait_for(pooled.search(a_search("EURUSD", senders=frozenset({"terminal sends"}))), 5)
+
+        assert search.readable
+        assert search.looked_by == {"terminal asks"}
+        assert not search.away
+        sessions["sends"].gate.set()
+        await asyncio.gather(*sending)
+        assert "search" not in sessions["sends"].asked
+
+
+async def test_a_terminal_that_is_away_is_told_as_such_and_keeps_no_search_waiting() -> None:
+    async with opened("asks", "sends") as (pooled, sessions):
+        sessions["sends"].is_up = False
+        search = await pooled.search(a_search("EURUSD", senders=frozenset({"terminal sends"})))
+        assert search.readable
+        assert search.looked_by == {"terminal asks"}
+        assert search.away == {"terminal sends"}
+        assert set(search.custody) == {"terminal asks", "terminal sends"}
 
 
 async def test_a_single_session_does_everything_sends_first() -> None:
@@ -348,6 +486,83 @@ async def test_sessions_of_different_accounts_stop_the_start(elsewhere: VenueFac
     with pytest.raises(WrongSetting, match=r"MT5_SESSIONS: session two is logged in to .* session asks to 7 at S"):
         await pooled.start()
     await pooled.close(patience=1)
+
+
+async def test_the_first_that_is_open_is_enough_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.mt5.terminal.LATECOMERS_SECONDS", 0.05)
+    pool: Any = Pool("asks", "one", "two")
+    sessions = pool.sessions
+    for name in ("asks", "two"):
+        sessions[name].came_up.clear()
+    pooled = PooledTerminal(pool)
+
+    # Given that one of three terminals is open
+    assert await pooled.start(1) == FACTS
+    (mine,), (other,) = symbols_of(pooled, sessions["one"]), symbols_of(pooled, sessions["two"])
+
+    # Then its symbols trade, and those of another wait for it
+    await pooled.quote(a_question(mine))
+    assert await pooled.submit(an_order(mine)) == SENT
+    with pytest.raises(TerminalUnavailable):
+        await pooled.quote(a_question(other))
+    assert (await pooled.submit(an_order(other))).status is SendStatus.NOT_SENT
+
+    # And when it has come, it takes part
+    sessions["two"].came_up.set()
+    await until(lambda: pooled.report()["two"]["problem"] is None)
+    await pooled.quote(a_question(other))
+    assert await pooled.submit(an_order(other)) == SENT
+    await pooled.close(patience=1)
+
+
+async def test_without_any_open_terminal_there_is_no_start() -> None:
+    pool: Any = Pool("asks", "one")
+    for session in pool.sessions.values():
+        session.came_up.clear()
+    pooled = PooledTerminal(pool)
+    with pytest.raises(TerminalUnavailable, match="asks is down"):
+        await pooled.start(0.01)
+    await pooled.close(patience=1)
+
+
+async def test_a_latecomer_of_another_account_never_takes_part(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("worker.mt5.terminal.LATECOMERS_SECONDS", 0.05)
+    pool: Any = Pool("asks", "one", "two")
+    two = pool.sessions["two"]
+    two.came_up.clear()
+    two.facts = replace(FACTS, venue=Venue("native", "S", 8, "demo"))
+    pooled = PooledTerminal(pool)
+    await pooled.start(1)
+    (its,) = symbols_of(pooled, two)
+
+    # When it comes up logged in elsewhere
+    two.came_up.set()
+    await until(lambda: "is logged in to 8 at S" in (pooled.report()["two"]["problem"] or ""))
+
+    # Then it is not asked and sends nothing, and a person is told
+    report = await pooled.submit(an_order(its))
+    assert (report.status, report.reason) == (SendStatus.NOT_SENT, NotSentReason.TERMINAL)
+    with pytest.raises(TerminalUnavailable, match="is logged in to 8 at S"):
+        await pooled.cancel(1, its)
+    for name in ("asks", "one"):
+        pool.sessions[name].is_up = False
+    with pytest.raises(TerminalUnavailable):
+        await pooled.poll(a_look())
+    assert two.answered == []
+    assert sum("terminal_of_another_account" in record.getMessage() for record in caplog.records) == 1
+    await pooled.close(patience=1)
+
+
+async def test_the_problem_of_a_single_session_is_gone_when_it_is_well_again() -> None:
+    async with opened("main") as (pooled, sessions):
+        refusal = SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail="Algo Trading is off")
+        sessions["main"].report_of_send = refusal
+        await pooled.submit(an_order())
+        assert pooled.report()["main"]["problem"] == "Algo Trading is off"
+        await pooled.poll(a_look())
+        assert pooled.report()["main"]["problem"] is None
 
 
 async def test_after_its_end_it_says_so() -> None:

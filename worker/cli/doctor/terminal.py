@@ -11,7 +11,7 @@ from worker.cli.parts import ledger
 from worker.domain.errors import NotFound, SchemaMismatch, ServiceUnavailable, WrongSetting
 from worker.domain.market import Health
 from worker.ledger.status import AccountStatus, status
-from worker.mt5.terminal import insist_on_one_account
+from worker.mt5.account import insist_on_one_account
 from worker.mt5.wire import VenueFacts
 from worker.settings import LEASE_SECONDS, Settings
 
