@@ -21,6 +21,7 @@ _INDEX = mt5.SYMBOL_CALC_MODE_CFDINDEX
 _MARKET = mt5.SYMBOL_TRADE_EXECUTION_MARKET
 _NO_STOP_LIMIT = ALL_ORDER_KINDS - 8
 _GTC_OR_DAY = 3
+_NOISE = 1e-6  # of a step: so far sums and products of floats may be off the volume that they mean
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +77,15 @@ class Instrument:
         """Return the nearest price on the tick size."""
         return round(round(price / self.tick_size) * self.tick_size, self.digits)
 
+    def meant(self, volume: float) -> float:
+        """Return the tradable volume that a calculated one means, 0.3 for 0.1 * 3; any other volume as it is."""
+        if not 0 <= volume <= self.volume_max + self.volume_step:  # NaN is in no range
+            return volume
+        nearest = self.lots(self.steps(volume))
+        return nearest if abs(nearest - volume) < _NOISE * self.volume_step else volume
+
     def steps(self, volume: float) -> int:
-        """Return a volume as a whole number of steps; the caller has checked that it is one."""
+        """Return a volume as a whole number of steps, the nearest."""
         return round(volume / self.volume_step)
 
     def lots(self, steps: int) -> float:

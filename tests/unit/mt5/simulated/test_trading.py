@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from worker.mt5.simulated.behaviours import Fill
 from worker.mt5.simulated.dealing.fills import _sizes
+from worker.mt5.simulated.symbols import BASE, Instrument
 
 if TYPE_CHECKING:
     from tests.unit.mt5.simulated.conftest import Customer
@@ -166,6 +167,54 @@ class TestMoney:
         assert (checked.retcode, checked.comment) == (0, "Done")
         assert checked.margin == pytest.approx(before.margin + 1085, rel=0.01)
         assert checked.margin_free == pytest.approx(before.margin_free - checked.margin)
+
+
+class TestVolumesWithTheNoiseOfFloats:
+    @pytest.mark.parametrize("noisy", [0.1 * 3, 0.7 - 0.4, sum([0.01] * 30)])
+    def test_lots_that_were_calculated_open_and_close_as_those_that_were_meant(
+        self, customer: Customer, noisy: float
+    ) -> None:
+        # Given a volume that is 0.3 but for its last bits
+        assert noisy != 0.3
+
+        # When a position is opened and closed with it
+        opened = customer.send("EURUSD", noisy)
+        closed = customer.send("EURUSD", noisy, SELL, position=opened.order)
+
+        # Then both are done whole, the broker knows 0.3 lots, and the replies' request is the program's own
+        assert [(reply.retcode, reply.volume) for reply in (opened, closed)] == [(10009, 0.3)] * 2
+        assert [reply.request.volume for reply in (opened, closed)] == [noisy] * 2
+        assert customer.book("SELECT DISTINCT volume_initial FROM orders") == [{"volume_initial": 0.3}]
+        assert customer.mt5.positions_get() == ()
+
+    def test_the_least_volume_may_come_out_a_bit_below_itself(self, customer: Customer) -> None:
+        least = 0.03 - 0.02
+        assert least < 0.01
+
+        request = customer.order("EURUSD", least)
+
+        assert customer.mt5.order_check(request).retcode == 0
+        assert customer.mt5.order_send(request).retcode == 10009
+
+    def test_a_pending_order_is_placed_with_what_was_meant(self, customer: Customer) -> None:
+        placed = customer.send("EURUSD", 0.1 * 3, BUY_LIMIT, action=5, price=0.9)
+
+        (order,) = customer.mt5.orders_get()
+        assert (placed.retcode, placed.volume, order.volume_initial, order.volume_current) == (10009, 0.3, 0.3, 0.3)
+
+
+@given(st.sampled_from(list(BASE.values())), st.integers(min_value=-5, max_value=20_000), st.data())
+def test_a_volume_means_the_step_it_is_next_to_and_otherwise_itself(
+    instrument: Instrument, steps: int, data: st.DataObject
+) -> None:
+    lots = instrument.lots(steps)
+
+    noise = data.draw(st.floats(min_value=-1e-12, max_value=1e-12))
+    between = data.draw(st.floats(min_value=0.01, max_value=0.99)) * instrument.volume_step
+
+    if instrument.volume_min <= lots <= instrument.volume_max:
+        assert instrument.meant(lots + noise) == lots
+    assert instrument.meant(lots + between) == lots + between
 
 
 class TestPositions:

@@ -20,7 +20,7 @@ _ABOUT_ORDERS = (mt5.TRADE_ACTION_MODIFY, mt5.TRADE_ACTION_REMOVE)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request at the desk of the moment; `subjects` are the open order or the positions it names."""
+    """A request, with the volume it means, at the desk of the moment; `subjects` are what it names of what is open."""
 
     desk: Desk
     request: Struct

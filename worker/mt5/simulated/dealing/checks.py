@@ -15,12 +15,11 @@ from worker.mt5.simulated.dealing.terms import LATEST_SECONDS, ends_at
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.money.account import MOST_PENDING_ORDERS, affords
 from worker.mt5.simulated.money.valuation import Holding, side_of
-from worker.mt5.simulated.structs import Struct
-from worker.mt5.simulated.symbols import FILLING_FOK, FILLING_IOC
+from worker.mt5.simulated.structs import Struct, TradeRequest
+from worker.mt5.simulated.symbols import FILLING_FOK, FILLING_IOC, Instrument
 
 FILLING_FLAGS = {mt5.ORDER_FILLING_FOK: FILLING_FOK, mt5.ORDER_FILLING_IOC: FILLING_IOC}
 OFFERED_FILLINGS = FILLING_FOK | FILLING_IOC
-_STEP_NOISE = 1e-6  # in steps: a float that is a whole number of steps but for its own representation
 
 
 def examine(desk: Desk, request: Struct) -> Asked | int:
@@ -35,8 +34,14 @@ def examine(desk: Desk, request: Struct) -> Asked | int:
     symbol = symbol_of(request, subjects)
     if symbol is None:
         return mt5.TRADE_RETCODE_INVALID
-    asked = Asked(desk, request, symbol, subjects)
+    asked = Asked(desk, _as_meant(request, symbol.instrument), symbol, subjects)
     return next(filter(None, (check(asked) for check in checks)), asked)
+
+
+def _as_meant(request: Struct, instrument: Instrument) -> Struct:
+    """Return the request with the volume that it means: from here on nobody meets a float's noise."""
+    volume = instrument.meant(request.volume)
+    return request if volume == request.volume else TradeRequest((request._asdict() | {"volume": volume}).values())
 
 
 def environment(desk: Desk) -> int:
@@ -80,10 +85,9 @@ def _open_hours(asked: Asked) -> int:
 
 def _volume(asked: Asked) -> int:
     instrument, volume = asked.instrument, asked.request.volume
-    if not instrument.volume_min <= volume <= instrument.volume_max:  # NaN is in no range
-        return mt5.TRADE_RETCODE_INVALID_VOLUME
-    steps = volume / instrument.volume_step
-    return ACCEPTABLE if abs(steps - round(steps)) < _STEP_NOISE else mt5.TRADE_RETCODE_INVALID_VOLUME
+    is_within = instrument.volume_min <= volume <= instrument.volume_max  # NaN is in no range
+    is_tradable = is_within and volume == instrument.lots(instrument.steps(volume))
+    return ACCEPTABLE if is_tradable else mt5.TRADE_RETCODE_INVALID_VOLUME
 
 
 def _volume_limit(asked: Asked) -> int:
@@ -97,7 +101,7 @@ def _volume_limit(asked: Asked) -> int:
         "             WHERE time_done_msc = 0 AND symbol = :symbol AND type % 2 = :side), 0)",
         {"symbol": asked.symbol.name, "side": side_of(asked.type)},
     )
-    within = standing_volume + asked.request.volume <= limit + _STEP_NOISE
+    within = round(standing_volume + asked.request.volume, 8) <= limit
     return ACCEPTABLE if within else mt5.TRADE_RETCODE_LIMIT_VOLUME
 
 
