@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,11 +24,16 @@ _NO_TERMS: dict[str, Any] = (
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The book with the moment (UTC milliseconds) at which something is read from it or done to it."""
+    """
+    The book with the moment (UTC milliseconds) at which something is read from it or done to it.
+
+    `selected` are the symbols that a program has put into the Market Watch of its terminal.
+    """
 
     book: Book
     meta: Meta
     utc_msc: int
+    selected: Container[str]
 
     def at(self, utc_msc: int) -> Desk:
         """Return the same desk at another moment."""
@@ -42,6 +48,17 @@ class Desk:
     def history_is_loading(self) -> bool:
         """Tell whether the terminal still waits for its server to send orders, deals and positions."""
         return self.utc_msc < self.meta.history_ready_utc_msc
+
+    def shows(self, symbol: Symbol) -> bool:
+        """Tell whether the terminal shows prices of a symbol: it was selected, or something of it is open."""
+        return symbol.name in self.selected or symbol.name in self.open_symbols()
+
+    def open_symbols(self) -> frozenset[str]:
+        """Return the symbols of open positions and orders, which stay in the Market Watch by themselves."""
+        rows = self.book.rows(
+            "SELECT symbol FROM exposure WHERE volume > 1e-9 UNION SELECT symbol FROM orders WHERE time_done_msc = 0"
+        )
+        return frozenset(name for (name,) in rows)
 
     def quote(self, symbol: Symbol) -> Quote | None:
         """Return what the symbol's feed shows at this moment."""

@@ -34,7 +34,8 @@ class Customer:
         return attempt_token(base_token(7, self._trades), attempt)
 
     def order(self, symbol: str, volume: float = 0.1, side: int = BUY, **fields: Any) -> dict[str, Any]:
-        """Write a market order."""
+        """Write a market order, of a symbol whose prices the terminal follows."""
+        self.mt5.symbol_select(symbol)
         fields.setdefault("magic", self.token())
         defaults = {"action": self.mt5.TRADE_ACTION_DEAL, "type_filling": self.mt5.ORDER_FILLING_IOC, "comment": "ours"}
         return defaults | {"symbol": symbol, "volume": volume, "type": side} | fields

@@ -64,7 +64,7 @@ class Dealer:
 
     def desk(self) -> Desk:
         """Return the desk at the present moment."""
-        return Desk(self.book, self.book.meta(), self.now)
+        return Desk(self.book, self.book.meta(), self.now, SYMBOLS)
 
     def quote(self, symbol: str = "EURUSD", utc_msc: int | None = None) -> Quote:
         """Return the market now, or at a moment."""

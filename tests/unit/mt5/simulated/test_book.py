@@ -29,6 +29,7 @@ mt5 = simulated.module(Path(sys.argv[1]))
 assert mt5.initialize(), mt5.last_error()
 print("ready", flush=True)
 sys.stdin.readline()
+mt5.symbol_select(sys.argv[2])
 for number in range(int(sys.argv[4])):
     mt5.order_send({"action": 1, "symbol": sys.argv[2], "volume": 0.1, "magic": int(sys.argv[3]), "type_filling": 1})
 """

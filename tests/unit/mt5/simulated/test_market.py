@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from tests.unit.mt5.simulated.conftest import Customer
 from worker.mt5.simulated.symbols import SYMBOLS, in_group
 
-if TYPE_CHECKING:
-    from tests.unit.mt5.simulated.conftest import Customer
+BUY, SELL, BUY_LIMIT = 0, 1, 2
 
 
 class TestTicks:
@@ -47,6 +47,63 @@ class TestTicks:
 
         assert mt5.symbol_select("EURUSD.slip", False)  # noqa: FBT003 - the package takes it by position only
         assert mt5.symbol_info_tick("EURUSD.slip") is None
+
+
+class TestMarketWatch:
+    """What a program has put there, and by itself everything of which something is open."""
+
+    @pytest.mark.parametrize("order", [{}, {"side": BUY_LIMIT, "action": 5, "price": 0.9}])
+    def test_what_is_open_is_shown_to_a_program_that_has_just_begun(
+        self, customer: Customer, order: dict[str, Any]
+    ) -> None:
+        # Given a position or an order of a symbol that is not shown by default
+        customer.send("EURUSD.slip", **order)
+
+        # When another program begins
+        mt5 = Customer(customer.path).mt5
+
+        # Then it sees the symbol's prices without asking for it, and nothing more than before of the others
+        assert mt5.symbol_info_tick("EURUSD.slip").bid > 0
+        assert mt5.symbol_info("EURUSD.slip").select
+        shown = [info.name for info in mt5.symbols_get(group="EURUSD*") if info.select and info.bid]
+        assert shown == ["EURUSD", "EURUSD.slip"]
+        assert mt5.market_book_add("EURUSD.slip")
+        assert len(mt5.market_book_get("EURUSD.slip")) == 10
+        mt5.shutdown()
+
+    def test_what_is_open_stays_until_it_is_over(self, customer: Customer) -> None:
+        mt5, ticket = customer.mt5, customer.send("EURUSD.slip").order
+
+        refused = mt5.symbol_select("EURUSD.slip", False)  # noqa: FBT003 - the package takes it by position only
+
+        assert refused is False
+        assert mt5.last_error() == (-1, "Terminal: Call failed")
+        assert mt5.symbol_info_tick("EURUSD.slip")
+        customer.send("EURUSD.slip", side=SELL, position=ticket)
+        assert mt5.symbol_select("EURUSD.slip", False)  # noqa: FBT003 - the package takes it by position only
+        assert mt5.symbol_info_tick("EURUSD.slip") is None
+
+    @pytest.mark.parametrize("order", [{}, {"side": BUY_LIMIT, "action": 5, "price": 0.9}])
+    def test_nothing_is_opened_in_a_symbol_without_prices(self, customer: Customer, order: dict[str, Any]) -> None:
+        mt5, request = customer.mt5, customer.order("EURUSD.slip", **order)
+        mt5.symbol_select("EURUSD.slip", False)  # noqa: FBT003 - the package takes it by position only
+
+        checked, sent = mt5.order_check(request), mt5.order_send(request)
+
+        assert [(reply.retcode, reply.comment) for reply in (checked, sent)] == [(10021, "No prices")] * 2
+        assert mt5.symbol_select("EURUSD.slip")
+        assert mt5.order_send(request).retcode == 10009
+
+    def test_a_program_that_has_just_begun_can_close_and_enlarge_what_is_open(self, customer: Customer) -> None:
+        ticket = customer.send("EURUSD.slip").order
+        mt5 = Customer(customer.path).mt5
+        request = {"action": 1, "symbol": "EURUSD.slip", "volume": 0.1, "type_filling": 1}
+
+        more = mt5.order_send(request | {"type": BUY})
+        closed = mt5.order_send(request | {"type": SELL, "position": ticket})
+
+        assert (more.retcode, closed.retcode) == (10009, 10009)
+        mt5.shutdown()
 
 
 class TestSpecifications:

@@ -130,7 +130,10 @@ def _expiration(asked: Asked) -> int:
 
 
 def _quotes(asked: Asked) -> int:
-    return ACCEPTABLE if asked.symbol.behaviour.feed is Feed.LIVE else mt5.TRADE_RETCODE_PRICE_OFF
+    """Require a feed that can be trusted, and for something new a symbol whose prices the terminal follows."""
+    has_prices = asked.subjects or asked.desk.shows(asked.symbol)
+    is_live = asked.symbol.behaviour.feed is Feed.LIVE
+    return ACCEPTABLE if is_live and has_prices else mt5.TRADE_RETCODE_PRICE_OFF
 
 
 def _price(asked: Asked) -> int:

@@ -39,7 +39,7 @@ class DepthCalls(Calls):
         desk, symbol = self.pipe.asked_about(*arguments.exactly(1, args))
         if symbol.name not in self._watched:
             raise not_found()
-        now = desk.quote(symbol) if symbol.name in self.pipe.selected else None
+        now = desk.quote(symbol) if desk.shows(symbol) else None
         return () if now is None else depth(symbol, now)
 
     @call

@@ -8,10 +8,9 @@ from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.money.margin import order_margin
 from worker.mt5.simulated.money.valuation import Holding, cents, profit_of, rate, side_of
 from worker.mt5.simulated.package import arguments
-from worker.mt5.simulated.package.failures import Failure, invalid_params, not_found
+from worker.mt5.simulated.package.failures import Failure, call_failed, invalid_params, not_found
 from worker.mt5.simulated.package.pipe import Calls, Pipe, call, yes_or_no
 from worker.mt5.simulated.package.specification import specification
-from worker.mt5.simulated.prices.prices import Quote
 from worker.mt5.simulated.prices.today import today
 from worker.mt5.simulated.structs import Struct, SymbolInfo, Tick
 from worker.mt5.simulated.symbols import BASE, SYMBOLS, Symbol, in_group
@@ -42,18 +41,20 @@ class MarketCalls(Calls):
             self.pipe.error = refused.reason
             return False
         chosen, desk = in_group(group), self.pipe.desk()
-        return tuple(self._info(desk, symbol) for name, symbol in SYMBOLS.items() if name in chosen)
+        shown = self.pipe.selected | desk.open_symbols()
+        return tuple(_info(desk, symbol, name in shown) for name, symbol in SYMBOLS.items() if name in chosen)
 
     @call
     def symbol_info(self, *args: object) -> Struct:
         """Return a symbol's specification and prices."""
-        return self._info(*self.pipe.asked_about(*arguments.exactly(1, args)))
+        desk, symbol = self.pipe.asked_about(*arguments.exactly(1, args))
+        return _info(desk, symbol, desk.shows(symbol))
 
     @call
     def symbol_info_tick(self, *args: object) -> Struct:
         """Return the last tick of a symbol that is in the Market Watch."""
         desk, symbol = self.pipe.asked_about(*arguments.exactly(1, args))
-        now = self._quote(desk, symbol)
+        now = desk.quote(symbol) if desk.shows(symbol) else None
         if now is None:
             raise not_found()
         order_type = self.pipe.jumps.pop(symbol.name, None)
@@ -64,9 +65,11 @@ class MarketCalls(Calls):
 
     @yes_or_no
     def symbol_select(self, *args: object) -> bool:
-        """Put a symbol into the Market Watch, or take it out; only there it has prices."""
+        """Put a symbol into the Market Watch, where it has prices, or take it out unless something of it is open."""
         name, enable = arguments.parsed("Op", (*args, True) if len(args) == 1 else args)
-        _, symbol = self.pipe.asked_about(name)
+        desk, symbol = self.pipe.asked_about(name)
+        if not enable and symbol.name in desk.open_symbols():
+            raise call_failed()
         (self.pipe.selected.add if enable else self.pipe.selected.discard)(symbol.name)
         return True
 
@@ -87,20 +90,17 @@ class MarketCalls(Calls):
         holding = Holding(side_of(action), volume, volume * opened)
         return cents(profit_of(desk, symbol.instrument, holding, closed))
 
-    def _quote(self, desk: Desk, symbol: Symbol) -> Quote | None:
-        return desk.quote(symbol) if symbol.name in self.pipe.selected else None
 
-    def _info(self, desk: Desk, symbol: Symbol) -> Struct:
-        selected = symbol.name in self.pipe.selected
-        values = specification(symbol) | _tick_value(desk, symbol)
-        values |= {"select": selected, "visible": selected}
-        now = self._quote(desk, symbol)
-        if now is not None:
-            instrument = symbol.instrument
-            values["time"] = now.utc_msc // 1000 + desk.meta.server_offset_seconds
-            values |= {"bid": now.bid, "ask": now.ask, "spread": round((now.ask - now.bid) / instrument.point)}
-            values |= today(symbol, now, desk.meta.opened_utc_msc, desk.meta.server_offset_seconds)
-        return SymbolInfo(values.values())
+def _info(desk: Desk, symbol: Symbol, is_shown: bool) -> Struct:  # noqa: FBT001 - of a symbol that is or is not
+    values = specification(symbol) | _tick_value(desk, symbol)
+    values |= {"select": is_shown, "visible": is_shown}
+    now = desk.quote(symbol) if is_shown else None
+    if now is not None:
+        instrument = symbol.instrument
+        values["time"] = now.utc_msc // 1000 + desk.meta.server_offset_seconds
+        values |= {"bid": now.bid, "ask": now.ask, "spread": round((now.ask - now.bid) / instrument.point)}
+        values |= today(symbol, now, desk.meta.opened_utc_msc, desk.meta.server_offset_seconds)
+    return SymbolInfo(values.values())
 
 
 def _tick_value(desk: Desk, symbol: Symbol) -> dict[str, float]:

@@ -85,7 +85,7 @@ class Pipe:
             yield self._now() if events.apply_due(desk) else desk
 
     def _now(self) -> Desk:
-        return Desk(self.book, self.book.meta(), utc_msc())
+        return Desk(self.book, self.book.meta(), utc_msc(), self.selected)
 
 
 class Calls:
