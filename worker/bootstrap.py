@@ -87,8 +87,8 @@ class Worker:
         self._recovery = Recovery(searcher, late, ledger, clock, 2 * settings.unknown_horizon_seconds)
         self._validator = Validator(ledger, self._terminal, clock, settings)
         runways = Runways(lambda symbol: self._terminal.sender_of(settings.broker_symbol(symbol)))
-        look_now = self._watch.look_now
-        submitter = Submitter(ledger, self._terminal, clock, settings, self._settler, runways, look_now)
+        told = self._watch.answered
+        submitter = Submitter(ledger, self._terminal, clock, settings, self._settler, runways, told)
         monitor = Monitor(ledger, self._terminal, clock, settings, self._settler, self._watch)
         self._reconciler = Reconciler(ledger, self._settler, searcher, self._watch, clock, settings)
         flow = Flow(

@@ -4,7 +4,8 @@ Proof of absence: when it may be said that a send left nothing at the broker.
 "Not found" is not proof: an order may show up late, a history may not be loaded yet, a frozen terminal may still let
 the request go. A send is proved absent by looks that could have seen it and did not: at least two, both after the
 horizon, by which it would have taken effect; further apart than the broker was ever seen to lag behind, by which what
-took effect would have been shown; and each without any hindrance.
+took effect would have been shown; each without any hindrance; and one of them at least made by the very terminal that
+was to send it, where that is one of the account's: another one may not have been told of it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from worker.domain.token import trade_of
 # By which a deal's time may precede the machine's time of the send that caused it: the server's offset is known in
 # steps of 15 minutes, so a server clock that is up to half of that slow passes for a right one.
 CLOCK_MARGIN = timedelta(minutes=10)
-# From the write-ahead to `order_send`: a send's deadline of 2 s, and what may pass between the last look at it and the
-# call.
-HANDED_OVER_WITHIN = timedelta(seconds=20)
+SENT_WITHIN = timedelta(seconds=10)  # after its write-ahead: later than this a send does not begin
+# From the write-ahead to `order_send`: the same, and what may pass between the last look at it and the call.
+HANDED_OVER_WITHIN = SENT_WITHIN + timedelta(seconds=10)
 HOPELESS_AFTER_HORIZONS = 2.0  # of looks that cannot decide; then a person is told, while the search goes on
-UNREADABLE_SECONDS = 60.0  # for which a terminal that cannot be read at all may need no person's decision yet
+# For which terminals that cannot be asked need no person's decision yet: one that hangs is ended at its call's limit,
+# and may take a minute to come up again.
+UNREADABLE_SECONDS = 90.0
 _UNDECIDED_LOOKS = 2
 _WAS_THERE = {"accepted": "accepted", "found": "shown"}
 
@@ -45,20 +48,31 @@ class Absence:
     last_empty: float | None = None
     hindrance: str | None = "no look has been made yet"
     empty_looks: int = 0
-    undecided_looks: int = 0  # after the horizon, of a terminal that could be read
+    own_look: bool = False  # one of the empty ones was made by the terminal that was to send it, if that is to be had
+    undecided_looks: int = 0  # after the horizon, of terminals that could be asked
 
-    def note(self, began: float, ended: float, hindrance: str | None, *, readable: bool = True, held: bool) -> None:
+    def note(  # noqa: PLR0913 - all that a look says of one attempt
+        self,
+        began: float,
+        ended: float,
+        hindrance: str | None,
+        *,
+        readable: bool = True,
+        held: bool,
+        own: bool = True,
+    ) -> None:
         """
         Take a look into account; one that proves nothing starts the proof anew.
 
-        `held` says that somebody may still have held the request when the look ended.
+        `held` says that somebody may still have held the request when the look ended, `own` that the terminal which
+        was to send it has looked itself.
         """
         self.hindrance = hindrance
         if self.let_go_by is None and not held:
             self.let_go_by = ended
         if hindrance is not None:
             self.first_empty = self.last_empty = None
-            self.empty_looks = 0
+            self.empty_looks, self.own_look = 0, False
             self.undecided_looks += readable and began > self.sent_by + self.horizon
             return
         if not self._counts(began):
@@ -66,6 +80,13 @@ class Absence:
         self.first_empty = began if self.first_empty is None else self.first_empty
         self.last_empty = began
         self.empty_looks += 1
+        self.own_look = self.own_look or own
+        if not self.own_look:
+            self.hindrance = "the terminal that was given the request has not looked itself"
+
+    def wants_own_look(self, now: float) -> bool:
+        """Tell whether a look that begins now should be made by the terminal that was to send it as well."""
+        return not self.own_look and self._counts(now)
 
     def _counts(self, began: float) -> bool:
         """Tell whether all that was let go before had taken effect when this look began."""
@@ -73,7 +94,7 @@ class Absence:
 
     def is_proved(self, lag: float) -> bool:
         """Tell whether the looks prove it; `lag` is the broker's longest observed one, in seconds."""
-        if self.first_empty is None or self.last_empty is None:
+        if self.first_empty is None or self.last_empty is None or not self.own_look:
             return False
         return self.last_empty - self.first_empty > lag
 
@@ -121,6 +142,17 @@ def _stranger(search: Search, symbol: str, attempt: Attempt) -> str | None:
         if deal.symbol == symbol and (since is None or deal.time >= since):
             return f"deal {deal.ticket} of {symbol} carries nobody's mark and may be it"
     return None
+
+
+def is_own(search: Search, attempt: Attempt) -> bool:
+    """Tell whether the terminal that was to send it has looked itself, or is none of the account's any more."""
+    ours = search.custody.keys() | search.away
+    return attempt.sender not in ours or attempt.sender in search.looked_by
+
+
+def is_decisive(search: Search, attempt: Attempt) -> bool:
+    """Tell whether all could be asked who can decide it: one that cannot now may do so when it is back."""
+    return search.readable and attempt.sender not in search.away
 
 
 def is_held(search: Search, attempt: Attempt) -> bool:

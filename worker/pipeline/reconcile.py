@@ -15,7 +15,7 @@ from uuid import UUID
 
 import structlog
 
-from worker.domain.absence import Absence, hindrance, is_held
+from worker.domain.absence import Absence, hindrance, is_decisive, is_held, is_own
 from worker.domain.checks import too_old
 from worker.domain.errors import LeaseLost, ServiceUnavailable, StaleRevision
 from worker.domain.evidence import Conclusion, Evidence, conclude
@@ -32,6 +32,8 @@ SEARCH_UNRESOLVED_SECONDS = 5.0
 YOUNG = timedelta(hours=1)  # since it was told as unresolved
 OLD_EVERY = 60  # rounds: five minutes
 _MARGIN = timedelta(minutes=5)  # behind the write-ahead; the session adds a day
+
+_Case = tuple[Execution, Attempt, Absence]
 
 _log = structlog.get_logger()
 
@@ -74,7 +76,7 @@ class Reconciler:
                 return await self._absent(execution, attempt, absence)
             if absence.is_hopeless(self._clock.monotonic()):
                 return await self._unresolved(execution, absence.hindrance or "", sighting.evidence)
-            look = await self._look([(execution, attempt)])
+            look = await self._look([(execution, attempt, absence)])
             sighting.evidence.add(look.evidence.get(execution.token))
             self._note(absence, look, execution, attempt, sighting.evidence)
 
@@ -89,16 +91,20 @@ class Reconciler:
             # One that is old takes a long look back: it is searched for now and then.
             due = executions if round_ % OLD_EVERY == 0 else [one for one in executions if self._is_young(one)]
             if due:
-                await self._search_for([(one, await self._ledger.latest_attempt(one.execution_id)) for one in due])
+                await self._search_for([await self._case(one) for one in due])
+
+    async def _case(self, execution: Execution) -> _Case:
+        attempt = await self._ledger.latest_attempt(execution.execution_id)
+        return execution, attempt, self._cases[execution.execution_id]
 
     def _is_young(self, execution: Execution) -> bool:
         return self._clock.now() - (execution.settled_at or execution.received_at) < YOUNG
 
-    async def _search_for(self, cases: list[tuple[Execution, Attempt]]) -> None:
+    async def _search_for(self, cases: list[_Case]) -> None:
         look = await self._look(cases)
-        for execution, attempt in cases:
+        for execution, attempt, absence in cases:
             try:
-                await self._judge(execution, attempt, look)
+                await self._judge(execution, attempt, absence, look)
             except StaleRevision:
                 _log.info("resolved_meanwhile", execution_id=str(execution.execution_id))  # by an operator
             except (LeaseLost, ServiceUnavailable):
@@ -106,8 +112,8 @@ class Reconciler:
             except Exception:  # noqa: BLE001 - one trade's defect must not end the others; it is searched for again
                 _log.exception("search_failed", alert=True, execution_id=str(execution.execution_id))
 
-    async def _judge(self, execution: Execution, attempt: Attempt, look: Look) -> None:
-        absence, seen = self._cases[execution.execution_id], look.evidence.get(execution.token) or Evidence()
+    async def _judge(self, execution: Execution, attempt: Attempt, absence: Absence, look: Look) -> None:
+        seen = look.evidence.get(execution.token) or Evidence()
         self._note(absence, look, execution, attempt, seen)
         found = await self._found(execution, attempt, seen)
         if found is None and absence.is_proved(self._watch.lag):
@@ -122,14 +128,19 @@ class Reconciler:
             look.began,
             self._clock.monotonic(),
             hindrance(look.search, execution, attempt, seen),
-            readable=look.search.readable,
+            readable=is_decisive(look.search, attempt),
             held=is_held(look.search, attempt),
+            own=is_own(look.search, attempt),
         )
 
-    async def _look(self, cases: list[tuple[Execution, Attempt]]) -> Look:
-        since = min(attempt.written_at or execution.received_at for execution, attempt in cases) - _MARGIN
-        symbols = frozenset(_symbol(execution) for execution, _ in cases)
-        return await self._searcher.look(since, symbols, frozenset(execution.token for execution, _ in cases))
+    async def _look(self, cases: list[_Case]) -> Look:
+        now = self._clock.monotonic()
+        since = min(attempt.written_at or execution.received_at for execution, attempt, _ in cases) - _MARGIN
+        symbols = frozenset(_symbol(execution) for execution, _, _ in cases)
+        trades = frozenset(execution.token for execution, _, _ in cases)
+        doubtful = (attempt for _, attempt, absence in cases if absence.wants_own_look(now))
+        senders = frozenset(attempt.sender for attempt in doubtful if attempt.sender is not None)
+        return await self._searcher.look(since, symbols, trades, senders)
 
     async def _found(self, execution: Execution, attempt: Attempt, evidence: Evidence) -> Execution | None:
         """Settle or adopt what was found; None while there is nothing, or not enough to tell how it ended."""

@@ -31,6 +31,7 @@ class _Wish:
     since: datetime
     symbols: frozenset[str]
     trades: frozenset[int] | None
+    senders: frozenset[str]
     answer: asyncio.Future[Look]
 
 
@@ -47,16 +48,20 @@ class Searcher:
         self._searching: asyncio.Task[None] | None = None
 
     async def look(
-        self, since: datetime, symbols: frozenset[str] = frozenset(), trades: frozenset[int] | None = None
+        self,
+        since: datetime,
+        symbols: frozenset[str] = frozenset(),
+        trades: frozenset[int] | None = None,
+        senders: frozenset[str] = frozenset(),
     ) -> Look:
         """
         Look for what is ours since then (UTC), and through all that is known of these symbols.
 
-        `trades` (base tokens) are those that matter, None means all. A terminal that does not answer makes an
-        unreadable look, never an error.
+        `trades` (base tokens) are those that matter, None means all; `senders` are terminals that are to look
+        themselves, if they can. A terminal that does not answer makes an unreadable look, never an error.
         """
         answer: asyncio.Future[Look] = asyncio.get_running_loop().create_future()
-        self._wishes.append(_Wish(since, symbols, trades, answer))
+        self._wishes.append(_Wish(since, symbols, trades, senders, answer))
         if self._searching is None:
             self._searching = asyncio.create_task(self._serve(), name="searcher")
         return await answer
@@ -91,6 +96,7 @@ class Searcher:
             symbols=frozenset().union(*(wish.symbols for wish in wishes)),
             trades=_all_of(wish.trades for wish in wishes),
             witness=self._ledger.watermark.newest_deal,
+            senders=frozenset().union(*(wish.senders for wish in wishes)),
         )
         try:
             search = await self._terminal.search(request)

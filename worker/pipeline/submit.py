@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+from worker.domain.absence import SENT_WITHIN
 from worker.domain.checks import Measures, Refusal
 from worker.domain.errors import HaltedAtCommit
 from worker.domain.evidence import Conclusion
@@ -31,10 +32,10 @@ class Submitter:
         settings: Settings,
         settler: Settler,
         runways: Runways,
-        look_now: Callable[[], None],
+        told: Callable[[SendReport], None],
     ) -> None:
         self._ledger, self._terminal, self._clock, self._settings = ledger, terminal, clock, settings
-        self._settler, self._look_now = settler, look_now
+        self._settler, self._told = settler, told
         self._runways = runways
 
     async def submit(self, validated: Execution, measures: Measures, place: Place) -> Execution:
@@ -56,7 +57,7 @@ class Submitter:
 
     async def _answer(self, order: OrderRequest, attempt: Attempt) -> SendReport:
         report = await self._terminal.submit(order)
-        self._look_now()
+        self._told(report)
         if report.status is SendStatus.NO_ANSWER and report.sent_at is None:
             return replace(report, sent_at=attempt.written_at)  # its process was ended: no earlier than this
         return report
@@ -81,7 +82,7 @@ class Submitter:
         venue = execution.venue
         if venue is None:
             raise ValueError("a validated execution knows its venue")
-        within = min(SEND_DEADLINE_SECONDS, self._ledger.lease_left)
+        within = self._time_left(attempt)
         return OrderRequest(
             symbol=measures.instrument.symbol,
             direction=direction,
@@ -94,6 +95,12 @@ class Submitter:
             login=venue.login,
             server=venue.server,
         )
+
+    def _time_left(self, attempt: Attempt) -> float:
+        """Return within how many seconds the send may begin; 0 or less: not at all, as its commit took too long."""
+        now = self._clock.now()
+        since_written = now - (attempt.written_at or now)
+        return min(SEND_DEADLINE_SECONDS, self._ledger.lease_left, (SENT_WITHIN - since_written).total_seconds())
 
     async def _judged(self, written: Execution, attempt: Attempt, report: SendReport) -> Execution:
         judgement = judge(report)

@@ -10,7 +10,7 @@ import structlog
 
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.evidence import Evidence, token_of
-from worker.domain.market import BrokerDeal, BrokerOrder, Poll, PollRequest
+from worker.domain.market import BrokerDeal, BrokerOrder, Poll, PollRequest, SendReport
 from worker.domain.token import trade_of
 from worker.ports import Clock, Ledger, Terminal, Watermark
 
@@ -62,6 +62,7 @@ class Watch:
         self._ledger, self._late = ledger, late
         self._sightings: dict[int, Sighting] = {}
         self.lag = interval  # seconds; the longest that an accepted order has stayed out of sight
+        self._told_of: list[tuple[float, int]] = []  # deals in answers: monotonic seconds, ticket
         self._wanted = asyncio.Event()
         self._last_read: datetime | None = None
         self._whole_until: datetime | None = None  # as far as nothing can have been missed
@@ -94,6 +95,17 @@ class Watch:
         """Ask for a poll without waiting for the interval."""
         self._wanted.set()
 
+    def answered(self, report: SendReport) -> None:
+        """
+        Look at what came of a send without waiting for the interval.
+
+        A deal that its answer names must be shown as soon as the broker was ever seen to lag behind: from then on a
+        history without it is not whole.
+        """
+        if report.deal_ticket:
+            self._told_of.append((self._clock.monotonic(), report.deal_ticket))
+        self.look_now()
+
     async def run(self) -> None:
         """Poll for ever."""
         while True:
@@ -115,6 +127,7 @@ class Watch:
 
     async def _look(self) -> None:
         self._wanted.clear()
+        self._believe_answers()
         began, far = self._clock.now(), self._clock.monotonic() >= self._next_far
         poll = await self._terminal.poll(PollRequest(self._since(began, far=far), self._ledger.namespaces))
         await self._spread(poll)
@@ -127,6 +140,14 @@ class Watch:
         if self._clock.monotonic() >= self._settled_at:
             self._whole_until = began
         self._ledger.compared(Watermark(self._whole_until, poll.newest_deal))
+
+    def _believe_answers(self) -> None:
+        """Have every search look for the newest deal that must be shown by now."""
+        due = self._clock.monotonic() - self.lag
+        shown = [deal for told_at, deal in self._told_of if told_at <= due]
+        self._told_of = [(told_at, deal) for told_at, deal in self._told_of if told_at > due]
+        if shown:
+            self._ledger.compared(Watermark(newest_deal=max(shown)))
 
     def _since(self, began: datetime, *, far: bool) -> datetime:
         if self._last_read is None:

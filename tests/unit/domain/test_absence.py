@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.domain.stories import NOW, an_execution
-from worker.domain.absence import HANDED_OVER_WITHIN, Absence, hindrance, is_held
+from worker.domain.absence import (
+    HANDED_OVER_WITHIN,
+    UNREADABLE_SECONDS,
+    Absence,
+    hindrance,
+    is_decisive,
+    is_held,
+    is_own,
+)
 from worker.domain.execution import Attempt, Deal, Execution, State
 from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, Custody, OrderState, Search
 from worker.domain.token import attempt_token, base_token, comment_of
@@ -216,12 +224,12 @@ def test_a_person_is_told_after_twice_the_horizon_unless_proof_is_on_its_way() -
     assert absence.is_hopeless(41)
 
 
-def test_a_terminal_that_cannot_be_read_at_all_is_given_a_minute() -> None:
+def test_a_terminal_that_cannot_be_read_at_all_is_given_more_than_a_minute() -> None:
     absence = Absence(sent_by=10, horizon=1)
-    for began in range(10, 70):
+    for began in range(10, 10 + int(UNREADABLE_SECONDS)):
         note(absence, began, "it is being opened", readable=False)
         assert not absence.is_hopeless(began)
-    assert absence.is_hopeless(71)
+    assert absence.is_hopeless(11 + UNREADABLE_SECONDS)
 
 
 def test_looks_before_the_horizon_do_not_make_it_hopeless() -> None:
@@ -229,3 +237,75 @@ def test_looks_before_the_horizon_do_not_make_it_hopeless() -> None:
     for began in range(10, 25):
         note(absence, began, "the symbol is unreadable")
     assert not absence.is_hopeless(41)
+
+
+def test_one_empty_look_must_be_made_by_the_terminal_that_was_to_send_it() -> None:
+    # Given looks of another terminal of the account, which may not have been told of it
+    absence = Absence(sent_by=0, horizon=15)
+    note(absence, 1, own=False)
+    assert not absence.wants_own_look(15)
+    assert absence.wants_own_look(16.5)
+    for began in (17, 19, 21):
+        note(absence, began, own=False)
+    assert not absence.is_proved(lag=1)
+
+    # When its own terminal has looked as well, once
+    note(absence, 23)
+    assert not absence.wants_own_look(24)
+    note(absence, 25, own=False)
+
+    # Then that proves it; and something that hinders begins all of it anew
+    assert absence.is_proved(lag=1)
+    note(absence, 26, "the symbol is unreadable", own=False)
+    assert absence.wants_own_look(27)
+    for began in (27, 29):
+        note(absence, began, own=False)
+    assert not absence.is_proved(lag=1)
+
+
+def test_a_person_is_told_when_its_own_terminal_never_comes_to_look() -> None:
+    absence = Absence(sent_by=0, horizon=15)
+    for began in range(1, 92):
+        assert not absence.is_hopeless(began - 1)
+        note(absence, began, own=False)
+    assert absence.is_hopeless(UNREADABLE_SECONDS + 1)
+    assert absence.hindrance == "the terminal that was given the request has not looked itself"
+
+
+@pytest.mark.parametrize(
+    ("look", "own"),
+    [
+        (replace(clean(), looked_by=frozenset({HERE})), True),
+        (replace(clean(), looked_by=frozenset({"another"})), False),
+        (replace(clean(), custody={}, away=frozenset({HERE})), False),
+        (replace(clean(terminal="another"), looked_by=frozenset({"another"})), True),
+    ],
+)
+def test_its_own_terminal_need_not_look_when_it_is_none_of_the_account_s_any_more(look: Search, own: bool) -> None:  # noqa: FBT001 - a case of this table
+    assert is_own(look, lost()) is own
+    assert is_own(look, replace(lost(), sender=None))
+
+
+def test_a_terminal_that_is_being_restarted_is_waited_for_like_one_that_cannot_be_read() -> None:
+    # Given that another terminal answers meanwhile, and that the send's own is back after 62 s: its call's limit and a
+    # slow start
+    absence = Absence(sent_by=2, horizon=15)
+    away = replace(clean(since=-60), away=frozenset({HERE}))
+    back = replace(clean(since=60), looked_by=frozenset({HERE}))
+    for began in range(62):
+        assert not absence.is_hopeless(began)
+        held = is_held(away, lost())
+        note(absence, began, hindrance(away, unknown(), lost()), readable=is_decisive(away, lost()), held=held)
+    for began in range(62, 82):
+        assert not absence.is_hopeless(began)
+        note(absence, began, hindrance(back, unknown(), lost()), readable=is_decisive(back, lost()))
+
+    # Then it is proved, and nobody was told
+    assert absence.is_proved(lag=1)
+
+
+def test_a_terminal_that_is_there_and_still_holds_it_is_not_waited_for() -> None:
+    absence = Absence(sent_by=0, horizon=15)
+    for began in range(31):
+        note(absence, began, hindrance(clean(0), unknown(), lost()), readable=is_decisive(clean(0), lost()), held=True)
+    assert absence.is_hopeless(31)

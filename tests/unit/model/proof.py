@@ -39,7 +39,14 @@ def look(world: World, worker: Worker, rules: Rules) -> Absence:
     first, let_go = _moment(worker.first_look), _moment(worker.let_go)
     if not (rules.waits_for_the_horizon and rules.waits_from_the_restart):
         let_go = -_LONG_AGO
-    absence = Absence(sent_by=begun, horizon=float(HORIZON), let_go_by=let_go, first_empty=first, last_empty=first)
+    absence = Absence(
+        sent_by=begun,
+        horizon=float(HORIZON),
+        let_go_by=let_go,
+        first_empty=first,
+        last_empty=first,
+        own_look=first is not None,
+    )
     seen = _seen(world.row.outcome, _clean(world, rules), is_visible(world), world.inside)
     absence.note(0.0, 0.0, seen.hindrance, held=seen.held)
     return absence

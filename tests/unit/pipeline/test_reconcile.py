@@ -76,8 +76,11 @@ class Searches:
         self.meanwhile: Any = lambda _number: None
         self.restarted_at: float | None = None  # the terminal that was given the request, in seconds passed
         self.made = 0
+        self.seen_by: frozenset[str] | None = None  # whose looks these are; None: of whoever was asked for
+        self.asked: list[frozenset[str]] = []
 
-    async def look(self, *_what: object) -> Look:
+    async def look(self, *what: Any) -> Look:
+        self.asked.append(what[-1])
         began = self.times.passed
         self.times.passed += 1
         self.made += 1
@@ -85,7 +88,8 @@ class Searches:
         seen = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         self.meanwhile(self.made)
         found: Mapping[int, Evidence] = {an_execution().token: seen} if seen else {}
-        search = Search(readable=True, newest_deal=70, orders=_orders(seen), custody=self._custody())
+        by = what[-1] if self.seen_by is None else self.seen_by
+        search = Search(readable=True, newest_deal=70, orders=_orders(seen), custody=self._custody(), looked_by=by)
         return Look(began, search, found)
 
     def _custody(self) -> dict[str, Custody]:
@@ -170,6 +174,26 @@ async def test_a_send_without_an_answer_stays_unknown_while_its_terminal_lives_o
     desk = Desk(Evidence())
     desk.books.attempt = a_lost_attempt(retcode=None, answered_at=NOW, sender=SENDER)
     assert (await desk.reconciler.seek(unknown())).state is State.UNRESOLVED
+
+
+async def test_what_another_terminal_does_not_show_is_looked_for_by_its_own() -> None:
+    # Given several terminals, of which another one than the sender's answers
+    desk = Desk(Evidence())
+    desk.books.attempt = a_lost_attempt(sender=SENDER)
+    assert (await desk.reconciler.seek(unknown())).state is State.RECEIVED
+
+    # Then its own was asked to look once, when that could prove something
+    assert [senders for senders in desk.searches.asked if senders] == [{SENDER}]
+    assert not any(desk.searches.asked[:15])
+
+
+async def test_what_its_own_terminal_never_looks_for_is_not_proved_absent() -> None:
+    desk = Desk(Evidence())
+    desk.books.attempt = a_lost_attempt(sender=SENDER)
+    desk.searches.seen_by = frozenset({"another"})
+    after = await desk.reconciler.seek(unknown())
+    assert after.state is State.UNRESOLVED
+    assert "has not looked itself" in (after.detail or "")
 
 
 async def test_the_restart_of_another_terminal_says_nothing_of_it() -> None:

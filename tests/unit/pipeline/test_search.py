@@ -78,6 +78,13 @@ async def test_a_search_names_the_trades_unless_somebody_wants_all() -> None:
     assert [request.trades for request in terminal.asked] == [{64, 128}, None]
 
 
+async def test_a_search_names_every_terminal_that_is_to_look_itself() -> None:
+    terminal = Terminals()
+    searcher = a_searcher(terminal, Books())
+    await asyncio.gather(*(searcher.look(NOW, senders=frozenset(names)) for names in ((), ("one",), ("one", "two"))))
+    assert [request.senders for request in terminal.asked] == [{"one", "two"}]
+
+
 async def test_who_asks_during_a_search_is_answered_by_the_next_one() -> None:
     terminal = Terminals()
     searcher = a_searcher(terminal, Books())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.unit.domain.stories import NOW, a_tick, an_execution, an_instrument
+from worker.domain.absence import HANDED_OVER_WITHIN, SENT_WITHIN
 from worker.domain.checks import Measures
 from worker.domain.execution import Execution, State, Venue
 from worker.domain.market import NotSentReason, OrderRequest, SendReport, SendStatus
@@ -17,7 +18,7 @@ from worker.pipeline.settle import Settler
 from worker.pipeline.submit import Submitter
 from worker.pipeline.turns import Turns
 from worker.ports import Change
-from worker.settings import Settings
+from worker.settings import SEND_DEADLINE_SECONDS, Settings
 
 REQUOTE = SendReport(SendStatus.ANSWERED, retcode=10004)
 AUTOTRADING_OFF = SendReport(SendStatus.ANSWERED, retcode=10027)
@@ -31,39 +32,44 @@ class Desk:
 
     lease_left = 5.0
 
-    def __init__(self, answer: SendReport) -> None:
+    def __init__(self, answer: SendReport, commit_takes: float = 0) -> None:
         self.answer = answer
+        self.commit_takes = commit_takes
+        self.passed = 0.0
+        self.orders: list[OrderRequest] = []
 
     def sender_of(self, symbol: str) -> str:
         return f"the terminal of {symbol}"
 
     async def record(self, change: Change) -> Execution:
+        self.passed += self.commit_takes
         return change.after
 
-    async def submit(self, _order: OrderRequest) -> SendReport:
+    async def submit(self, order: OrderRequest) -> SendReport:
+        self.orders.append(order)
         return self.answer
 
     def now(self) -> datetime:
-        return NOW
+        return NOW + timedelta(seconds=self.passed)
 
     def monotonic(self) -> float:
-        return 0.0
+        return self.passed
 
 
-def a_submitter(answer: SendReport) -> Submitter:
-    desk: Any = Desk(answer)
+def a_submitter(desk: Any) -> Submitter:
     settings = Settings(max_retries=3, _env_file=None)
-    return Submitter(desk, desk, desk, settings, Settler(desk, desk, "here"), Runways(desk.sender_of), lambda: None)
+    return Submitter(desk, desk, desk, settings, Settler(desk, desk, "here"), Runways(desk.sender_of), lambda _: None)
 
 
-async def after_attempts(answer: SendReport, count: int) -> Execution:
+async def after_attempts(answer: SendReport | Desk, count: int) -> Execution:
+    desk = answer if isinstance(answer, Desk) else Desk(answer)
     execution = an_execution(
         venue=Venue("simulated", "Demo", 1, "simulated"), requested_lots=Decimal(1), contract_size=Decimal(100_000)
     )
     measures = Measures(an_instrument(), a_tick(), a_tick().ask, Decimal(1), Decimal("0.0001"), Decimal(10))
     for _ in range(count):
         assert execution.state is State.RECEIVED
-        execution = await a_submitter(answer).submit(execution, measures, Turns().join("EURUSD"))
+        execution = await a_submitter(desk).submit(execution, measures, Turns().join("EURUSD"))
     return execution
 
 
@@ -85,3 +91,22 @@ async def test_what_may_have_left_is_a_send_and_its_outcome_unknown() -> None:
     unknown = await after_attempts(BROKEN_PIPE, 1)
 
     assert (unknown.state, unknown.sends) == (State.UNKNOWN, 1)
+
+
+async def test_a_send_begins_within_its_deadline_of_the_commit() -> None:
+    desk = Desk(REQUOTE, commit_takes=1)
+    await after_attempts(desk, 1)
+    deadline = 1 + SEND_DEADLINE_SECONDS
+    assert desk.orders[0].send_before == NOW + timedelta(seconds=deadline)
+    assert desk.orders[0].send_before_monotonic == deadline
+
+
+@pytest.mark.parametrize("commit_takes", [9.0, 30.0])
+async def test_a_send_that_was_written_ahead_long_ago_does_not_begin(commit_takes: float) -> None:
+    # Given a commit that was tried again and again through an outage: how long a terminal may have held the request is
+    # counted from the write-ahead
+    desk = Desk(REQUOTE, commit_takes)
+    await after_attempts(desk, 1)
+    assert desk.orders[0].send_before == NOW + SENT_WITHIN
+    assert desk.orders[0].send_before_monotonic == SENT_WITHIN.total_seconds()
+    assert SENT_WITHIN < HANDED_OVER_WITHIN

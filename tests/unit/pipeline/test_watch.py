@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.domain.stories import NOW
 from worker.domain.errors import TerminalUnavailable
-from worker.domain.market import Poll, PollRequest
+from worker.domain.market import Poll, PollRequest, SendReport, SendStatus
 from worker.pipeline.watch import Watch
 from worker.ports import Watermark
 
@@ -49,12 +49,15 @@ class Polls:
         self.passed += 0.5
         return answer
 
-    async def run(self) -> None:
-        me: Any = self
-        watch = asyncio.create_task(Watch(me, me, 0.001, me, _nothing_late).run())
+    async def run(self, watch: Watch | None = None) -> None:
+        running = asyncio.create_task((watch or self.watch()).run())
         async with asyncio.timeout(5):
             await self.over.wait()
-        watch.cancel()
+        running.cancel()
+
+    def watch(self, interval: float = 0.001) -> Watch:
+        me: Any = self
+        return Watch(me, me, interval, me, _nothing_late)
 
 
 async def _nothing_late(_evidence: object) -> None:
@@ -107,10 +110,33 @@ def test_recovery_looks_back_a_day_behind_the_watermark_but_never_from_the_futur
 @pytest.mark.parametrize(("measured", "lag"), [(0.2, 0.5), (7.5, 7.5), (900.0, 60.0)])
 def test_a_lag_that_was_measured_before_is_the_least_to_reckon_with(measured: float, lag: float) -> None:
     """Absence is proved by looks that lie further apart than this."""
-    polls: Any = Polls()
-    watch = Watch(polls, polls, 0.5, polls, _nothing_late)
+    watch = Polls().watch(0.5)
 
     watch.reckon_with(measured)
     watch.reckon_with(0.1)
 
     assert watch.lag == lag
+
+
+async def test_a_deal_that_an_answer_names_must_be_in_every_history_once_it_must_be_shown() -> None:
+    # Given a broker that was seen to show an accepted order 0.7 s late, and polls of half a second
+    polls = Polls(*[read] * 5)
+    watch = polls.watch()
+    watch.reckon_with(0.7)
+
+    # When sends are answered with deals, and one without
+    for deal in (81, 80, 0):
+        watch.answered(SendReport(SendStatus.ANSWERED, retcode=10009, deal_ticket=deal))
+    await polls.run(watch)
+
+    # Then the newest of them is to be found by every search, from that time on
+    assert [watermark.newest_deal for watermark in polls.told if watermark.newest_deal is not None] == [81]
+    assert polls.told.index(Watermark(newest_deal=81)) == 2
+
+
+async def test_what_an_answer_names_is_believed_although_the_terminal_that_answers_shows_nothing() -> None:
+    polls = Polls(*[unreadable] * 4)
+    watch = polls.watch()
+    watch.answered(SendReport(SendStatus.ANSWERED, retcode=10009, deal_ticket=81))
+    await polls.run(watch)
+    assert polls.told == [Watermark(newest_deal=81)]
