@@ -130,10 +130,7 @@ def _expiration(asked: Asked) -> int:
 
 
 def _quotes(asked: Asked) -> int:
-    """Require a feed that can be trusted, and for something new a symbol whose prices the terminal follows."""
-    has_prices = asked.subjects or asked.desk.shows(asked.symbol)
-    is_live = asked.symbol.behaviour.feed is Feed.LIVE
-    return ACCEPTABLE if is_live and has_prices else mt5.TRADE_RETCODE_PRICE_OFF
+    return ACCEPTABLE if asked.symbol.behaviour.feed is Feed.LIVE else mt5.TRADE_RETCODE_PRICE_OFF
 
 
 def _price(asked: Asked) -> int:
