@@ -28,6 +28,7 @@ def desk(new_desk: DeskMaker) -> Iterator[Desk]:
         UNKNOWN_HORIZON_SECONDS=str(HORIZON),
         TERMINAL_CALL_TIMEOUT_SECONDS=str(CALL_TIMEOUT),
         MAX_TRADE_AGE_SECONDS="120",
+        MAX_RETRIES="6",  # a send that was cut off counts as one
     ) as desk:
         yield desk
 

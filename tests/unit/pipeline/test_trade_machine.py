@@ -123,6 +123,7 @@ class OneTrade(RuleBasedStateMachine):
         elif self.broker.order.is_over and self.broker.deals:
             attested = tuple(_attested(deal.ticket, deal.volume) for deal in self.broker.deals)
             self.conclude(executed(self.execution, attested), deals=attested)
+            self.react()  # a deal that was seen before has figures, which take the place of what was attested
 
     @precondition(lambda self: self.execution.state is State.ERROR)
     @rule()
