@@ -45,7 +45,8 @@ bench: setup ## Run the benchmarks: python -m tests.bench.session, python -m ops
 	@$(BIN)/python -m tests.bench.session
 	@$(BIN)/python -m ops.bench
 
-chaos: setup ## Run the long fault runs: crash points, CHAOS_PAIRS of them, CHAOS_ROUNDS, CHAOS_SEED; CHAOS_STORMS storms
+chaos: setup ## Run the long tests: those marked chaos; crash points, CHAOS_PAIRS of them, CHAOS_ROUNDS, CHAOS_SEED; CHAOS_STORMS storms
+	@$(BIN)/python -m pytest -m chaos -n 2 --dist loadfile --timeout 600
 	@$(BIN)/python -m tests.faults.matrix --pairs $(CHAOS_PAIRS) --rounds $(CHAOS_ROUNDS) $(CHAOS_SEED:%=--seed %) $(CHAOS_MINUTES:%=--minutes %)
 	@$(BIN)/python -m tests.faults.storms --seeds $(CHAOS_STORMS)
 
