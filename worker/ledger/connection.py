@@ -46,6 +46,7 @@ WORKER_SESSION = {
     "enable_mergejoin": "off",
 }
 SETTLE_SECONDS = 5.0  # for the first words on a new connection
+_UNWANTED_SECONDS = 1.0  # for a connection to be made that is only going to be closed
 PERSON_SESSION = {"statement_timeout": "60s"}  # a look into history may take its time
 
 _exact_numbers = partial(json.loads, parse_float=Decimal)
@@ -65,10 +66,32 @@ def parameters(url: str, name: str, session: Mapping[str, str]) -> dict[str, Any
 async def connect(url: str, name: str, session: Mapping[str, str]) -> Connection:
     """Open one connection, in autocommit. Raises psycopg.OperationalError while PostgreSQL does not answer."""
     arguments = parameters(url, name, session)
-    connection = await AsyncConnection.connect(**arguments, autocommit=True, row_factory=dict_row)
-    with cut_off_after(SETTLE_SECONDS, connection):
-        await settle_in(connection)
+    opening = asyncio.ensure_future(AsyncConnection.connect(**arguments, autocommit=True, row_factory=dict_row))
+    try:
+        connection = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await _close_unwanted(opening)
+        raise
+    try:
+        with cut_off_after(SETTLE_SECONDS, connection):
+            await settle_in(connection)
+    except BaseException:
+        await connection.close()
+        raise
     return connection
+
+
+async def _close_unwanted(opening: asyncio.Future[Connection]) -> None:
+    """
+    Let a connection that nobody waits for any more be made, and close it.
+
+    Given up half-way it would stand until the garbage collector came, and PostgreSQL drops no database until then.
+    """
+    await asyncio.wait({opening}, timeout=_UNWANTED_SECONDS)
+    if not opening.done():
+        opening.cancel()
+    elif not opening.cancelled() and opening.exception() is None:
+        await opening.result().close()
 
 
 async def settle_in(connection: Connection) -> None:
