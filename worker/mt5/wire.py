@@ -81,7 +81,8 @@ class Opening:
         if self.backend == "native":
             path = "the default terminal" if self.terminal is None else ntpath.normcase(ntpath.normpath(self.terminal))
             return f"{platform.node()}:{path}"
-        return f"{platform.node()}:{self.book}:{self.session}"
+        # Without the machine's name, which a container changes: the lock beside the book lets in one process at a time.
+        return f"{self.book}:{self.session}"
 
     @property
     def can_restart(self) -> bool:
