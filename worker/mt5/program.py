@@ -71,7 +71,7 @@ class Program:
     def _creation(self, process: psutil.Process) -> datetime | None:
         try:
             created = datetime.fromtimestamp(process.create_time(), UTC)
-        except psutil.Error:
+        except (psutil.Error, OSError):
             return None
         if created > self._now():
             self._from_the_future.add(process)
@@ -83,7 +83,7 @@ def _is_dead(process: psutil.Process) -> bool:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-    except psutil.Error:  # it may not be looked into
+    except (psutil.Error, OSError):  # it may not be looked into
         return False
 
 
@@ -94,7 +94,7 @@ def _if_ours(process: psutil.Process) -> Iterator[psutil.Process | None]:
             yield process
     except psutil.NoSuchProcess:
         return
-    except psutil.Error:
+    except (psutil.Error, OSError):  # its user cannot be named, for instance
         yield None
 
 

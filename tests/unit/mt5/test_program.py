@@ -107,7 +107,7 @@ def test_it_is_ended_and_no_other(installed: Path, start: Start) -> None:
 
 
 def _process(**facts: Any) -> Any:
-    def fails(error: type[psutil.Error]) -> Callable[[], None]:
+    def fails(error: type[Exception]) -> Callable[[], None]:
         def fail() -> None:
             raise error(1)
 
@@ -182,12 +182,13 @@ def test_another_user_s_process_is_neither_counted_nor_ended(installed: Path, mo
     assert Program(installed).started() is not None
 
 
+@pytest.mark.parametrize("error", [psutil.AccessDenied, OSError])
 def test_one_whose_user_is_not_told_is_not_ended_and_makes_the_start_unknown(
-    installed: Path, monkeypatch: pytest.MonkeyPatch
+    installed: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     mine = psutil.Process(os.getpid())
     mine.info = {"exe": str(installed), "name": "terminal64.exe"}
-    hidden = _process(exe=str(installed), fails={"username": psutil.AccessDenied})
+    hidden = _process(exe=str(installed), fails={"username": error})
     monkeypatch.setattr(psutil, "process_iter", Running(hidden))
     assert not Program(installed).end()
     monkeypatch.setattr(psutil, "process_iter", Running(mine, hidden))
