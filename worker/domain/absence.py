@@ -90,7 +90,12 @@ class Absence:
 
     def _counts(self, began: float) -> bool:
         """Tell whether all that was let go before had taken effect when this look began."""
-        return self.let_go_by is not None and began > max(self.sent_by, self.let_go_by) + self.horizon
+        return self.let_go_by is not None and began > self._left_by + self.horizon
+
+    @property
+    def _left_by(self) -> float:
+        """Return the latest moment, as far as is known, at which the request may have left the terminal."""
+        return self.sent_by if self.let_go_by is None else max(self.sent_by, self.let_go_by)
 
     def is_proved(self, lag: float) -> bool:
         """Tell whether the looks prove it; `lag` is the broker's longest observed one, in seconds."""
@@ -100,7 +105,7 @@ class Absence:
 
     def is_hopeless(self, now: float) -> bool:
         """Tell whether proof has been sought for so long that a person must be told."""
-        sought = now - self.sent_by
+        sought = now - self._left_by  # a slow restart, which alone lets it go, leaves time enough for the proof
         undecidable = sought > HOPELESS_AFTER_HORIZONS * self.horizon
         if self.undecided_looks < _UNDECIDED_LOOKS:
             undecidable = undecidable and sought > UNREADABLE_SECONDS

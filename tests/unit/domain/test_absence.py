@@ -214,8 +214,8 @@ def test_a_look_that_proves_nothing_starts_the_proof_anew(looks: list[tuple[floa
 
 def test_a_person_is_told_after_twice_the_horizon_unless_proof_is_on_its_way() -> None:
     absence = Absence(sent_by=10, horizon=15)
-    note(absence, 26, "the symbol is unreadable")
-    note(absence, 27, "the symbol is unreadable")
+    for began in (10, 26, 27):
+        note(absence, began, "the symbol is unreadable")
     assert not absence.is_hopeless(40)
     assert absence.is_hopeless(41)
     note(absence, 39)
@@ -265,7 +265,7 @@ def test_one_empty_look_must_be_made_by_the_terminal_that_was_to_send_it() -> No
 
 def test_a_person_is_told_when_its_own_terminal_never_comes_to_look() -> None:
     absence = Absence(sent_by=0, horizon=15)
-    for began in range(1, 92):
+    for began in range(92):
         assert not absence.is_hopeless(began - 1)
         note(absence, began, own=False)
     assert absence.is_hopeless(UNREADABLE_SECONDS + 1)
@@ -301,6 +301,20 @@ def test_a_terminal_that_is_being_restarted_is_waited_for_like_one_that_cannot_b
         note(absence, began, hindrance(back, unknown(), lost()), readable=is_decisive(back, lost()))
 
     # Then it is proved, and nobody was told
+    assert absence.is_proved(lag=1)
+
+
+def test_a_terminal_that_restarts_slowly_has_time_left_to_load_its_history() -> None:
+    # Given that it is back after 75 s, and shows nothing for another 30 s
+    absence = Absence(sent_by=10, horizon=15)
+    for began in range(75):
+        note(absence, began, "it is being opened", readable=False, held=True)
+        assert not absence.is_hopeless(began)
+    for began in range(75, 105):
+        note(absence, began, "its history is not loaded", readable=began > 100)
+        assert not absence.is_hopeless(began)
+    for began in (105, 107):
+        note(absence, began)
     assert absence.is_proved(lag=1)
 
 
