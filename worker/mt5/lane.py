@@ -92,10 +92,11 @@ class Lane:
         is_stuck = since is not None and time.monotonic() - since >= STUCK_SECONDS
         return self.is_open and not is_stuck
 
-    def expect(self, account: OneAccount) -> None:
-        """Let it take part as soon as its session shows this account, and never when it shows another one."""
+    def expect(self, account: OneAccount, *, is_shown: bool) -> None:
+        """Let it take part as soon as its session shows this account, at once if it has: never if it shows another."""
         self._account = account
-        self._compare()
+        if is_shown:  # whether or not it is lost again by now
+            self._apart_because, self._is_compared = None, True
 
     def put(self, urgency: Urgency, work: Callable[[], Answer]) -> Future[Answer]:
         """Queue work for a session that takes part; its future can be cancelled until the work begins."""

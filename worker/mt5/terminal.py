@@ -80,9 +80,10 @@ class PooledTerminal:
         """
         self._pool.start()
         await asyncio.to_thread(self._pool.session, patience)
-        account = insist_on_one_account(await self._opened())
+        opened = await self._opened()
+        account = insist_on_one_account(opened)
         for lane in self._lanes:
-            lane.expect(account)
+            lane.expect(account, is_shown=lane.session.name in opened)
         if len(self._lanes) > 1 and self._tending is None:
             self._tending = asyncio.create_task(self._tend(), name="terminals tended")
         return account.facts
@@ -117,8 +118,8 @@ class PooledTerminal:
 
         What the sending terminals may still hold is told from what they said last: no search waits for a send.
         """
-        search = await self._ask(lambda lane: lane.session.search(request))
-        asked = [lane for lane in self._lanes if lane.session.sender in request.senders - search.looked_by]
+        first, search = await self._ask(lambda lane: (lane, lane.session.search(request)))
+        asked = [lane for lane in self._lanes if lane is not first and lane.session.sender in request.senders]
         own = await asyncio.gather(*(self._look_of(lane, request) for lane in asked))
         custody = {lane.session.sender: _UNKNOWN for lane in self._lanes}
         for lane in self._lanes:

@@ -57,6 +57,7 @@ class Session:
         self.standing_asked = threading.Event()
         self.custody: dict[str, Custody] = {}
         self.orders: tuple[BrokerOrder, ...] = ()
+        self.readable = True
 
     @property
     def answered(self) -> list[str]:
@@ -90,7 +91,8 @@ class Session:
     def search(self, _request: object) -> Search:
         self._called("search")
         custody = {self.sender: Custody(MOMENT, in_session=False)}
-        return Search(readable=True, orders=self.orders, custody=custody, looked_by=frozenset({self.sender}))
+        looked_by = frozenset({self.sender} if self.readable else ())
+        return Search(self.readable, orders=self.orders, custody=custody, looked_by=looked_by)
 
     def instruments(self, _symbols: object) -> tuple[()]:
         self._called("instruments")
@@ -416,6 +418,15 @@ async def test_a_terminal_that_is_named_looks_itself_beside_the_one_that_answers
         assert [session.answered for session in sessions.values()] == [["search"], [], ["search"]]
 
 
+async def test_a_terminal_that_could_read_nothing_is_not_asked_again_by_the_same_search() -> None:
+    async with opened("asks", "sends") as (pooled, sessions):
+        for session in sessions.values():
+            session.readable = False
+        search = await pooled.search(a_search("EURUSD", senders=frozenset({"terminal asks", "terminal sends"})))
+        assert not search.readable
+        assert [session.answered for session in sessions.values()] == [["search"], ["search"]]
+
+
 async def test_a_look_of_a_terminal_s_own_stands_before_no_send_and_holds_up_no_search() -> None:
     async with opened("asks", "sends") as (pooled, sessions):
         # Given a terminal that is kept busy by sends
@@ -512,6 +523,21 @@ async def test_the_first_that_is_open_is_enough_to_start(monkeypatch: pytest.Mon
     await until(lambda: pooled.report()["two"]["problem"] is None)
     await pooled.quote(a_question(other))
     assert await pooled.submit(an_order(other)) == SENT
+    await pooled.close(patience=1)
+
+
+async def test_a_single_session_that_is_lost_while_it_starts_takes_part_when_it_is_back() -> None:
+    pool: Any = Pool("main")
+    session, pooled = pool.sessions["main"], PooledTerminal(pool)
+
+    def shown_and_lost(_patience: float) -> VenueFacts:
+        session.is_up = False
+        return FACTS
+
+    session.ready = shown_and_lost
+    assert await pooled.start() == FACTS
+    session.is_up = True
+    assert (await pooled.poll(a_look())).readable
     await pooled.close(patience=1)
 
 
