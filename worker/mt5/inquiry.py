@@ -42,7 +42,8 @@ class Inquiry(Generic[Answer]):
                 self._look_further()
         finally:
             for answer in self._waiting:
-                answer.cancel()
+                if not answer.cancel() and not answer.cancelled():
+                    answer.exception()  # it came together with the one that counts, and is not missed
         raise failure or TerminalUnavailable("no terminal could be asked")
 
     def _look_further(self) -> None:
