@@ -42,8 +42,7 @@ class Inquiry(Generic[Answer]):
                 self._look_further()
         finally:
             for answer in self._waiting:
-                if not answer.cancel() and not answer.cancelled():
-                    answer.exception()  # it came together with the one that counts, and is not missed
+                answer.cancel()
         raise failure or TerminalUnavailable("no terminal could be asked")
 
     def _look_further(self) -> None:
