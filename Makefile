@@ -32,7 +32,7 @@ demo: setup ## Trade on the simulated terminal over a real RabbitMQ and PostgreS
 
 test: setup ## Run the whole test suite (without the long fault runs) on a real RabbitMQ and PostgreSQL
 	@$(BIN)/python -m ops.services
-	@$(BIN)/python -m pytest -m "not chaos" -n $(WORKERS) --dist loadfile \
+	@$(BIN)/python -m pytest -m "not chaos" -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
 		--cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
 check: setup ## Check format, lint, types and import rules
