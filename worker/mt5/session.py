@@ -159,7 +159,7 @@ class TerminalSession:
             except TerminalUnreachable as error:
                 self._supervisor.not_reached(child, error)
                 raise
-            self._supervisor.symptoms.answered()
+            self._supervisor.symptoms.answered(command.name)
             return answer
 
     def report(self) -> Mapping[str, Any]:

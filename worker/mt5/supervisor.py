@@ -198,7 +198,7 @@ class Supervisor:
         venue = facts.venue
         with self._changed:
             self.openings += 1
-            self.symptoms.answered()
+            self.symptoms.answered(wire.OPEN.name)
             self._opening = replace(self._opening, account=(venue.login, venue.server))
             if not self._closing.is_set():
                 self.facts = facts

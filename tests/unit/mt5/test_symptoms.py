@@ -35,16 +35,38 @@ def test_an_order_or_a_connection_that_hung_speaks_for_a_restart_at_once(command
     assert not sick.restart()
 
 
-@pytest.mark.parametrize("command", ["search", "poll", "quote", "standing"])
-def test_a_question_that_took_too_long_is_no_reason_when_the_next_connection_answers(command: str) -> None:
+QUESTIONS = ["search", "poll", "quote", "standing"]
+
+
+@pytest.mark.parametrize("command", QUESTIONS)
+def test_a_question_that_took_too_long_now_and_then_is_no_reason_when_the_next_connection_answers(command: str) -> None:
     watch = Watch()
     sick = symptoms(watch)
-    for _ in range(100):
+    for number in range(100):
         sick.hung(command)
         assert not sick.restart()
         watch.seconds += 20
-        sick.answered()  # to the child that came after
+        sick.answered("open")  # to the child that came after
+        if number % 4 == 3:
+            sick.answered(command)
     assert sick.restarts == 0
+
+
+@pytest.mark.parametrize("command", QUESTIONS)
+def test_one_that_lets_itself_be_connected_to_and_hangs_over_a_question_each_time_is_restarted(command: str) -> None:
+    watch, hangs_before = Watch(), list[int]()
+    sick = symptoms(watch)
+    for number in range(1, 200):
+        watch.seconds += 10
+        sick.hung(command)
+        if sick.restart():
+            hangs_before.append(number)
+        watch.seconds += 2
+        for other in ("open", "health"):
+            sick.answered(other)
+
+    # Then after the fifth time, and again as the pauses allow: 1, 2, 4 ... minutes at least
+    assert hangs_before == [5, 10, 20, 40, 80, 160]
 
 
 def test_a_question_that_hung_and_a_minute_without_a_connection_after_it_are_reason_enough() -> None:
@@ -95,14 +117,14 @@ def test_one_that_is_not_to_be_restarted_never_is() -> None:
     assert not sick.restart()
 
 
-@given(st.lists(st.tuples(st.sampled_from(["submit", "poll", "unreached", "well"]), st.integers(0, 300))))
+@given(st.lists(st.tuples(st.sampled_from(["submit", "poll", "search", "unreached", "well"]), st.integers(0, 300))))
 def test_whatever_happens_two_restarts_are_a_minute_apart(story: list[tuple[str, int]]) -> None:
     watch, restarted_at = Watch(), float("-inf")
     sick = symptoms(watch)
     for happened, seconds in story:
         watch.seconds += seconds
         if happened == "well":
-            sick.answered()
+            sick.answered("poll")
         elif happened == "unreached":
             sick.not_reached()
         else:
