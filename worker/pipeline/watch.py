@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -15,6 +16,7 @@ from worker.domain.token import trade_of
 from worker.ports import Clock, Ledger, Terminal, Watermark
 
 RECENT = timedelta(seconds=5)  # a poll looks back this far behind the last one: terminals show events late
+SHOWN_WITHIN_SECONDS = 10.0  # deals may show later than the orders by which the lag is measured
 LONGEST_LAG_SECONDS = 60.0  # an order that shows up later than that says nothing about the broker's usual lag
 FAR = timedelta(hours=1)  # a poll now and then looks back this far or farther, for what showed up later than that
 FAR_EVERY_SECONDS = 30.0
@@ -47,6 +49,15 @@ class Sighting:
         self._news.clear()
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A deal that the answer to a send has named, and when (monotonic seconds)."""
+
+    at: float
+    order: int
+    deal: int
+
+
 class Watch:
     """Polls at once when asked, else every `interval` seconds, and hands each sighting to its trade by token."""
 
@@ -62,7 +73,8 @@ class Watch:
         self._ledger, self._late = ledger, late
         self._sightings: dict[int, Sighting] = {}
         self.lag = interval  # seconds; the longest that an accepted order has stayed out of sight
-        self._told_of: list[tuple[float, int]] = []  # deals in answers: monotonic seconds, ticket
+        self._named: list[_Named] = []  # deals that no poll has shown yet
+        self._names_are_true = False  # the last order that could be compared had the deal that its answer had named
         self._wanted = asyncio.Event()
         self._last_read: datetime | None = None
         self._whole_until: datetime | None = None  # as far as nothing can have been missed
@@ -99,11 +111,12 @@ class Watch:
         """
         Look at what came of a send without waiting for the interval.
 
-        A deal that its answer names must be shown as soon as the broker was ever seen to lag behind: from then on a
-        history without it is not whole.
+        A history without a deal that its answer has named long enough ago is not whole, if this broker names deals by
+        the numbers under which it shows them: that must have been seen before, for a number that is never shown would
+        make every history wanting.
         """
         if report.deal_ticket:
-            self._told_of.append((self._clock.monotonic(), report.deal_ticket))
+            self._named.append(_Named(self._clock.monotonic(), report.order_ticket, report.deal_ticket))
         self.look_now()
 
     async def run(self) -> None:
@@ -142,12 +155,21 @@ class Watch:
         self._ledger.compared(Watermark(self._whole_until, poll.newest_deal))
 
     def _believe_answers(self) -> None:
-        """Have every search look for the newest deal that must be shown by now."""
-        due = self._clock.monotonic() - self.lag
-        shown = [deal for told_at, deal in self._told_of if told_at <= due]
-        self._told_of = [(told_at, deal) for told_at, deal in self._told_of if told_at > due]
-        if shown:
-            self._ledger.compared(Watermark(newest_deal=max(shown)))
+        """Have every search look for the newest named deal that must be shown by now."""
+        due = self._clock.monotonic() - max(self.lag, SHOWN_WITHIN_SECONDS)
+        overdue = [named.deal for named in self._named if named.at <= due]
+        self._named = [named for named in self._named if named.at > due]
+        if overdue and self._names_are_true:
+            self._ledger.compared(Watermark(newest_deal=max(overdue)))
+
+    def _compare_names(self, deals: Iterable[BrokerDeal]) -> None:
+        """Learn from the orders whose deals are shown now whether their answers have named them rightly."""
+        shown = {(deal.order, deal.ticket) for deal in deals}
+        orders = {order for order, _ in shown}
+        for named in self._named:
+            if named.order in orders:
+                self._names_are_true = (named.order, named.deal) in shown
+        self._named = [named for named in self._named if named.order not in orders]
 
     def _since(self, began: datetime, *, far: bool) -> datetime:
         if self._last_read is None:
@@ -156,6 +178,7 @@ class Watch:
         return min(recent, began - FAR, (self._whole_until or began) - RECENT) if far else recent
 
     async def _spread(self, poll: Poll) -> None:
+        self._compare_names(poll.deals)
         late: dict[int, Evidence] = {}
         for order in poll.orders:
             self._evidence(order, late).add_order(order)

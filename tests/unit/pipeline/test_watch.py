@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.unit.domain.stories import NOW
 from worker.domain.errors import TerminalUnavailable
-from worker.domain.market import Poll, PollRequest, SendReport, SendStatus
-from worker.pipeline.watch import Watch
+from worker.domain.market import BrokerDeal, Poll, PollRequest, SendReport, SendStatus
+from worker.domain.token import base_token
+from worker.pipeline.watch import SHOWN_WITHIN_SECONDS, Watch
 from worker.ports import Watermark
 
+TOKEN = base_token(7, 5)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -118,25 +121,69 @@ def test_a_lag_that_was_measured_before_is_the_least_to_reckon_with(measured: fl
     assert watch.lag == lag
 
 
-async def test_a_deal_that_an_answer_names_must_be_in_every_history_once_it_must_be_shown() -> None:
-    # Given a broker that was seen to show an accepted order 0.7 s late, and polls of half a second
-    polls = Polls(*[read] * 5)
-    watch = polls.watch()
-    watch.reckon_with(0.7)
+def shows(order: int, ticket: int) -> Callable[[], Poll]:
+    deal = BrokerDeal(ticket, order, TOKEN, 7, "EURUSD", Decimal(1), Decimal(1), Decimal(0), Decimal(0), NOW, "")
+    return lambda: Poll(None, readable=True, deals=(deal,))
 
-    # When sends are answered with deals, and one without
-    for deal in (81, 80, 0):
-        watch.answered(SendReport(SendStatus.ANSWERED, retcode=10009, deal_ticket=deal))
+
+def answer(order: int, deal: int) -> SendReport:
+    return SendReport(SendStatus.ANSWERED, retcode=10009, order_ticket=order, deal_ticket=deal)
+
+
+def watched(polls: Polls) -> Watch:
+    watch = polls.watch()
+    watch.register(TOKEN)
+    return watch
+
+
+async def test_a_deal_that_an_answer_names_must_be_in_every_history_once_it_must_be_shown() -> None:
+    # Given a broker that shows deals under the numbers that its answers name, and polls of half a second
+    polls = Polls(shows(order=70, ticket=80), *[read] * 25)
+    watch = watched(polls)
+    watch.answered(answer(order=70, deal=80))
+
+    # When later answers name deals that are not shown, and one names none
+    for deal in (82, 81, 0):
+        watch.answered(answer(order=deal - 10, deal=deal))
     await polls.run(watch)
 
-    # Then the newest of them is to be found by every search, from that time on
-    assert [watermark.newest_deal for watermark in polls.told if watermark.newest_deal is not None] == [81]
-    assert polls.told.index(Watermark(newest_deal=81)) == 2
+    # Then the newest of them is to be found by every search after 10 s, and no other number is
+    assert [watermark.newest_deal for watermark in polls.told if watermark.newest_deal is not None] == [82]
+    assert polls.told.index(Watermark(newest_deal=82)) == 2 * SHOWN_WITHIN_SECONDS
 
 
 async def test_what_an_answer_names_is_believed_although_the_terminal_that_answers_shows_nothing() -> None:
-    polls = Polls(*[unreadable] * 4)
-    watch = polls.watch()
-    watch.answered(SendReport(SendStatus.ANSWERED, retcode=10009, deal_ticket=81))
+    polls = Polls(shows(order=70, ticket=80), *[unreadable] * 25)
+    watch = watched(polls)
+    for order, deal in ((70, 80), (71, 81)):
+        watch.answered(answer(order, deal))
     await polls.run(watch)
-    assert polls.told == [Watermark(newest_deal=81)]
+    assert Watermark(newest_deal=81) in polls.told
+
+
+async def test_a_broker_that_shows_later_than_it_was_seen_to_is_given_its_lag() -> None:
+    polls = Polls(shows(order=70, ticket=80), *[read] * 25)
+    watch = watched(polls)
+    watch.reckon_with(30)
+    for order, deal in ((70, 80), (71, 81)):
+        watch.answered(answer(order, deal))
+    await polls.run(watch)
+    assert all(watermark.newest_deal is None for watermark in polls.told)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        [],  # nothing was ever seen of what its answers name
+        [shows(order=70, ticket=90)],  # it names deals by other numbers
+        [shows(order=70, ticket=80), shows(order=71, ticket=90)],  # it does so now
+        [shows(order=60, ticket=80)],  # another order's deal has that number
+    ],
+)
+async def test_a_number_that_may_never_be_shown_makes_no_history_wanting(shown: list[Callable[[], Poll]]) -> None:
+    polls = Polls(*shown, *[read] * 25)
+    watch = watched(polls)
+    for order, deal in ((70, 80), (71, 81), (72, 82)):
+        watch.answered(answer(order, deal))
+    await polls.run(watch)
+    assert all(watermark.newest_deal is None for watermark in polls.told)
