@@ -44,6 +44,7 @@ from worker.mt5.wire import OPENING_SECONDS, VenueFacts
 
 LATECOMERS_SECONDS = 5.0  # after the first session is open: those that come this soon are compared before the start
 TEND_SECONDS = 1.0  # between two questions to one of several sessions how it stands; well below any silence limit
+_LONGEST_WAIT_SECONDS = 10.0  # for a terminal to come to its own look: meanwhile the searches of others wait, too
 
 _UNKNOWN = Custody(clean_since=None, in_session=False)  # of a terminal that has not told yet
 
@@ -69,6 +70,7 @@ class PooledTerminal:
         self._pool = pool
         self._lanes = [Lane(session) for session in pool.sessions.values()]
         self._senders = self._lanes[1:] or self._lanes
+        self._patience: dict[Lane, float] = {}  # seconds; with those that did not come to their last look in time
         self._tending: asyncio.Task[None] | None = None
 
     async def start(self, patience: float = OPENING_SECONDS) -> VenueFacts:
@@ -181,12 +183,14 @@ class PooledTerminal:
         return opened
 
     async def _look_of(self, lane: Lane, request: SearchRequest) -> Search:
-        """Have one terminal look itself, if it comes to it soon: its sends go first."""
+        """Have one terminal look itself, if it comes to it soon, next time if less soon: its sends go first."""
+        patience = self._patience.pop(lane, STUCK_SECONDS)
         future = lane.put(Urgency.QUESTION, partial(lane.session.search, request))
         looking = asyncio.wrap_future(future)
         try:
-            await asyncio.wait({looking}, timeout=STUCK_SECONDS)
+            await asyncio.wait({looking}, timeout=patience)
             if not looking.done() and future.cancel():
+                self._patience[lane] = min(2 * patience, _LONGEST_WAIT_SECONDS)
                 return Search(readable=False)
             return await looking
         except TerminalUnavailable as error:

@@ -444,6 +444,25 @@ async def test_a_look_of_a_terminal_s_own_stands_before_no_send_and_holds_up_no_
         assert "search" not in sessions["sends"].asked
 
 
+async def test_a_terminal_that_did_not_come_to_its_own_look_is_given_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.mt5.terminal.STUCK_SECONDS", 0.05)
+    async with opened("asks", "sends") as (pooled, sessions):
+        # Given a terminal that did not come to its look in several searches, for a send takes it so long
+        wanted = a_search("EURUSD", senders=frozenset({"terminal sends"}))
+        sessions["sends"].gate.clear()
+        sending = asyncio.create_task(pooled.submit(an_order()))
+        await until(lambda: "submit EURUSD" in sessions["sends"].asked)
+        for _ in range(5):
+            assert (await pooled.search(wanted)).looked_by == {"terminal asks"}
+
+        # Then the next search waits for it so much longer that it comes to it
+        searching = asyncio.create_task(pooled.search(wanted))
+        await until(lambda: len(sessions["asks"].answered) == 6)
+        sessions["sends"].gate.set()
+        assert (await searching).looked_by == {"terminal asks", "terminal sends"}
+        await sending
+
+
 async def test_a_terminal_that_is_away_is_told_as_such_and_keeps_no_search_waiting() -> None:
     async with opened("asks", "sends") as (pooled, sessions):
         sessions["sends"].is_up = False
