@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from tests.fixtures.untraced import untraced
+
 S = TypeVar("S")
 Steps = Callable[[S], Iterable[tuple[str, S]]]
 
@@ -47,7 +49,7 @@ class Exploration(Generic[S]):
 
 def explore(start: S, moves: Steps[S], faults: Steps[S], broken: Callable[[S], str | None]) -> Exploration[S]:
     """Visit every state that can be reached, or stop at the first that is broken and tell the way there in words."""
-    with _no_garbage():
+    with _no_garbage(), untraced():
         return _explore(start, moves, faults, broken)
 
 

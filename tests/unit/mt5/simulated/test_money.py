@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from tests.fixtures.untraced import untraced
 from tests.unit.mt5.simulated.bookkeeping import CENT, FLOAT_NOISE, Bookkeeping, exact
 from tests.unit.mt5.simulated.dealer import (
     BUY,
@@ -191,17 +190,6 @@ class Restless:
 def _is_rounded(shown: Decimal, amount: Decimal) -> bool:
     """Tell whether an amount that is shown in whole cents is the nearest to the true one."""
     return shown % CENT == 0 and abs(shown - amount) <= CENT / 2 + FLOAT_NOISE
-
-
-@contextmanager
-def untraced() -> Iterator[None]:
-    """Leave out of the measured coverage what the stories cover as well: measuring would more than double its time."""
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    try:
-        yield
-    finally:
-        sys.settrace(tracer)
 
 
 def adds_up_after(operations: int, seed: int, dealer: Dealer, specifications: dict[str, Any], mode: str) -> None:
