@@ -16,5 +16,5 @@ settings.load_profile("shared-machine")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that nobody waits for them at the end; all else in its random order."""
+    """Begin with the files that take longest, so that nobody waits for them at the end; the rest in random order."""
     items.sort(key=lambda item: item.path.parent.name != "faults")
