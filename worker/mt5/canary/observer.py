@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -33,16 +34,18 @@ class _Timed:
         self.milliseconds: dict[str, float] = {}
 
     def call(self, function: str, *arguments: Any, **named: Any) -> Any:
-        began = time.perf_counter()
-        try:
+        with self._measured(function):
             return self._link.call(function, *arguments, **named)
-        finally:
-            self.milliseconds[function] = round((time.perf_counter() - began) * 1000, 3)
 
     def rows(self, function: str, *arguments: Any, **named: Any) -> tuple[Any, ...] | None:
+        with self._measured(function):
+            return self._link.rows(function, *arguments, **named)
+
+    @contextmanager
+    def _measured(self, function: str) -> Iterator[None]:
         began = time.perf_counter()
         try:
-            return self._link.rows(function, *arguments, **named)
+            yield
         finally:
             self.milliseconds[function] = round((time.perf_counter() - began) * 1000, 3)
 
