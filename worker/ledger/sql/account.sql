@@ -75,12 +75,6 @@ update ledger.accounts set backend = %(backend)s, server = %(server)s, login = %
 -- Which account of the ledger already stands for this login.
 select account from ledger.accounts where server = %(server)s and login = %(login)s
 
--- name: lift_halt
--- Trading goes on.
-update ledger.accounts
-set halted = false, halt_reason = null, halted_by = null, halted_at = null
-where account = %(account)s
-
 -- name: database_identity
 -- Which copy of the database this is: a promoted one, or one restored to a point in time, has another timeline, one in
 -- another cluster another system identifier, one that was dumped and loaded again has its database or tables elsewhere.
