@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 import socket
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 
@@ -15,6 +15,10 @@ from worker.pipeline.attest import AttestedDeal
 
 _DEAL = re.compile(r"(?P<ticket>[0-9]{1,19})(:(?P<lots>[0-9]+(\.[0-9]+)?)@(?P<price>[0-9]+(\.[0-9]+)?))?")
 _TICKETS = 2**63
+
+_AGE = re.compile(r"(?P<count>[0-9]{1,9})(?P<unit>[smhdw])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # seconds
+_OLDEST = 36_500 * 86_400  # older than any ledger, and still a date that Python and PostgreSQL can count back to
 
 
 def examples(*lines: str) -> str:
@@ -34,6 +38,27 @@ def read_moment(text: str) -> datetime:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no ISO 8601 time such as 2026-03-02T09:30 (UTC)") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def read_age(text: str) -> timedelta:
+    """Read a whole number of seconds, minutes, hours, days or weeks such as 15m, 2h, 3d; at most 36500d."""
+    found = _AGE.fullmatch(text.strip().lower())
+    seconds = None if found is None else int(found["count"]) * _UNITS[found["unit"]]
+    if seconds is None or seconds > _OLDEST:
+        raise typer.BadParameter(f"{text!r} is no age such as 90s, 15m, 2h, 3d or 1w")
+    return timedelta(seconds=seconds)
+
+
+def read_since(text: str) -> datetime:
+    """Read a moment in UTC: an ISO 8601 time, or how long ago it was, as `read_age` reads it."""
+    if _AGE.fullmatch(text.strip().lower()):
+        return datetime.now(UTC) - read_age(text)
+    try:
+        return read_moment(text)
+    except typer.BadParameter:
+        raise typer.BadParameter(
+            f"{text!r} is neither an age such as 15m, 2h or 3d nor an ISO 8601 time such as 2026-03-02T09:30 (UTC)"
+        ) from None
 
 
 def read_deal(text: str) -> AttestedDeal:
@@ -72,6 +97,26 @@ Reason = Annotated[str, typer.Option("--reason", callback=_said, help="Why, for 
 # Scripts may pass --yes to every change, also to those that do not ask.
 AlreadyAsked = Annotated[bool, typer.Option("--yes", hidden=True)]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        "--since",
+        parser=read_since,
+        metavar="TIME|AGE",
+        show_default="the beginning",
+        help="From this moment on: ISO 8601 (UTC), or how long ago: 15m, 2h, 3d.",
+    ),
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option(
+        "--until",
+        parser=read_since,
+        metavar="TIME|AGE",
+        show_default="now",
+        help="The first moment that is too late; written like --since.",
+    ),
+]
 Limit = Annotated[
     int | None,
     typer.Option(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from worker.cli.choices import Reason, read_deal, read_moment, whoami
+from worker.cli.choices import Reason, read_age, read_deal, read_moment, read_since, whoami
 from worker.pipeline.attest import AttestedDeal
 
 _ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -37,6 +37,36 @@ def test_a_time_with_a_zone_is_that_instant(moment: datetime, zone: timezone) ->
 def test_what_is_no_time_is_wrong_usage(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="ISO 8601"):
         read_moment(text)
+
+
+_AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@given(st.integers(0, 5000), st.sampled_from(sorted(_AGE_UNITS)))
+def test_an_age_is_a_whole_number_of_its_unit(count: int, unit: str) -> None:
+    assert read_age(f"{count}{unit}") == timedelta(seconds=count * _AGE_UNITS[unit])
+    assert read_age(f" {count}{unit.upper()} ") == read_age(f"{count}{unit}")
+
+
+@pytest.mark.parametrize("text", ["", "15", "m", "-2h", "1.5h", "2 h", "2h30m", "999999999w", "36501d", "\u0663d"])
+def test_what_is_no_age_is_wrong_usage(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="15m, 2h"):
+        read_age(text)
+
+
+def test_since_is_told_as_a_time_or_as_an_age() -> None:
+    before = datetime.now(UTC)
+
+    ago = read_since("2h")
+
+    assert before - timedelta(hours=2) <= ago <= datetime.now(UTC) - timedelta(hours=2)
+    assert read_since("2026-03-02T09:30") == datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "36501d", "2026-13-01"])
+def test_what_is_neither_a_time_nor_an_age_is_wrong_usage(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="15m"):
+        read_since(text)
 
 
 @pytest.mark.parametrize(("typed", "code", "said"), [("odd fills ", 0, "odd fills"), ("  ", 2, "say why")])
