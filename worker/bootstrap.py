@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from worker import __version__, failpoints
+from worker.clock import SystemClock
 from worker.domain.broker_facts import StoredFacts
 from worker.domain.errors import LeaseLost, TerminalUnavailable, WrongSetting
 from worker.domain.execution import Venue
@@ -56,18 +57,6 @@ HAND_OVER_WITHIN_SECONDS = 5.0  # at the end, for the last commits and the lease
 TOLD_BY_BROKER = frozenset({"delivery_limit", "expired", "unknown_account"})  # nobody has told the sender of these yet
 
 _log = structlog.get_logger()
-
-
-class SystemClock:
-    """The machine's clocks."""
-
-    def now(self) -> datetime:
-        """Return the present time, UTC."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Return seconds on the monotonic clock, which processes of this machine share."""
-        return time.monotonic()
 
 
 class Worker:

@@ -20,7 +20,7 @@ from tests.acceptance.oracle import by_correlation
 from tests.faults.verdict import Outcome
 from tests.fixtures.rpm import LONG, RPM, SHORT, Sent, approval
 from tests.fixtures.subscriber import Confirmation, Subscriber
-from worker.bootstrap import SystemClock
+from worker.clock import SystemClock
 from worker.ledger.operators import operator
 from worker.ledger.replays import ReplayOrder, replay
 

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from worker.bootstrap import SystemClock
 from worker.cli.choices import AlreadyAsked, AsJson, By, Limit, Reason, examples, read_deal, rows
 from worker.cli.exits import finish
 from worker.cli.parts import ledger, settings
 from worker.cli.show import print_json, print_table, shortened, words
 from worker.cli.story import print_story, story_as_json
+from worker.clock import SystemClock
 from worker.domain.execution import Execution, State
 from worker.ledger import history, resolutions
 from worker.ledger.history import ExecutionFilter, ExecutionLine, ExecutionStory

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from worker import failpoints
-from worker.bootstrap import SystemClock
+from worker.clock import SystemClock
 from worker.ledger.operators import Operator, operator
 from worker.messaging.connection import AmqpConnection, connected
 from worker.observability import configure_logging

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from worker.bootstrap import SystemClock
 from worker.cli.demo.stage import Place
 from worker.cli.demo.trades import Sample
+from worker.clock import SystemClock
 from worker.domain.errors import Refused
 from worker.domain.message import MessageKind, OutgoingMessage, PublishResult
 from worker.ledger.desk import LetterFilter, LetterLine
