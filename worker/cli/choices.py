@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from worker.pipeline.attest import AttestedDeal
+from worker.domain.attestation import AttestedDeal
 
 _DEAL = re.compile(r"(?P<ticket>[0-9]{1,19})(:(?P<lots>[0-9]+(\.[0-9]+)?)@(?P<price>[0-9]+(\.[0-9]+)?))?")
 _TICKETS = 2**63

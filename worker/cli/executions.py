@@ -15,10 +15,11 @@ from worker.cli.parts import ledger, settings
 from worker.cli.show import print_json, print_table, shortened, words
 from worker.cli.story import print_story, story_as_json
 from worker.clock import SystemClock
+from worker.domain.attestation import AttestedDeal, Statement
 from worker.domain.execution import Execution, State
 from worker.ledger import history, resolutions
 from worker.ledger.history import ExecutionFilter, ExecutionLine, ExecutionStory
-from worker.pipeline.attest import AttestedDeal, Statement, attest_executed, attest_not_executed
+from worker.pipeline.attest import attest_executed, attest_not_executed
 from worker.ports import Change
 from worker.settings import Settings
 

@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from decimal import Decimal
 
+from worker.domain.attestation import AttestedDeal, Statement
 from worker.domain.errors import Refused
 from worker.domain.evidence import Conclusion
 from worker.domain.execution import Deal, Execution, State
 from worker.pipeline.settle import concluding, executed
 from worker.ports import Change, Event
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """Who attests it, why, and when (UTC)."""
-
-    by: str
-    reason: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AttestedDeal:
-    """A deal by the broker's ticket; its lots and its price are None when the operator does not know them."""
-
-    ticket: int
-    lots: Decimal | None = None
-    price: Decimal | None = None
-
-    @property
-    def has_figures(self) -> bool:
-        """Tell whether it says more than the ticket."""
-        return self.lots is not None
 
 
 def attest_executed(execution: Execution, attested: Sequence[AttestedDeal], statement: Statement) -> Change:

@@ -25,6 +25,7 @@ from tests.integration.ledger.stories import (
     unresolved,
     written_ahead,
 )
+from worker.domain.attestation import AttestedDeal, Statement
 from worker.domain.errors import NotFound, Refused, StaleRevision
 from worker.domain.execution import Deal, Execution, State
 from worker.domain.message import MessageKind
@@ -36,7 +37,7 @@ from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import Operator, operator
 from worker.ledger.replays import ReplayOrder, replay
 from worker.ledger.resolutions import resolve
-from worker.pipeline.attest import AttestedDeal, Statement, attest_executed, attest_not_executed
+from worker.pipeline.attest import attest_executed, attest_not_executed
 from worker.pipeline.settle import concluding, executed
 from worker.ports import Admittance, Change
 

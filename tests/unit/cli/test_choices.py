@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from worker.cli.choices import Reason, read_age, read_deal, read_moment, read_since, whoami
-from worker.pipeline.attest import AttestedDeal
+from worker.domain.attestation import AttestedDeal
 
 _ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 _MOMENTS = st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1))  # noqa: DTZ001 - zones are drawn

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.domain.stories import NOW, a_trade, an_execution
+from worker.domain.attestation import AttestedDeal, Statement
 from worker.domain.errors import Refused
 from worker.domain.execution import Deal, Execution, State
 from worker.domain.trade import Decision, Direction
-from worker.pipeline.attest import AttestedDeal, Statement, attest_executed, attest_not_executed
+from worker.pipeline.attest import attest_executed, attest_not_executed
 from worker.ports import Anchor, Change
 
 ANN = Statement("ann@desk", "the broker's statement", NOW + timedelta(hours=1))
