@@ -3,53 +3,29 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import MutableMapping
 from io import TextIOWrapper
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
 from worker import __version__
-from worker.cli import (
-    audit,
-    confirmations,
-    database,
-    demo,
-    dlq,
-    doctor,
-    executions,
-    halt,
-    instruments,
-    publish,
-    run,
-    schema,
-    services,
-    status,
-    topology,
-)
 from worker.cli.choices import examples
 from worker.cli.exits import Commands
+from worker.cli.groups import ImportedWhenAsked
 
-_GROUPS = (
-    run,
-    demo,
-    publish,
-    confirmations,
-    status,
-    halt,
-    executions,
-    dlq,
-    audit,
-    instruments,
-    topology,
-    schema,
-    database,
-    doctor,
-    services,
-)
+
+class Root(Commands):
+    """The root of all commands, none of which is imported before it is asked for."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = cast("MutableMapping[str, Any]", ImportedWhenAsked())
+
 
 app = typer.Typer(
     name="mt5-worker",
-    cls=Commands,
+    cls=Root,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # a defect shows Python's own traceback, without values that may be secret
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -70,10 +46,6 @@ def root(
     ] = False,
 ) -> None:
     """Execute approved FX trades on MetaTrader 5, exactly as approved, and confirm every one of them."""
-
-
-for group in _GROUPS:
-    app.add_typer(group.app)
 
 
 def main() -> None:
