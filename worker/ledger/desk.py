@@ -5,31 +5,57 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from worker.domain.errors import NotFound
+from worker.domain.errors import NotFound, Refused
 from worker.domain.message import IncomingMessage
 from worker.ledger.encoding import Row
 from worker.ledger.operators import Operator
 from worker.ledger.records import message_from
 from worker.ledger.statements import sql
 
+MOST_LETTERS = 100_000
+"""That one change may be about: their plan is held in memory, and a person looks at it."""
+
+
+class LetterState(StrEnum):
+    """What has been done about a dead letter."""
+
+    NEW = "new"
+    REPLAYING = "replaying"
+    RESOLVED = "resolved"
+    FAILED_AGAIN = "failed_again"
+    DISCARDED = "discarded"
+
 
 @dataclass(frozen=True, slots=True)
 class LetterFilter:
-    """Which dead letters to list; None means any. Times bound when they were taken in: since <= time < until."""
+    """
+    Which dead letters are meant; None, or an empty list, means any.
+
+    Times (UTC) bound when they failed: since <= time < until. `text` is looked for, whatever its case, in detail, trade
+    id, exception and body. `group` is a fingerprint.
+    """
 
     account: str | None = None
-    reason: str | None = None
-    state: str | None = None
+    symbol: str | None = None
+    reasons: Sequence[str] = ()
+    states: Sequence[str] = ()
     since: datetime | None = None
     until: datetime | None = None
+    text: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LetterLine:
-    """One dead letter in a listing. `state`: new, replaying, resolved, failed_again or discarded."""
+    """
+    One dead letter in a listing. `state` is a `LetterState`.
+
+    `fingerprint` is what letters of one group share; `follows` is the letter whose replay failed with this one.
+    """
 
     id: UUID
     reason: str
@@ -44,6 +70,22 @@ class LetterLine:
     state_by: str | None
     state_reason: str | None
     state_at: datetime | None
+    symbol: str | None = None
+    exception: str | None = None
+    fingerprint: str | None = None
+    follows: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LetterToChange:
+    """What a plan needs to know of a letter. `desk` is the account whose audit chain tells the letter's story."""
+
+    id: UUID
+    desk: str
+    reason: str
+    state: str
+    account: str | None
+    symbol: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +98,23 @@ class StoredLetter:
 
 
 async def dead_letters(desk: Operator, wanted: LetterFilter, limit: int) -> Sequence[LetterLine]:
-    """Return the newest dead letters that fit, newest first."""
-    cursor = await desk.connection.execute(sql("list_dead_letters"), {**asdict(wanted), "limit": limit})
+    """Return the dead letters that fit and failed last, the newest first."""
+    cursor = await desk.connection.execute(sql("list_dead_letters"), {**_values(wanted), "limit": limit})
     return [letter_line(row) for row in await cursor.fetchall()]
+
+
+async def letters_to_change(desk: Operator, wanted: LetterFilter, limit: int | None = None) -> Sequence[LetterToChange]:
+    """
+    Return all letters that fit, or the first `limit` of them, the oldest first.
+
+    Raises Refused when there are more than `MOST_LETTERS` and no limit was given.
+    """
+    values = {**_values(wanted), "limit": MOST_LETTERS + 1 if limit is None else limit}
+    cursor = await desk.connection.execute(sql("letters_to_change"), values)
+    found = [LetterToChange(**row) for row in await cursor.fetchall()]
+    if limit is None and len(found) > MOST_LETTERS:
+        raise Refused(f"more than {MOST_LETTERS} dead letters fit: narrow the filter, or take some with --limit")
+    return found
 
 
 async def dead_letter(desk: Operator, letter_id: UUID) -> StoredLetter:
@@ -71,5 +127,9 @@ async def dead_letter(desk: Operator, letter_id: UUID) -> StoredLetter:
 
 
 def letter_line(row: Row) -> LetterLine:
-    """Return the letter of a row that may have more columns."""
-    return LetterLine(**{name: row[name] for name in LetterLine.__dataclass_fields__})
+    """Return the letter of a row that may have more columns, or lack those with a default."""
+    return LetterLine(**{name: row[name] for name in LetterLine.__dataclass_fields__ if name in row})
+
+
+def _values(wanted: LetterFilter) -> dict[str, Any]:
+    return asdict(wanted) | {"reasons": list(map(str, wanted.reasons)), "states": list(map(str, wanted.states))}

@@ -78,7 +78,7 @@ async def test_a_dead_letter_is_stored_once_and_comes_back_byte_for_byte(
     assert not await ledger.take_in(letter, None)
 
     async with operator(ledger_url, RealClock()) as desk:
-        (line,) = await dead_letters(desk, LetterFilter(reason="malformed_json", state="new"), 10)
+        (line,) = await dead_letters(desk, LetterFilter(reasons=["malformed_json"], states=["new"]), 10)
         stored = await dead_letter(desk, line.id)
     assert (line.id, line.account, stored.message) == (letter.letter_id, "main", letter.message)
     assert stored.headers == {"failure-reason": "malformed_json"}

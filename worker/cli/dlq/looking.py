@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
 from worker.cli.choices import AsJson, Limit, examples, rows
+from worker.cli.dlq.filters import for_listing
 from worker.cli.dlq.letter import LetterId, letter_uuid
 from worker.cli.exits import finish
 from worker.cli.parts import ledger, settings
@@ -23,15 +23,18 @@ app = typer.Typer()
 _SHOWN_CHARACTERS = 4000
 
 
-@app.command("list", epilog=examples("mt5-worker dlq list", "mt5-worker dlq list --state new --json"))
-def list_(
-    state: Annotated[str | None, typer.Option(help="new, replaying, resolved, failed_again or discarded.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Only those of this reason, such as schema_invalid.")] = None,
-    limit: Limit = None,
-    as_json: AsJson = False,
-) -> None:
+@app.command(
+    "list",
+    epilog=examples(
+        "mt5-worker dlq list --state new --since 2h",
+        "mt5-worker dlq list --reason schema_invalid --symbol EURUSD --json",
+        "mt5-worker dlq list --text RPM-20260302",
+    ),
+)
+@for_listing
+def list_(wanted: LetterFilter, limit: Limit = None, as_json: AsJson = False) -> None:
     """List dead letters of all accounts, the newest first."""
-    found = finish(_list(settings(), LetterFilter(state=state, reason=reason), rows(limit, as_json=as_json)))
+    found = finish(_list(settings(), wanted, rows(limit, as_json=as_json)))
     if as_json:
         print_json([asdict(line) for line in found])
         return
