@@ -12,7 +12,6 @@ from uuid import UUID
 from worker.domain.errors import NotFound, Refused
 from worker.domain.execution import Attempt, Execution
 from worker.ledger.audit import AuditRow
-from worker.ledger.desk import LetterLine, letter_line
 from worker.ledger.encoding import Row
 from worker.ledger.operators import Operator
 from worker.ledger.records import attempt_from, execution_from
@@ -65,6 +64,25 @@ class StoredConfirmation:
 
 
 @dataclass(frozen=True, slots=True)
+class LetterOfTrade:
+    """One dead letter of a trade, without its message. `state`: new, replaying, resolved, failed_again or discarded."""
+
+    id: UUID
+    reason: str
+    detail: str
+    state: str
+    account: str | None
+    trade_id: str | None
+    execution_id: UUID | None
+    source_queue: str
+    failed_at: datetime | None
+    taken_in_at: datetime
+    state_by: str | None
+    state_reason: str | None
+    state_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayLine:
     """One replay of a dead letter and what became of it."""
 
@@ -86,7 +104,7 @@ class ExecutionStory:
     attempts: Sequence[Attempt]
     events: Sequence[AuditRow]
     confirmations: Sequence[StoredConfirmation]
-    dead_letters: Sequence[LetterLine]
+    dead_letters: Sequence[LetterOfTrade]
     replays: Sequence[ReplayLine]
 
 
@@ -119,7 +137,7 @@ async def _story(desk: Operator, found: Execution) -> ExecutionStory:
         attempts=[attempt_from(row) for row in await _rows(desk, "attempts_of_execution", **key)],
         events=[AuditRow(**row) for row in await _rows(desk, "events_of_execution", id=str(found.execution_id))],
         confirmations=[StoredConfirmation(**row) for row in await _rows(desk, "confirmations_of_execution", **key)],
-        dead_letters=[letter_line(row) for row in await _rows(desk, "letters_of_execution", **key)],
+        dead_letters=[LetterOfTrade(**row) for row in await _rows(desk, "letters_of_execution", **key)],
         replays=[ReplayLine(**row) for row in await _rows(desk, "replays_of_execution", **key)],
     )
 

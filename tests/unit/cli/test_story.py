@@ -15,8 +15,7 @@ from worker.domain.execution import Attempt, Deal, Execution, State, Venue
 from worker.domain.message import IncomingMessage
 from worker.domain.trade import Decision, Direction, IdentityKind, Trade, TradeIdentity
 from worker.ledger.audit import AuditRow
-from worker.ledger.desk import LetterLine
-from worker.ledger.history import ExecutionStory, ReplayLine, StoredConfirmation
+from worker.ledger.history import ExecutionStory, LetterOfTrade, ReplayLine, StoredConfirmation
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 MAGIC = 2**62 + 1
@@ -85,7 +84,7 @@ def story() -> ExecutionStory:
             )
         ],
         dead_letters=[
-            LetterLine(
+            LetterOfTrade(
                 id=UUID(int=2),
                 reason="network_error",
                 detail="three sends, each proved not executed",
