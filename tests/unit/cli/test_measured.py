@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from worker import bootstrap
 from worker.cli.doctor import broker, measured
 from worker.cli.doctor.finding import Finding, Verdict
 from worker.domain.broker_facts import BrokerFacts, Kept, Lags, StoredFacts
 from worker.domain.errors import WrongSetting
 from worker.domain.execution import Venue
+from worker.venue import insist_on_kept_magic
 
 WHOLE, GONE = Kept(magic=True, comment=29), Kept(magic=False, comment=0)
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -101,10 +101,10 @@ def test_a_worker_does_not_start_where_the_magic_is_dropped() -> None:
     lost = replace(STORED, keeps_magic=False)
 
     assert measured.remembered(lost, NOW).verdict is Verdict.FAIL
-    bootstrap.insist_on_kept_magic([])
-    bootstrap.insist_on_kept_magic([replace(STORED, keeps_comment=False)])
+    insist_on_kept_magic([])
+    insist_on_kept_magic([replace(STORED, keeps_comment=False)])
     with pytest.raises(WrongSetting, match="Broker-Demo does not keep the magic number of an order on login 7"):
-        bootstrap.insist_on_kept_magic([lost])
+        insist_on_kept_magic([lost])
 
 
 def test_the_newest_canary_decides_whatever_its_symbol() -> None:
@@ -113,12 +113,12 @@ def test_the_newest_canary_decides_whatever_its_symbol() -> None:
     newer = replace(STORED, symbol="GBPUSD", measured_at=NOW + timedelta(days=1))
 
     # When one has flown on another symbol
-    bootstrap.insist_on_kept_magic([lost, newer])
+    insist_on_kept_magic([lost, newer])
 
     # Then the doctor warns of the first one only
     assert measured.remembered(lost, NOW, is_newest=False).verdict is Verdict.WARN
     with pytest.raises(WrongSetting):
-        bootstrap.insist_on_kept_magic([replace(newer, keeps_magic=False), STORED])
+        insist_on_kept_magic([replace(newer, keeps_magic=False), STORED])
 
 
 def test_ctrl_c_does_not_interrupt_a_flight(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from worker.ledger.status import AccountStatus, status
 from worker.mt5.account import insist_on_one_account
 from worker.mt5.wire import VenueFacts
 from worker.settings import LEASE_SECONDS, Settings
+from worker.venue import insist_on_account_mode
 
 PATIENCE_SECONDS = 30.0  # for the terminal to open
 
@@ -30,7 +31,7 @@ async def terminal(settings: Settings) -> AsyncIterator[Finding]:
         for name, (facts, health) in opened.items():
             for finding in _opened(facts, health, "terminal" if len(opened) == 1 else f"terminal {name}"):
                 yield finding
-            bootstrap.insist_on_account_mode(settings, facts)
+            insist_on_account_mode(settings, facts)
         insist_on_one_account({name: facts for name, (facts, _) in opened.items()})
     except (WrongSetting, ServiceUnavailable) as error:
         yield unusable("terminal", error, "start the terminal and log in, or correct the settings MT5_...")
