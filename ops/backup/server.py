@@ -1,0 +1,70 @@
+"""Which PostgreSQL, and how to speak to it: the settings' POSTGRES_URL, as the worker reads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from dotenv import dotenv_values
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ops.backup.errors import BackupError, OutOfReach, WrongUse
+
+Connection = psycopg.Connection[Any]
+_PATIENCE_SECONDS = 10
+
+
+def postgres_url() -> str:
+    """Return POSTGRES_URL of the environment, else of the folder's `.env`; raises WrongUse."""
+    url = os.environ.get("POSTGRES_URL") or dotenv_values(".env").get("POSTGRES_URL")
+    if not url:
+        raise WrongUse("POSTGRES_URL is not set, neither in the environment nor in .env: nothing was done")
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:  # its text may repeat the password
+        raise WrongUse("POSTGRES_URL is not a PostgreSQL URL: nothing was done") from None
+    return url
+
+
+def of_database(url: str, name: str) -> str:
+    """Return the address of another database on the same server."""
+    return make_conninfo(url, dbname=name)
+
+
+def where(url: str) -> str:
+    """Name the database without anything secret."""
+    given = conninfo_to_dict(url)
+    return f"database {given.get('dbname', 'default')} at {given.get('host', 'localhost')}:{given.get('port', 5432)}"
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    """Connect, in autocommit. Raises OutOfReach, or BackupError when this user may not do what is needed."""
+    try:
+        with psycopg.connect(
+            url, autocommit=True, connect_timeout=_PATIENCE_SECONDS, application_name="mt5-worker backup"
+        ) as connection:
+            yield connection
+    except psycopg.OperationalError as error:
+        raise OutOfReach(f"PostgreSQL does not answer ({where(url)}): {' '.join(str(error).split())}") from None
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise BackupError(f"this user may not do that in {where(url)}: {error.diag.message_primary}") from None
+
+
+def as_environment(url: str) -> dict[str, str]:
+    """
+    Return PostgreSQL's own environment variables for this address.
+
+    A command line can be read by every user of the machine, an environment cannot: so nothing of the address is ever
+    an argument. What has no variable (such as the keep-alive's seconds) is left out.
+    """
+    variables = {
+        option.keyword.decode(): option.envvar.decode()
+        for option in psycopg.pq.Conninfo.get_defaults()
+        if option.envvar is not None
+    }
+    given = conninfo_to_dict(url)
+    return {variables[name]: str(value) for name, value in given.items() if name in variables and value is not None}
