@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -84,6 +84,7 @@ class LetterToChange:
     desk: str
     reason: str
     state: str
+    state_by: str | None
     account: str | None
     symbol: str | None
 
@@ -114,6 +115,16 @@ async def letters_to_change(desk: Operator, wanted: LetterFilter, limit: int | N
     found = [LetterToChange(**row) for row in await cursor.fetchall()]
     if limit is None and len(found) > MOST_LETTERS:
         raise Refused(f"more than {MOST_LETTERS} dead letters fit: narrow the filter, or take some with --limit")
+    return found
+
+
+async def letters_named(desk: Operator, ids: Collection[UUID]) -> Sequence[LetterToChange]:
+    """Return the letters with these ids, the oldest first. Raises NotFound with those that there are not."""
+    cursor = await desk.connection.execute(sql("letters_named"), {"ids": list(ids)})
+    found = [LetterToChange(**row) for row in await cursor.fetchall()]
+    missing = set(ids) - {letter.id for letter in found}
+    if missing:
+        raise NotFound(f"there is no dead letter {', '.join(sorted(map(str, missing)))}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Replaying and discarding dead letters."""
+"""Replaying dead letters."""
 
 from __future__ import annotations
 
@@ -67,17 +67,6 @@ async def replay(desk: Operator, order: ReplayOrder) -> UUID:
         page.append(Event("replay_ordered", about, letter["execution_id"], order.by))
         await _set_state(desk, order.letter_id, "replaying", order.by, order.reason)
     return replay_id
-
-
-async def discard(desk: Operator, letter_id: UUID, *, reason: str, by: str) -> None:
-    """Put a dead letter away; it stays in the ledger. Raises NotFound, Refused."""
-    async with locked(desk, (await _letter(desk, letter_id))["desk"]) as (_, page):
-        letter = await _letter(desk, letter_id)
-        _refuse_unless_open(letter, "discarded")
-        page.append(
-            Event("letter_discarded", {"letter_id": letter_id, "reason": reason}, letter["execution_id"], actor=by)
-        )
-        await _set_state(desk, letter_id, "discarded", by, reason)
 
 
 async def _letter(desk: Operator, letter_id: UUID) -> Row:

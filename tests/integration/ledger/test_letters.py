@@ -30,7 +30,7 @@ from worker.domain.message import IncomingMessage, MessageKind, PublishResult
 from worker.ledger.desk import LetterFilter, dead_letter, dead_letters
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import operator
-from worker.ledger.replays import ReplayOrder, discard, replay
+from worker.ledger.replays import ReplayOrder, replay
 from worker.ports import Admittance, Change, DeadLetter
 
 pytestmark = pytest.mark.services
@@ -207,19 +207,6 @@ async def test_an_unresolved_trade_cannot_be_replayed(ledger: PostgresLedger, le
     async with operator(ledger_url, RealClock()) as desk:
         with pytest.raises(Refused, match="unresolved: its order may stand at the broker; resolve it first"):
             await replay(desk, an_order(letter.letter_id, allow_stale=True))
-
-
-async def test_a_discarded_letter_stays_and_says_who_put_it_away(ledger: PostgresLedger, ledger_url: str) -> None:
-    letter = a_letter(a_message())
-    await ledger.take_in(letter, None)
-
-    async with operator(ledger_url, RealClock()) as desk:
-        await discard(desk, letter.letter_id, reason="a test message", by="ann")
-        line = (await dead_letter(desk, letter.letter_id)).line
-        with pytest.raises(Refused, match="is discarded by ann"):
-            await discard(desk, letter.letter_id, reason="again", by="bob")
-
-    assert (line.state, line.state_by, line.state_reason) == ("discarded", "ann", "a test message")
 
 
 def an_order(letter_id: UUID, **more: Any) -> ReplayOrder:

@@ -28,10 +28,11 @@ from tests.integration.ledger.stories import (
 from worker.domain.errors import LeaseLost, LedgerUnavailable, Refused
 from worker.domain.execution import Execution
 from worker.ledger import silence
+from worker.ledger.archive import DISCARD, Move, move
 from worker.ledger.connection import PERSON_SESSION, Connection, connect
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import Operator, halt, operator, resume
-from worker.ledger.replays import ReplayOrder, discard, replay
+from worker.ledger.replays import ReplayOrder, replay
 from worker.ledger.schema import migrate
 from worker.ports import Admission, Admittance, Watermark
 
@@ -197,7 +198,7 @@ class Command:
 AGAIN = ReplayOrder(letter_id=LETTER.letter_id, by="ann", reason="x", max_trade_age=timedelta(0))
 COMMANDS = [
     Command(lambda desk: halt(desk, "main", reason="news", by="ann"), "halted", 2),
-    Command(lambda desk: discard(desk, LETTER.letter_id, reason="a test", by="ann"), "letter_discarded"),
+    Command(lambda desk: move(desk, Move(DISCARD, "ann", "a test"), [LETTER.letter_id]), "letter_discarded"),
     Command(lambda desk: replay(desk, AGAIN), "replay_ordered"),
 ]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from worker.cli.dlq import looking, replaying
+from worker.cli.dlq import archiving, looking, replaying
 
 app = typer.Typer(name="dlq", help="Dead letters: messages and trades that need a person.", no_args_is_help=True)
 
-for group in (looking, replaying):
+for group in (looking, replaying, archiving):
     app.add_typer(group.app)

@@ -11,6 +11,10 @@ from worker.domain.errors import NotFound
 
 LetterId = Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id, as `dlq list` shows it.")]
 
+LetterIds = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Dead letters' ids, as `dlq list` shows them.")
+]
+
 
 def letter_uuid(text: str) -> UUID:
     """Read the id; raises NotFound for what cannot be one."""
