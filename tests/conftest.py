@@ -6,6 +6,7 @@ from hypothesis import settings
 pytest_plugins = [
     "tests.fixtures.amqp",
     "tests.fixtures.environment",
+    "tests.fixtures.prometheus",
     "tests.fixtures.services",
     "tests.fixtures.terminal",
 ]
