@@ -9,12 +9,14 @@ from typing import Any
 
 import psycopg
 from dotenv import dotenv_values
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from ops.backup.errors import BackupError, OutOfReach, WrongUse
+from ops.services.isolation import with_path
 
 Connection = psycopg.Connection[Any]
 _PATIENCE_SECONDS = 10
+_NO_URL = "POSTGRES_URL is no URL such as postgresql://user@host:5432/ledger: nothing was done"
 
 
 def postgres_url() -> str:
@@ -25,13 +27,15 @@ def postgres_url() -> str:
     try:
         conninfo_to_dict(url)
     except psycopg.ProgrammingError:  # its text may repeat the password
-        raise WrongUse("POSTGRES_URL is not a PostgreSQL URL: nothing was done") from None
+        raise WrongUse(_NO_URL) from None
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise WrongUse(_NO_URL)
     return url
 
 
 def of_database(url: str, name: str) -> str:
     """Return the address of another database on the same server."""
-    return make_conninfo(url, dbname=name)
+    return with_path(url, name)
 
 
 def where(url: str) -> str:

@@ -168,7 +168,8 @@ def test_a_backup_is_named_by_its_manifest_as_well(dump: Path, capsys: pytest.Ca
     ("url", "code", "sentence"),
     [
         ("", 2, "POSTGRES_URL is not set"),
-        ("postgresql://me:hunter2@[", 2, "is not a PostgreSQL URL"),
+        ("postgresql://me:hunter2@[", 2, "POSTGRES_URL is no URL"),
+        ("host=127.0.0.1 password=hunter2", 2, "POSTGRES_URL is no URL"),
         (
             "postgresql://me:hunter2@127.0.0.1:9/ledger",
             3,
