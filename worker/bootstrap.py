@@ -56,7 +56,7 @@ _log = structlog.get_logger()
 
 async def run(settings: Settings) -> int:
     """Be a worker, or a standby for one, until SIGTERM or SIGINT; returns the exit code."""
-    configure_logging(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_format, settings.secrets, settings.account)
     failpoints.arm(settings.failpoints, settings.failpoints_log)
     sys.setswitchinterval(SWITCH_SECONDS)
     stop = asyncio.Event()

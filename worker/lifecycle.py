@@ -170,6 +170,7 @@ class Worker:
             "in_flight": self._parts.driver.in_flight,
             "waiting_for_terminal": self._parts.validator.waiting,
             "alerts": ALERTS.report(),
+            "last_errors": ALERTS.last_errors(),
             "terminal": self._parts.terminal.report(),
             "rabbitmq": {"consumer": self._parts.consumer.connected, "relay": self._parts.relay.connected},
         }

@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -114,7 +114,8 @@ class Settings(BaseSettings):
 
     log_format: LogFormat = LogFormat.CONSOLE
     log_level: str = "INFO"
-    http_port: int = Field(default=0, ge=0, le=65_535)
+    http_port: int = Field(default=0, ge=0, le=65_535, description="Where health and metrics are served; 0: nowhere.")
+    http_host: str = Field(default="127.0.0.1", min_length=1, max_length=255, description="The address to serve at.")
 
     @field_validator("mt5_sessions", "symbol_map", "max_slippage_pips_by_symbol", "pip_sizes", mode="before")
     @classmethod
@@ -209,6 +210,14 @@ class Settings(BaseSettings):
             max_volume_shortfall=self.max_volume_shortfall,
         )
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Return every password among the settings, as it is written there: no line of the log shows one."""
+        urls = [url.get_secret_value() for url in (self.amqp_url, self.postgres_url) if url is not None]
+        sessions = [session.password for session in self.terminal_sessions.values()]
+        passwords = [secret.get_secret_value() for secret in (self.mt5_password, *sessions) if secret is not None]
+        return frozenset(filter(None, [*passwords, *(one for url in urls for one in _passwords_in(url))]))
+
     def broker_symbol(self, symbol: str) -> str:
         """Return the broker's name of RPM's symbol."""
         return self.symbol_map.get(symbol, symbol)
@@ -240,6 +249,18 @@ class Settings(BaseSettings):
         if value is None:
             raise WrongSetting(f"{name}: is not set, and this command needs it")
         return value.get_secret_value()
+
+
+def _passwords_in(url: str) -> Iterator[str]:
+    """Yield what stands where a URL has its password: before the host, or among its parameters."""
+    whole = url.partition("://")[2]
+    address, _, parameters = whole.partition("?")
+    for text in (address, whole):  # some passwords hold what ought to have been written otherwise
+        yield text.rpartition("@")[0].partition(":")[2]
+    for parameter in parameters.split("&"):
+        name, _, value = parameter.partition("=")
+        if name.lower().endswith("password"):
+            yield value
 
 
 def _given(session: TerminalSession) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from worker.settings import Settings, read_settings
 def settings() -> Settings:
     """Read the settings for a command that a person has typed: only what went wrong is logged."""
     found = read_settings()
-    configure_logging("WARNING", found.log_format)
+    configure_logging("WARNING", found.log_format, found.secrets)
     failpoints.arm(found.failpoints, found.failpoints_log)
     return found
 

@@ -11,7 +11,7 @@ from ops.services import detached
 from worker.cli.choices import AsJson, examples
 from worker.cli.exits import ExitCode
 from worker.cli.show import print_json, print_table
-from worker.observability import without_password
+from worker.plain_text import without_password
 
 app = typer.Typer(
     name="services",
