@@ -32,6 +32,7 @@ from worker.observability import Outage, configure_logging
 from worker.pipeline.drive import Driver
 from worker.pipeline.flow import Flow
 from worker.pipeline.intake import Intake
+from worker.pipeline.holding import Holding
 from worker.pipeline.late import LateEvidence
 from worker.pipeline.monitor import Monitor
 from worker.pipeline.reconcile import Reconciler
@@ -125,6 +126,7 @@ class _Stages:
     recovery: Recovery
     validator: Validator
     reconciler: Reconciler
+    holding: Holding
     driver: Driver
     intake: Intake
     in_flight_changed: asyncio.Event
@@ -147,6 +149,7 @@ def _parts(settings: Settings, ledger: PostgresLedger) -> Parts:
         recovery=stages.recovery,
         validator=stages.validator,
         reconciler=stages.reconciler,
+        holding=stages.holding,
         driver=stages.driver,
         consumer=Consumer(lifeline("consumer"), handlers, min(PREFETCH, settings.max_in_flight)),
         relay=Relay(lifeline("relay"), ledger.outbox),
@@ -168,8 +171,9 @@ def _stages(settings: Settings, ledger: PostgresLedger, terminal: Terminal, refu
     monitor = Monitor(ledger, terminal, clock, settings, settler, watch)
     reconciler = Reconciler(ledger, settler, searcher, watch, clock, settings)
     pause = settings.retry_backoff_seconds
-    flow = Flow(validator, submitter, monitor, reconciler, settler, watch, late, runways, pause)
-    driver = Driver(flow, ledger, in_flight_changed.set)
+    flow = Flow(validator, submitter, monitor, reconciler, settler, watch, late, runways, holding, pause)
+    driver = Driver(flow, ledger, holding, in_flight_changed.set)
+    holding = Holding(ledger, clock, settings.limits)
     return _Stages(
         settler=settler,
         watch=watch,
@@ -178,6 +182,7 @@ def _stages(settings: Settings, ledger: PostgresLedger, terminal: Terminal, refu
         reconciler=reconciler,
         driver=driver,
         intake=Intake(ledger, clock, settings.account, refuser, driver.start),
+        holding=holding,
         in_flight_changed=in_flight_changed,
     )
 

@@ -21,6 +21,7 @@ from worker.messaging.relay import Relay
 from worker.mt5.terminal import PooledTerminal
 from worker.observability import ALERTS
 from worker.pipeline.drive import Driver
+from worker.pipeline.holding import Holding
 from worker.pipeline.reconcile import Reconciler
 from worker.pipeline.recover import Recovery
 from worker.pipeline.settle import Settler
@@ -46,6 +47,7 @@ class Parts:
     watch: Watch
     recovery: Recovery
     validator: Validator
+    holding: Holding
     reconciler: Reconciler
     driver: Driver
     consumer: Consumer
@@ -169,6 +171,7 @@ class Worker:
             "reported_at": datetime.now(UTC).isoformat(),
             "in_flight": self._parts.driver.in_flight,
             "waiting_for_terminal": self._parts.validator.waiting,
+            "held": self._parts.holding.held,
             "alerts": ALERTS.report(),
             "last_errors": ALERTS.last_errors(),
             "terminal": self._parts.terminal.report(),

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from worker.domain.execution import Attempt, Deal, Execution
+from worker.domain.halts import Halts
 from worker.domain.market import (
     CancelReport,
     OrderRequest,
@@ -132,7 +133,7 @@ class Change:
     One step of an execution, written in one transaction or not at all.
 
     `after` must be the next revision of what the ledger holds. `writes_ahead_a_send` makes it fail with
-    HaltedAtCommit when the account is halted.
+    HaltedAtCommit when the account or the trade's symbol is halted.
     """
 
     after: Execution
@@ -186,8 +187,12 @@ class Ledger(Protocol):
     """The truth. Every write is atomic, fenced by the lease's epoch, and answered only when its outcome is known."""
 
     @property
-    def halt(self) -> str | None:
-        """Return the operator's halt of this account in words, as last seen; None when trading is on."""
+    def halts(self) -> Halts:
+        """Return the halts of this account and its symbols, as last seen; at most a second old."""
+        ...
+
+    async def halts_changed(self, within: float | None = None) -> None:
+        """Return when the halts were seen to change, or after so many seconds; nothing is asked of the database."""
         ...
 
     @property

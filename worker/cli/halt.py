@@ -1,46 +1,112 @@
-"""`halt` and `resume`: whether the account may trade."""
+"""`halt` and `resume`: whether an account, or a symbol of it, may trade."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Sequence
+from typing import Annotated
 
 import typer
 
 from worker.cli.choices import AlreadyAsked, By, Reason, examples
 from worker.cli.exits import finish
 from worker.cli.parts import ledger, settings
+from worker.cli.show import cell, words
+from worker.domain.halts import Halt, Halts
 from worker.ledger import operators
 from worker.settings import Settings
 
 app = typer.Typer()
 
 
-@app.command(epilog=examples('mt5-worker halt --reason "unexpected fills"'))
-def halt(by: By, reason: Reason, yes: AlreadyAsked = False) -> None:  # noqa: ARG001 - halting never asks
+def _named(symbols: list[str] | None) -> list[str]:
+    if any(not symbol.strip() for symbol in symbols or ()):
+        raise typer.BadParameter("name a symbol")
+    return symbols or []
+
+
+Symbols = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--symbol",
+        callback=_named,
+        metavar="NAME",
+        help="Only this symbol: RPM's name, exactly as the approved trades have it. May be repeated.",
+    ),
+]
+Hold = Annotated[
+    bool,
+    typer.Option(
+        "--hold",
+        help="Keep trades waiting instead of rejecting them, until `resume` or until their approval is too old.",
+    ),
+]
+
+
+@app.command(
+    epilog=examples(
+        'mt5-worker halt --reason "unexpected fills"',
+        'mt5-worker halt --symbol EURUSD --symbol EURJPY --hold --reason "ECB at 13:15"',
+    )
+)
+def halt(by: By, reason: Reason, symbol: Symbols = None, hold: Hold = False, yes: AlreadyAsked = False) -> None:  # noqa: ARG001 - halting never asks
     """
-    Stop sending: from now on every new trade of the account is confirmed as rejected, `trading_halted`.
+    Stop sending: from now on new trades of the account, or of a symbol, are rejected as `trading_halted`, or wait.
 
-    Orders that are at the broker already go on. The halt outlives the worker; `resume` ends it.
+    Orders that are at the broker already go on to their end. Returns when nothing that was begun before can be sent any
+    more: at once as a rule, after ten seconds at most. The halt outlives the worker; `resume` ends it. A second halt
+    takes the place of the first, so that a hold can be turned into a rejection and back.
     """
-    found = settings()
-    finish(_halt(found, reason, by))
-    sys.stdout.write(f"account {found.account} is halted: nothing new is sent until `mt5-worker resume`\n")
+    found, symbols = settings(), symbol or []
+    unanswered = finish(_halt(found, symbols, reason, by, hold=hold))
+    if unanswered:
+        sys.stdout.write(f"{unanswered} orders sent before have no answer yet: they are watched to their end\n")
 
 
-@app.command(epilog=examples('mt5-worker resume --reason "the feed is fine again"'))
-def resume(by: By, reason: Reason, yes: AlreadyAsked = False) -> None:  # noqa: ARG001 - resuming never asks
-    """Let the account trade again. Trades that came during the halt are not sent: they have been confirmed."""
-    found = settings()
-    was_halted = finish(_resume(found, reason, by))
-    said = "trades again" if was_halted else "was not halted"
-    sys.stdout.write(f"account {found.account} {said}\n")
+@app.command(
+    epilog=examples(
+        'mt5-worker resume --reason "the feed is fine again"',
+        'mt5-worker resume --symbol EURUSD --reason "the press conference is over"',
+    )
+)
+def resume(by: By, reason: Reason, symbol: Symbols = None, yes: AlreadyAsked = False) -> None:  # noqa: ARG001 - resuming never asks
+    """
+    Let the account trade again, or a symbol that was halted by itself; every halt is lifted by itself.
+
+    Trades that were kept waiting go on, in the order in which they came. Trades that were rejected are not sent.
+    """
+    found, symbols = settings(), symbol or []
+    lifted, left = finish(_resume(found, symbols, reason, by))
+    for name in _whose_halts(symbols):
+        said = "trades again" if any(one.symbol == name for one in lifted) else "was not halted"
+        sys.stdout.write(f"{_whose(found, name)} {said}\n")
+    for one in left:
+        sys.stdout.write(f"{_whose(found, one.symbol)} stays halted, since {words(one.at)} UTC: {cell(one).plain}\n")
 
 
-async def _halt(found: Settings, reason: str, by: str) -> None:
+async def _halt(found: Settings, symbols: Sequence[str], reason: str, by: str, *, hold: bool) -> int:
+    def tell() -> None:
+        kept = "waiting trades are kept" if hold else "nothing new is sent"
+        for name in _whose_halts(symbols):
+            again = "mt5-worker resume" if name is None else f"mt5-worker resume --symbol {name}"
+            sys.stdout.write(f"{_whose(found, name)} is halted: {kept} until `{again}`\n")
+
     async with ledger(found) as desk:
-        await operators.halt(desk, found.account, reason=reason, by=by)
+        return await operators.halt(
+            desk, found.account, reason=reason, by=by, symbols=symbols, hold=hold, on_begun=tell
+        )
 
 
-async def _resume(found: Settings, reason: str, by: str) -> bool:
+async def _resume(found: Settings, symbols: Collection[str], reason: str, by: str) -> tuple[Sequence[Halt], Halts]:
     async with ledger(found) as desk:
-        return await operators.resume(desk, found.account, reason=reason, by=by)
+        lifted = await operators.resume(desk, found.account, reason=reason, by=by, symbols=symbols)
+        return lifted, await operators.halts(desk, found.account)
+
+
+def _whose_halts(symbols: Sequence[str]) -> Sequence[str | None]:
+    return symbols or [None]
+
+
+def _whose(found: Settings, symbol: str | None) -> str:
+    account = f"account {found.account}"
+    return account if symbol is None else f"{cell(symbol).plain} of {account}"

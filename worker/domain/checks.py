@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from worker.domain.execution import Execution
+from worker.domain.halts import Halt
 from worker.domain.instrument import (
     Instrument,
     TradeMode,
@@ -68,7 +69,7 @@ class Situation:
     execution: Execution
     limits: Limits
     now: datetime
-    halt: str | None = None  # an operator's halt, in words
+    halt: Halt | None = None  # an operator's, of the account or the symbol
     waited_for_terminal: str | None = None  # what the terminal's problem was while the trade waited
     quote: Quote | None = None
 
@@ -124,8 +125,10 @@ def _rpm_approved_it(situation: Situation) -> Refusal | None:
 
 
 def _nobody_halted(situation: Situation) -> Refusal | None:
-    reason = situation.execution.trade.rpm_halt or situation.halt
-    return None if reason is None else _rejected("trading_halted", reason)
+    rpm_halt, halt = situation.execution.trade.rpm_halt, situation.halt
+    if rpm_halt is not None:
+        return _rejected("trading_halted", rpm_halt)
+    return None if halt is None or halt.hold else _rejected("trading_halted", str(halt))
 
 
 def too_old(execution: Execution, limits: Limits, now: datetime) -> str | None:
@@ -144,7 +147,8 @@ def _young_enough(situation: Situation) -> Refusal | None:
         return Refusal(
             "expired", "terminal_unavailable", f"{ages}; it waited for the terminal: {situation.waited_for_terminal}"
         )
-    return Refusal("expired", "approval_expired", ages)
+    held = "" if situation.halt is None else f"; it was kept waiting: {situation.halt}"
+    return Refusal("expired", "approval_expired", ages + held)
 
 
 def _symbol_exists(situation: Situation) -> Refusal | None:

@@ -23,6 +23,11 @@ Every error the worker raises on purpose.
 from __future__ import annotations
 
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker.domain.halts import Halt
+
 class WorkerError(Exception):
     """Base of all errors that carry a sentence for a person."""
 
@@ -68,7 +73,12 @@ class StaleRevision(WorkerError):
 
 
 class HaltedAtCommit(WorkerError):
-    """The account was halted before this send was written ahead; nothing was sent."""
+    """The account or the symbol was halted before this send was written ahead; nothing was sent."""
+
+    def __init__(self, account: str, halt: Halt) -> None:
+        whose = f"account {account} is " if halt.symbol is None else ""
+        super().__init__(f"{whose}{halt}; nothing was sent")
+        self.halt = halt
 
 
 class IllegalTransition(WorkerError):

@@ -95,6 +95,7 @@ class NotSentReason(StrEnum):
     TERMINAL = "terminal"  # disconnected, logged out, trading not allowed, no session
     WRONG_ACCOUNT = "wrong_account"
     DEADLINE = "deadline"
+    HALTED = "halted"  # after it was written ahead
     CHECK_FAILED = "check_failed"  # `order_check` refused; its code is in `retcode`
     INVALID_REQUEST = "invalid_request"  # the package refused an argument
 

@@ -38,7 +38,7 @@ async def recognise(connection: Connection, tenure: Tenure, clock: Clock) -> Non
         if before != present:
             page = Page(tenure.account, account.head, clock)
             await connection.execute(sql("remember_database_identity"), {"account": page.account, **present})
-            tenure.halt = _note_the_change(page, account, before, present).halt
+            tenure.halts.note(_note_the_change(page, account, before, present).halts)
             await page.write(connection)
         known = await namespaces_of(connection, present)
         tenure.namespaces = frozenset(one.namespace for one in known)

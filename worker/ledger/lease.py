@@ -14,13 +14,14 @@ from worker import failpoints
 from worker.domain.errors import WrongSetting
 from worker.ledger.connection import Connection
 from worker.ledger.encoding import as_row, json_default
+from worker.ledger.halts import halts_from
 from worker.ledger.line import Line
 from worker.ledger.page import Page
 from worker.ledger.silence import Silence
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
 from worker.ledger.transaction import transaction
-from worker.ledger.view import account_from, halt_in_words, lock_account
+from worker.ledger.view import account_from, lock_account
 from worker.ports import Clock, Event, Watermark
 
 RENEW_SECONDS = 1.0
@@ -95,7 +96,7 @@ class Lease:
                 raise self._tenure.lost()
         self._tenure.epoch, self._tenure.predecessor = taken["lease_epoch"], row["lease_holder"]
         self._tenure.renewed(*began)
-        self._tenure.halt = account_from(row).halt
+        self._tenure.halts.note(halts_from(row))
         self._tenure.watermark = Watermark(taken["compared_until"], taken["newest_deal"])
         return None
 
@@ -153,7 +154,7 @@ class Lease:
         if row is None:
             raise self._tenure.lost()
         self._tenure.renewed(*began)
-        self._tenure.halt = halt_in_words(row["halted_by"], row["halt_reason"]) if row["halted"] else None
+        self._tenure.halts.note(halts_from(row))
 
     async def _release(self, connection: Connection) -> None:
         values = {"account": self._tenure.account, **self._compared()}

@@ -11,6 +11,7 @@ from psycopg.rows import DictRow
 from worker.domain.broker_facts import StoredFacts
 from worker.domain.errors import NotFound
 from worker.domain.execution import Attempt, Execution
+from worker.domain.halts import Halts
 from worker.ledger.admit import Admit
 from worker.ledger.commit import Committer
 from worker.ledger.connection import Connection
@@ -81,9 +82,13 @@ class PostgresLedger:
             await part.close()
 
     @property
-    def halt(self) -> str | None:
-        """Return the halt of this account in words, as last seen by a commit or a renewal."""
-        return self._tenure.halt
+    def halts(self) -> Halts:
+        """Return the halts of this account and its symbols, as last seen by a commit or a renewal."""
+        return self._tenure.halts.now
+
+    async def halts_changed(self, within: float | None = None) -> None:
+        """Return when the halts were seen to change, or after so many seconds."""
+        await self._tenure.halts.change(within)
 
     @property
     def namespaces(self) -> frozenset[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +11,12 @@ from datetime import datetime
 import psycopg
 from psycopg import errors
 
+from worker.domain.absence import SENT_WITHIN
 from worker.domain.errors import LedgerUnavailable, NotFound, Refused
+from worker.domain.halts import Halt, Halts
+from worker.ledger import halting
 from worker.ledger.connection import Connection, connected_for_a_person, warnings_of
-from worker.ledger.halting import halt_account
+from worker.ledger.halts import halts_from
 from worker.ledger.page import Page
 from worker.ledger.schema import check_on
 from worker.ledger.statements import sql
@@ -21,6 +25,7 @@ from worker.ledger.view import AccountRow, lock_account
 from worker.ports import Clock, Event
 
 CHUNK = 1000  # confirmations a transaction: short enough not to keep the worker waiting
+_GLANCE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +73,83 @@ async def locked(desk: Operator, account: str) -> AsyncIterator[tuple[AccountRow
         raise _in_doubt("; ".join(desk.warnings))
 
 
-async def halt(desk: Operator, account: str, *, reason: str, by: str) -> None:
-    """Halt an account: from this commit on nothing new is sent. A second halt replaces the reason of the first."""
-    async with locked(desk, account) as (row, page):
-        halt_account(page, row, reason=reason, by=by)
+async def halts(desk: Operator, account: str) -> Halts:
+    """Return what is halted of an account. Raises NotFound."""
+    cursor = await desk.connection.execute(sql("halts_of_account"), {"account": account})
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound(await _who_there_is(desk, account))
+    return halts_from(row)
 
 
-async def resume(desk: Operator, account: str, *, reason: str, by: str) -> bool:
-    """Let trading go on; False when the account was not halted."""
+async def halt(  # noqa: PLR0913 - all that a halt says
+    desk: Operator,
+    account: str,
+    *,
+    reason: str,
+    by: str,
+    symbols: Collection[str] = (),
+    hold: bool = False,
+    on_begun: Callable[[], None] = lambda: None,
+) -> int:
+    """
+    Halt an account, or only these symbols of it (RPM's names). A halt takes the place of the one before it.
+
+    From the first commit on (then `on_begun` is called) nothing is written ahead of a send any more. What was before
+    it is sent at once or not at all: the second commit, of the event `halted`, waits for that, ten seconds at most.
+    Returns how many of those sends had no answer yet; they began before, and are watched to their end.
+    """
+    begun = desk.clock.now()
     async with locked(desk, account) as (row, page):
-        if not row.halted:
-            return False
-        page.append(Event("resumed", {"reason": reason, "halt": row.halt}, actor=by))
-        await desk.connection.execute(sql("lift_halt"), {"account": account})
-    return True
+        after = row.halts
+        for symbol in _whose(symbols):
+            one = Halt(reason, by, begun, symbol, hold=hold)
+            before = after.on(symbol)
+            page.append(halting.event("halting", one, halted_before=None if before is None else str(before)))
+            after = after.put(one)
+        halting.write(page, after)
+    on_begun()
+    unanswered = await _sends_begun(desk, account, symbols)
+    async with locked(desk, account) as (row, page):
+        for one in row.halts:
+            if one.at == begun:  # nobody has lifted or replaced it meanwhile
+                page.append(halting.event("halted", one, begun_at=begun.isoformat(), unanswered=unanswered))
+    return unanswered
+
+
+async def _sends_begun(desk: Operator, account: str, symbols: Collection[str]) -> int:
+    """Wait until no send that was written ahead can begin any more; returns how many are without an answer."""
+    values = {"account": account, "symbols": sorted(symbols) or None}
+    deadline = desk.clock.monotonic() + SENT_WITHIN.total_seconds()
+    while True:
+        cursor = await desk.connection.execute(sql("sends_under_way"), values)
+        row = await cursor.fetchone()
+        count = row["count"] if row else 0
+        if not count or desk.clock.monotonic() > deadline:
+            return int(count)
+        await asyncio.sleep(_GLANCE_SECONDS)
+
+
+async def resume(
+    desk: Operator, account: str, *, reason: str, by: str, symbols: Collection[str] = ()
+) -> Sequence[Halt]:
+    """Lift the account's halt, or those of these symbols (RPM's names); returns what was lifted."""
+    lifted: list[Halt] = []
+    async with locked(desk, account) as (row, page):
+        after = row.halts
+        for symbol in _whose(symbols):
+            one = after.on(symbol)
+            if one is not None:
+                page.append(Event("resumed", {"reason": reason, "symbol": symbol, "halt": str(one)}, actor=by))
+                after = after.lifted(symbol)
+                lifted.append(one)
+        if lifted:
+            halting.write(page, after)
+    return lifted
+
+
+def _whose(symbols: Collection[str]) -> Sequence[str | None]:
+    return sorted(symbols) or [None]
 
 
 async def confirmations_made(desk: Operator, account: str, since: datetime, until: datetime) -> int:

@@ -28,7 +28,7 @@ _STATEMENTS = (
     "insert_refusals",
     "insert_orphans",
     "insert_namespaces",
-    "halt_accounts",
+    "write_halts",
     "insert_confirmations",
     "insert_dead_letters",
     "insert_replays",

@@ -69,8 +69,9 @@ class Record:
         held = view.revisions.get(after.execution_id)
         if held is None or after.revision != held + 1:
             raise StaleRevision(f"execution {after.execution_id}: revision {after.revision} cannot follow {held}")
-        if self.change.writes_ahead_a_send and view.account.halted:
-            raise HaltedAtCommit(f"account {after.account} is {view.account.halt}; nothing was sent")
+        halt = view.account.halts.of(after.trade.decision.symbol)
+        if self.change.writes_ahead_a_send and halt is not None:
+            raise HaltedAtCommit(after.account, halt)
 
     def _refuted(self, view: View) -> Iterator[Event]:
         """Tell of each deal that an operator had attested for another execution: that one was not executed by it."""

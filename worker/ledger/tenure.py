@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from worker.domain.errors import LeaseLost
+from worker.ledger.halts import SeenHalts
 from worker.ledger.view import AccountRow, View
 from worker.ports import Clock, Event, Watermark
 from worker.settings import LEASE_SECONDS
@@ -30,7 +31,7 @@ class Tenure:
     predecessor: str | None = None  # who held the lease until it was taken over; None when it was free
     has_written: bool = False  # a take-over that finds nothing to do leaves no trace in the audit trail
     held_until: tuple[datetime, float] = (datetime.min.replace(tzinfo=UTC), float("-inf"))
-    halt: str | None = None
+    halts: SeenHalts = field(default_factory=SeenHalts)
     namespaces: frozenset[int] = field(default_factory=frozenset)
     watermark: Watermark = field(default_factory=Watermark)
     is_lost: bool = False
@@ -39,7 +40,7 @@ class Tenure:
         """Take note of the locked row; raises LeaseLost when another worker has the account."""
         if row is None or row.epoch != self.epoch or row.holder != self.worker_id:
             raise self.lost()
-        self.halt = row.halt
+        self.halts.note(row.halts)
         return row
 
     def beginning(self) -> Event:
@@ -62,7 +63,7 @@ class Tenure:
 
         A halt or a namespace that the commit does not bring does no harm until the next look at the account's row.
         """
-        self.halt = view.account.halt
+        self.halts.note(view.account.halts)
         self.namespaces |= {one.namespace for one in view.namespaces}
 
     def compared(self, watermark: Watermark) -> None:

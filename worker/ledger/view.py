@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from worker.domain.halts import Halts
 from worker.domain.execution import Execution
 from worker.domain.trade import Trade, TradeIdentity
 from worker.ledger.confirmations import Confirmation, ReplyAddress, confirmation_from
 from worker.ledger.connection import Connection
+from worker.ledger.halts import halts_from
 from worker.ledger.encoding import Row, rows_as_json
 from worker.ledger.namespaces import Namespace
 from worker.ledger.records import execution_from
@@ -27,20 +29,13 @@ class AccountRow:
     account: str
     epoch: int
     holder: str | None
-    halted: bool
-    halt_reason: str | None
-    halted_by: str | None
+    halts: Halts
     head: Anchor
 
     @property
     def halt(self) -> str | None:
-        """Return the halt in words, None when trading is on."""
-        return halt_in_words(self.halted_by, self.halt_reason) if self.halted else None
-
-
-def halt_in_words(by: str | None, reason: str | None) -> str:
-    """Return the sentence that a trade is rejected with."""
-    return f"halted by {by}: {reason}"
+        """Return the account's own halt in words, None when there is none."""
+        return None if self.halts.account is None else str(self.halts.account)
 
 
 def account_from(row: Row) -> AccountRow:
@@ -49,9 +44,7 @@ def account_from(row: Row) -> AccountRow:
         account=row["account"],
         epoch=row["lease_epoch"],
         holder=row["lease_holder"],
-        halted=row["halted"],
-        halt_reason=row["halt_reason"],
-        halted_by=row["halted_by"],
+        halts=halts_from(row),
         head=Anchor(row["audit_sequence"], row["audit_hash"]),
     )
 

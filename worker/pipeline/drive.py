@@ -11,6 +11,7 @@ import structlog
 from worker.domain.errors import LeaseLost, StaleRevision
 from worker.domain.execution import Execution
 from worker.pipeline.flow import Flow
+from worker.pipeline.holding import Holding
 from worker.pipeline.turns import Place, Turns
 from worker.ports import Ledger
 
@@ -23,12 +24,13 @@ _log = structlog.get_logger()
 class Driver:
     """Starts, counts and adopts executions. Settled ones are left to late evidence."""
 
-    def __init__(self, flow: Flow, ledger: Ledger, on_change: Callable[[], None]) -> None:
-        self._flow, self._ledger = flow, ledger
+    def __init__(self, flow: Flow, ledger: Ledger, holding: Holding, on_change: Callable[[], None]) -> None:
+        self._flow, self._ledger, self._holding = flow, ledger, holding
         self._on_change = on_change
         self._turns = Turns()
         self._driven: dict[UUID, asyncio.Task[None]] = {}
         self._resting: set[UUID] = set()
+        self._is_stopping = False
 
     @property
     def in_flight(self) -> int:
@@ -36,8 +38,8 @@ class Driver:
         return len(self._driven)
 
     def start(self, execution: Execution) -> None:
-        """Drive an execution, unless a coroutine drives it already."""
-        if execution.execution_id in self._driven or execution.is_settled:
+        """Drive an execution, unless a coroutine drives it already, or the worker is about to end."""
+        if self._is_stopping or execution.execution_id in self._driven or execution.is_settled:
             return
         place = self._turns.join(execution.trade.decision.symbol)
         name = f"execution-{execution.execution_id}"
@@ -59,10 +61,13 @@ class Driver:
 
     async def stop(self, within: float, sends_within: float) -> None:
         """
-        Let the open executions go on for `within` seconds, then leave them to the ledger.
+        Let the open executions go on for `within` seconds, then leave them to the ledger; those held back at once.
 
         A send that is under way then may still be answered and recorded, for `sends_within` seconds more.
         """
+        self._is_stopping = True
+        for execution_id in filter(self._holding.holds, self._driven):
+            self._driven[execution_id].cancel()
         tasks = set(self._driven.values())
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=within)

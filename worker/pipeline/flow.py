@@ -20,6 +20,8 @@ from worker.domain.checks import Refusal
 from worker.domain.errors import StaleRevision
 from worker.domain.evidence import Evidence
 from worker.domain.execution import Execution, State
+from worker.domain.halts import Halt
+from worker.pipeline.holding import Holding
 from worker.pipeline.late import LateEvidence
 from worker.pipeline.monitor import Monitor
 from worker.pipeline.reconcile import Reconciler
@@ -44,11 +46,12 @@ class Flow:
         watch: Watch,
         late: LateEvidence,
         runways: Runways,
+        holding: Holding,
         retry_backoff_seconds: float,
     ) -> None:
         self._validator, self._submitter, self._monitor = validator, submitter, monitor
         self._reconciler, self._settler, self._watch = reconciler, settler, watch
-        self._late, self._runways = late, runways
+        self._late, self._runways, self._holding = late, runways, holding
         self._retry_backoff_seconds = retry_backoff_seconds
 
     async def carry_out(self, execution: Execution, place: Place) -> Execution:
@@ -91,20 +94,32 @@ class Flow:
     async def _send(self, execution: Execution, place: Place) -> Execution:
         """Validate and submit until the broker has the order, or nothing will be sent, or nobody knows."""
         place.rejoin()
+        await self._holding.over(execution)  # not on the runway, where trades of other symbols wait
         async with self._runways.slot(execution.trade.decision.symbol):
             await place.near()
-            execution = await self._attempt(execution, place)
-        while execution.state is State.RECEIVED:
-            await place.first()
-            place.is_slow = True
+            after = await self._attempt(execution, place)
+        while after.state is State.RECEIVED:
+            await self._before_another(execution, after, place)
+            execution, after = after, await self._attempt(after, place)
+        return after
+
+    async def _before_another(self, before: Execution, after: Execution, place: Place) -> None:
+        """Wait out a halt that holds the trade back, or the back-off after an attempt that was in vain."""
+        was_halted = self._holding.is_halted(after)
+        if was_halted:
+            place.speed_up()  # those behind, on the runway perhaps, are to find it out too
+            await self._holding.over(after)
+        await place.first()
+        if after.attempts > before.attempts and not was_halted:
+            place.slow_down()
             await asyncio.sleep(self._retry_backoff_seconds)
-            execution = await self._attempt(execution, place)
-        return execution
 
     async def _attempt(self, execution: Execution, place: Place) -> Execution:
         validated = await self._validator.validate(execution)
         if execution.attempts and self._seen(execution).shows_an_effect:
             return await self._reconciler.doubted(execution)
+        if isinstance(validated.verdict, Halt):
+            return validated.execution
         if isinstance(validated.verdict, Refusal):
             return await self._settler.refused(validated.execution, validated.verdict)
         return await _to_its_end(self._submitter.submit(validated.execution, validated.verdict, place))

@@ -11,7 +11,7 @@ from worker.domain.checks import Measures, Refusal
 from worker.domain.errors import HaltedAtCommit
 from worker.domain.evidence import Conclusion
 from worker.domain.execution import Attempt, Execution, State
-from worker.domain.market import OrderRequest, SendReport, SendStatus
+from worker.domain.market import NotSentReason, OrderRequest, SendReport, SendStatus
 from worker.domain.outcomes import Proof, judge
 from worker.domain.token import MAX_ATTEMPTS, attempt_token, comment_of
 from worker.pipeline.runway import Runways
@@ -47,16 +47,29 @@ class Submitter:
         try:
             written = await self._write_ahead(validated, attempt)
         except HaltedAtCommit as halted:
+            if halted.halt.hold:
+                return validated
             return await self._settler.refused(validated, Refusal("rejected", "trading_halted", str(halted)))
         order = self._order(written, attempt, measures)  # its deadline counts from the commit
-        await place.first()  # several of a symbol are written ahead together, each is sent after the one before it
-        began = self._clock.monotonic()
-        report = await self._answer(order, attempt)
-        self._runways.sent_within(validated.trade.decision.symbol, self._clock.monotonic() - began)
+        # Several of a symbol are written ahead together, each is sent after the one before it.
+        in_time = await place.first(order.send_before_monotonic - self._clock.monotonic())
+        report = self._kept_back(written, in_time=in_time) or await self._answer(written, order, attempt)
         return await self._judged(written, answered(attempt, report), report)
 
-    async def _answer(self, order: OrderRequest, attempt: Attempt) -> SendReport:
+    def _kept_back(self, written: Execution, *, in_time: bool) -> SendReport | None:
+        """Return why an order that was written ahead is not handed over after all; None when it is."""
+        halt = self._ledger.halts.of(written.trade.decision.symbol)
+        if halt is not None:
+            return SendReport(SendStatus.NOT_SENT, NotSentReason.HALTED, detail=str(halt))
+        if not in_time:
+            detail = "the trade before it took longer than this send had time"
+            return SendReport(SendStatus.NOT_SENT, NotSentReason.DEADLINE, detail=detail)
+        return None
+
+    async def _answer(self, written: Execution, order: OrderRequest, attempt: Attempt) -> SendReport:
+        began = self._clock.monotonic()
         report = await self._terminal.submit(order)
+        self._runways.sent_within(written.trade.decision.symbol, self._clock.monotonic() - began)
         self._told(report)
         if report.status is SendStatus.NO_ANSWER and report.sent_at is None:
             return replace(report, sent_at=attempt.written_at)  # its process was ended: no earlier than this

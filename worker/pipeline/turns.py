@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 
 class Turns:
@@ -46,24 +47,34 @@ class Place:
         self._turns, self._symbol = turns, symbol
         self._is_first = asyncio.Event()
         self._has_left = False
-        self.gone = asyncio.Event()
-        self.is_slow = False  # the holder tries again, and may take its time
+        self.is_quick = _set_event()  # cleared while the holder tries again, and may take its time
 
     def rejoin(self) -> None:
         """Take the last place anew after having left; harmless for one who has not."""
         if self._has_left:
-            self._is_first, self.gone = asyncio.Event(), asyncio.Event()
-            self._has_left = self.is_slow = False
+            self._is_first, self.is_quick = asyncio.Event(), _set_event()
+            self._has_left = False
             self._turns.append(self._symbol, self)
 
-    async def first(self) -> None:
-        """Wait until everyone who came before has left."""
-        await self._is_first.wait()
+    async def first(self, within: float | None = None) -> bool:
+        """Wait until everyone who came before has left; False when that took longer than so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._is_first.wait()
+        return self._is_first.is_set()
+
+    def slow_down(self) -> None:
+        """Tell those behind that the holder tries again, and may take its time."""
+        self.is_quick.clear()
+
+    def speed_up(self) -> None:
+        """Tell them that they need not wait for that any more."""
+        self.is_quick.set()
 
     async def near(self) -> None:
         """Wait until the trade at the front is not a slow one: only then is it worth while to be written ahead."""
-        while (front := self._turns.front(self._symbol)) is not self and front.is_slow:
-            await front.gone.wait()
+        while (front := self._turns.front(self._symbol)) is not self and not front.is_quick.is_set():
+            await front.is_quick.wait()
 
     def come_first(self) -> None:
         """Let the holder go."""
@@ -73,5 +84,11 @@ class Place:
         """Hand the turn on, at the front or before; doing it twice is harmless."""
         if not self._has_left:
             self._has_left = True
-            self.gone.set()
+            self.is_quick.set()
             self._turns.remove(self._symbol, self)
+
+
+def _set_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event

@@ -12,6 +12,7 @@ from worker.domain import checks
 from worker.domain.checks import Measures, Refusal, Situation
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.execution import Execution, Venue
+from worker.domain.halts import Halt
 from worker.domain.market import Quote, QuoteRequest
 from worker.ports import Clock, Ledger, Terminal
 from worker.settings import Settings
@@ -23,10 +24,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """A validation that has run: the execution with what was learnt, and the measures or the refusal."""
+    """A validation that: the execution with what was learnt, and the measures, the refusal, or what holds it up."""
 
     execution: Execution
-    verdict: Measures | Refusal
+    verdict: Measures | Refusal | Halt
 
 
 class Validator:
@@ -38,14 +39,21 @@ class Validator:
         self.waiting: dict[str, str] = {}  # execution id -> why it waits; shown by `status`
 
     async def validate(self, execution: Execution) -> Validated:
-        """Return what the checks say. Without a terminal it does not return before the trade is too old."""
+        """
+        Return what the checks say; without a terminal not before the trade is too old.
+
+        A trade that a halt holds back is returned with that halt: whoever asks waits, and asks again.
+        """
         execution = replace(execution, broker_symbol=self._broker_symbol(execution))
         problem: str | None = None
         try:
             while True:
-                refusal = self._before_the_market(execution, problem)
+                halt = self._ledger.halts.of(execution.trade.decision.symbol)
+                refusal = self._before_the_market(execution, halt, problem)
                 if refusal is not None:
                     return Validated(replace(execution, validated_at=self._clock.now()), refusal)
+                if halt is not None:
+                    return Validated(execution, halt)
                 quote, problem = await self._quote(execution)
                 if quote is not None:
                     return self._at_the_market(execution, quote)
@@ -54,8 +62,8 @@ class Validator:
         finally:
             self.waiting.pop(str(execution.execution_id), None)
 
-    def _before_the_market(self, execution: Execution, problem: str | None) -> Refusal | None:
-        situation = Situation(execution, self._limits, self._clock.now(), self._ledger.halt, problem)
+    def _before_the_market(self, execution: Execution, halt: Halt | None, problem: str | None) -> Refusal | None:
+        situation = Situation(execution, self._limits, self._clock.now(), halt, problem)
         return checks.first_refusal(checks.BEFORE_THE_MARKET, situation)
 
     async def _quote(self, execution: Execution) -> tuple[Quote | None, str | None]:
@@ -76,7 +84,7 @@ class Validator:
 
     def _at_the_market(self, execution: Execution, quote: Quote) -> Validated:
         now = self._clock.now()
-        situation = Situation(execution, self._limits, now, self._ledger.halt, quote=quote)
+        situation = Situation(execution, self._limits, now, quote=quote)
         refusal = checks.first_refusal(checks.AT_THE_MARKET, situation)
         learnt = self._learnt(execution, quote)
         if refusal is not None:

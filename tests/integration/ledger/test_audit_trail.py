@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.fixtures.chain import first_fault
 from tests.integration.ledger.stories import RealClock, a_trade, an_arrival, rejected, written_ahead
 from worker.domain.errors import HaltedAtCommit
+from worker.ledger import operators
 from worker.ledger.audit import AuditRow
 from worker.ledger.connection import Connection
 from worker.ledger.ledger import PostgresLedger
@@ -19,8 +21,10 @@ pytestmark = pytest.mark.services
 
 
 async def test_the_chain_holds_while_a_worker_and_an_operator_write_at_the_same_time(
-    ledger: PostgresLedger, ledger_url: str, database: Connection
+    ledger: PostgresLedger, ledger_url: str, database: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(operators, "SENT_WITHIN", timedelta(0))  # nobody answers here: a halt need not wait for it
+
     async def trade(number: int) -> None:
         execution = (await ledger.admit(an_arrival(a_trade(f"RPM-{number}")))).execution
         try:

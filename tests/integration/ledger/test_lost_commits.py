@@ -197,7 +197,7 @@ class Command:
 
 AGAIN = ReplayOrder(letter_id=LETTER.letter_id, by="ann", reason="x", max_trade_age=timedelta(0))
 COMMANDS = [
-    Command(lambda desk: halt(desk, "main", reason="news", by="ann"), "halted", 2),
+    Command(lambda desk: halt(desk, "main", reason="news", by="ann"), "halting", 2),
     Command(lambda desk: move(desk, Move(DISCARD, "ann", "a test"), [LETTER.letter_id]), "letter_discarded"),
     Command(lambda desk: replay(desk, AGAIN), "replay_ordered"),
 ]

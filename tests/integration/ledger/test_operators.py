@@ -61,22 +61,7 @@ async def test_what_does_not_exist_is_not_found(ledger: PostgresLedger, desk: Op
         await status(desk, "other")
     assert await accounts(desk) == ["main"]
     assert not await resume(desk, "main", reason="x", by="ann")
-    assert ledger.halt is None
-
-
-async def test_executions_are_listed_by_what_they_are(ledger: PostgresLedger, desk: Operator) -> None:
-    await _filled(ledger, "A", 9001)
-    await ledger.record(rejected((await ledger.admit(an_arrival(a_trade("B")))).execution))
-    await ledger.admit(an_arrival(a_trade("C")))
-
-    async def listed(**wanted: object) -> list[str]:
-        return [line.trade_id for line in await executions(desk, ExecutionFilter(**wanted), 10)]  # type: ignore[arg-type]
-
-    assert await listed() == ["C", "B", "A"]
-    assert await listed(state="rejected", account="main", symbol="EURUSD") == ["B"]
-    assert await listed(since=NOON + timedelta(hours=1)) == []
-    assert await listed(until=NOON + timedelta(hours=1)) == ["C", "B", "A"]
-    assert len(await executions(desk, ExecutionFilter(), 2)) == 2
+    assert not list(ledger.halts)
 
 
 async def test_status_counts_what_is_open_and_what_waits(ledger: PostgresLedger, desk: Operator) -> None:

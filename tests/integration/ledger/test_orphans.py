@@ -41,7 +41,7 @@ async def test_an_order_of_an_attempt_is_no_orphan(ledger: PostgresLedger, open_
 
     assert await ledger.report_orphans([Orphan(ahead.attempt.magic, 7001, "EURUSD")]) == []
     assert await ledger.report_orphans([]) == []
-    assert ledger.halt is None
+    assert not list(ledger.halts)
     assert len(ledger.namespaces) == 1
 
 
@@ -51,7 +51,7 @@ async def test_orphans_halt_the_account_and_say_what_to_do(ledger: PostgresLedge
 
     assert await ledger.report_orphans([*orphans, orphans[0]]) == orphans
 
-    assert ledger.halt == (
+    assert str(ledger.halts.account) == (
         "halted by worker: the broker has 7 orders under a token of this ledger that it never wrote down (ticket 7000, "
         "7001, 7002, 7003, 7004 and 2 more): the ledger was restored from an older copy, or another worker writes "
         "elsewhere, and trades may have been executed that it does not know; compare broker and ledger, then "
@@ -77,8 +77,7 @@ async def test_an_orphan_halts_the_account_once(ledger: PostgresLedger, ledger_u
     assert await _trail(database) == before
 
     assert await ledger.report_orphans([an_orphan(1), an_orphan(2, 7002)]) == [an_orphan(2, 7002)]
-    assert ledger.halt is not None
-    assert "has 1 order under" in ledger.halt
+    assert "has 1 order under" in str(ledger.halts.account)
 
 
 async def test_a_halt_that_stood_before_can_still_be_read(ledger: PostgresLedger, ledger_url: str) -> None:
@@ -86,13 +85,13 @@ async def test_a_halt_that_stood_before_can_still_be_read(ledger: PostgresLedger
         await halt(desk, "main", reason="news at noon", by="ann")
 
     await ledger.report_orphans([an_orphan(1)])
-    first = ledger.halt
+    first = str(ledger.halts.account)
     await ledger.report_orphans([an_orphan(2)])
 
     assert first is not None
     assert first.startswith("halted by worker: the broker has 1 order")
     assert first.endswith("(before that halted by ann: news at noon)")
-    assert ledger.halt == first
+    assert str(ledger.halts.account) == first
 
 
 async def test_after_orphans_every_worker_of_the_database_takes_tokens_from_a_new_namespace(
@@ -128,15 +127,14 @@ async def test_a_ledger_restored_from_an_older_copy_never_gives_a_token_twice(
         await _hide_the_change(ledger_url)
     orphan = Orphan(sent.magic, 7001, "EURUSD")
 
-    async def look_and_trade(ledger: PostgresLedger) -> tuple[Sequence[Orphan], str | None, Execution]:
+    async def look_and_trade(ledger: PostgresLedger) -> tuple[Sequence[Orphan], str, Execution]:
         found = await ledger.report_orphans([orphan])
-        return found, ledger.halt, (await ledger.admit(an_arrival(a_trade("RPM-3")))).execution
+        return found, str(ledger.halts.account), (await ledger.admit(an_arrival(a_trade("RPM-3")))).execution
 
     found, halted, execution = await _lead(ledger_url, look_and_trade)
 
     # Then the account is halted, and the next trade's token was never given, though its counter was
     assert found == [orphan]
-    assert halted is not None
     assert "has 1 order under a token" in halted
     assert ("another copy than before (storage" in halted) is not unnoticed
     assert namespace_of(execution.token) != namespace_of(sent.magic)

@@ -152,7 +152,7 @@ async def test_what_is_open_is_left_to_the_worker(ledger: PostgresLedger, desk: 
 
 
 async def test_what_does_not_exist_is_not_found(ledger: PostgresLedger, desk: Operator) -> None:
-    assert ledger.halt is None
+    assert not list(ledger.halts)
 
     with pytest.raises(NotFound, match="no execution and no trade with the id RPM-9"):
         await resolve(desk, "RPM-9", not_executed, reason="x", by="ann")

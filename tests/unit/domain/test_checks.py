@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.domain.stories import NOW, a_quote, a_situation, a_tick, a_trade, an_execution, an_instrument
 from worker.domain.checks import AT_THE_MARKET, BEFORE_THE_MARKET, Limits, Situation, first_refusal, measure
+from worker.domain.halts import Halt
 from worker.domain.trade import Direction
 
 ALL = BEFORE_THE_MARKET + AT_THE_MARKET
@@ -30,8 +31,9 @@ def units(amount: str) -> Situation:
 FAILING: list[tuple[str, Situation]] = [
     ("rpm_rejected", a_situation(execution=an_execution(a_trade(rpm_rejection="drawdown")))),
     ("trading_halted", a_situation(execution=an_execution(a_trade(rpm_halt="kill switch")))),
-    ("trading_halted", a_situation(halt="halted by ops")),
+    ("trading_halted", a_situation(halt=Halt("odd fills", "ops", NOW))),
     ("approval_expired", old(61)),
+    ("approval_expired", old(61, halt=Halt("odd fills", "ops", NOW, hold=True))),
     ("terminal_unavailable", old(61, waited_for_terminal="logged out")),
     ("unknown_symbol", a_situation(quote=a_quote(instrument=None))),
     ("symbol_not_tradable", a_situation(quote=a_quote(instrument=an_instrument(trade_mode=0)))),
@@ -88,7 +90,7 @@ def test_the_limit_itself_still_passes(situation: Situation) -> None:
 
 
 def test_the_first_check_that_fails_decides() -> None:
-    situation = old(1000, quote=a_quote(tick=None), halt="halted by ops")
+    situation = old(1000, quote=a_quote(tick=None), halt=Halt("odd fills", "ops", NOW))
     refusal = first_refusal(ALL, situation)
     assert refusal is not None
     assert refusal.reason == "trading_halted"

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.unit.domain.stories import NOW, a_tick, an_execution, an_instrument
 from tests.unit.pipeline.hidden_broker import LOTS, HiddenBroker
-from worker.domain.checks import Measures, Refusal
+from worker.domain.checks import Limits, Measures, Refusal
 from worker.domain.errors import StaleRevision
 from worker.domain.evidence import Evidence
 from worker.domain.execution import Execution, State
+from worker.domain.halts import Halts
 from worker.domain.market import BrokerOrder, OrderState
 from worker.domain.token import attempt_token
 from worker.pipeline.flow import Flow
+from worker.pipeline.holding import Holding
 from worker.pipeline.late import LateEvidence
 from worker.pipeline.runway import Runways
 from worker.pipeline.turns import Turns
@@ -62,7 +65,9 @@ class Stages:
 
 
 class Books:
-    """A ledger that has none of the broker's deals."""
+    """A ledger that has none of the broker's deals, and no halt."""
+
+    halts = Halts()
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
@@ -102,7 +107,8 @@ class House:
         measures = Measures(an_instrument(), a_tick(), touch, LOTS, touch, touch)
         self.stages = Stages(self.watch, ends, more.get("verdict", measures))
         one: Any = self.stages
-        self.flow = Flow(one, one, one, one, one, self.watch, self.late, Runways(str), 0)
+        holding = Holding(parts[0], none, Limits(Decimal(10)))
+        self.flow = Flow(one, one, one, one, one, self.watch, self.late, Runways(str), holding, 0)
 
     async def carry_out(self) -> Execution:
         return await self.flow.carry_out(self.execution, Turns().join("EURUSD"))

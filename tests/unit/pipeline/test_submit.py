@@ -12,6 +12,7 @@ from tests.unit.domain.stories import NOW, a_tick, an_execution, an_instrument
 from worker.domain.absence import HANDED_OVER_WITHIN, SENT_WITHIN
 from worker.domain.checks import Measures
 from worker.domain.execution import Execution, State, Venue
+from worker.domain.halts import Halts
 from worker.domain.market import NotSentReason, OrderRequest, SendReport, SendStatus
 from worker.pipeline.runway import Runways
 from worker.pipeline.settle import Settler
@@ -31,6 +32,7 @@ class Desk:
     """A ledger that writes everything down, a terminal that answers the same each time, and a clock that stands."""
 
     lease_left = 5.0
+    halts = Halts()
 
     def __init__(self, answer: SendReport, commit_takes: float = 0) -> None:
         self.answer = answer

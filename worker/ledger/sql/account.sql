@@ -7,8 +7,8 @@ on conflict do nothing
 
 -- name: lock_account
 -- The first statement of every transaction that writes for an account.
-select account, lease_epoch, lease_holder, lease_counter, halted, halt_reason, halted_by, audit_sequence, audit_hash,
-       backend, server, login, system_identifier, timeline, storage
+select account, lease_epoch, lease_holder, lease_counter, halted, halt_reason, halted_by, halted_at, halt_holds,
+       symbol_halts, audit_sequence, audit_hash, backend, server, login, system_identifier, timeline, storage
 from ledger.accounts where account = %(account)s for update
 
 -- name: allow_time
@@ -58,7 +58,7 @@ update ledger.accounts
 set lease_counter = lease_counter + 1, lease_renewed_at = now(), worker_report = %(report)s::jsonb,
     compared_until = greatest(compared_until, %(looked_until)s), newest_deal = %(newest_deal)s
 where account = %(account)s and lease_epoch = %(epoch)s and lease_holder = %(holder)s
-returning halted, halt_reason, halted_by
+returning halted, halt_reason, halted_by, halted_at, halt_holds, symbol_halts
 
 -- name: release_lease
 -- The next worker need not wait for the lease to run out.

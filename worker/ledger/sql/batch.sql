@@ -167,10 +167,11 @@ insert into ledger.namespaces (number, namespace, system_identifier, timeline, s
 select number, namespace, system_identifier, timeline, storage
 from json_populate_recordset(null::ledger.namespaces, %(rows)s::json)
 
--- name: halt_accounts
--- From its commit on, no send of this account can be written ahead.
+-- name: write_halts
+-- From its commit on, no send that one of them stands for can be written ahead.
 update ledger.accounts a
-set halted = true, halt_reason = n.halt_reason, halted_by = n.halted_by, halted_at = n.halted_at
+set halted = n.halted, halt_reason = n.halt_reason, halted_by = n.halted_by, halted_at = n.halted_at,
+    halt_holds = n.halt_holds, symbol_halts = n.symbol_halts
 from json_populate_recordset(null::ledger.accounts, %(rows)s::json) n
 where a.account = n.account
 
