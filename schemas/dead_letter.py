@@ -15,7 +15,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from schemas.refusals import DeadLetterReason
 from schemas.text import storable
 
-__all__ = ["MAX_HEADER_BYTES", "MAX_STACK_BYTES", "DeadLetterHeaders", "DeadLetterReason", "cut_to"]
+__all__ = [
+    "MAX_HEADER_BYTES",
+    "MAX_STACK_BYTES",
+    "DeadLetterHeaders",
+    "DeadLetterReason",
+    "cut_to",
+    "reason_of_rabbitmq",
+]
 
 MAX_STACK_BYTES = 16 * 1024
 MAX_DETAIL_BYTES = 4 * 1024
@@ -111,7 +118,12 @@ def _reason(headers: Mapping[str, object]) -> DeadLetterReason:
     ours = headers.get("failure-reason")
     if isinstance(ours, str) and ours in set(DeadLetterReason):
         return DeadLetterReason(ours)
-    return _REASON_OF_RABBITMQ.get(str(headers.get("x-first-death-reason")), DeadLetterReason.INTERNAL_ERROR)
+    return reason_of_rabbitmq(str(headers.get("x-first-death-reason")))
+
+
+def reason_of_rabbitmq(word: str) -> DeadLetterReason:
+    """Return the reason for a word in RabbitMQ's `x-death`; what it never does to our queues is `internal_error`."""
+    return _REASON_OF_RABBITMQ.get(word, DeadLetterReason.INTERNAL_ERROR)
 
 
 _NAMES = {name.replace("_", "-") for name in DeadLetterHeaders.model_fields}

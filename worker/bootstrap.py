@@ -23,6 +23,7 @@ from worker.messaging.connection import connected
 from worker.messaging.consumer import Consumer
 from worker.messaging.dead_letters import Ingester
 from worker.messaging.declaration import declare
+from worker.messaging.inspection import publish_all
 from worker.messaging.lifeline import Lifeline
 from worker.messaging.relay import Relay
 from worker.messaging.topology import approved_queue, topology
@@ -153,7 +154,9 @@ def _parts(settings: Settings, ledger: PostgresLedger) -> Parts:
         driver=stages.driver,
         consumer=Consumer(lifeline("consumer"), handlers, min(PREFETCH, settings.max_in_flight)),
         relay=Relay(lifeline("relay"), ledger.outbox),
-        ingester=Ingester(lifeline("dead letters"), ledger, partial(_tell, refuser)),
+        ingester=Ingester(
+            lifeline("dead letters"), ledger, partial(_tell, refuser), partial(publish_all, settings.need_amqp_url())
+        ),
         in_flight_changed=stages.in_flight_changed,
     )
 

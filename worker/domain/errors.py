@@ -10,6 +10,7 @@ Every error the worker raises on purpose.
      │   ├─ MessagingUnavailable  RabbitMQ
      │   └─ TerminalUnavailable MetaTrader; nothing was sent
      ├─ SchemaMismatch          the database is behind or ahead of this program    (exit 2)
+     ├─ NotStorable             the ledger refuses this one thing, and always will
      ├─ NotFound                the thing asked for does not exist                 (exit 1)
      ├─ Refused                 the thing asked for is not allowed now             (exit 1)
      ├─ LeaseLost               another worker leads this account now
@@ -54,6 +55,10 @@ class TerminalUnavailable(ServiceUnavailable):
 
 class SchemaMismatch(WorkerError):
     """The database's schema is not the one this program was made for."""
+
+
+class NotStorable(WorkerError):
+    """The ledger refuses this one thing for what it is; nothing of it is stored, and trying again does not help."""
 
 
 class NotFound(WorkerError):

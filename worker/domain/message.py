@@ -51,6 +51,7 @@ class OutgoingMessage:
     type: str | None = None
     content_type: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    content_encoding: str | None = None
 
 
 class PublishResult(StrEnum):

@@ -19,7 +19,14 @@ import structlog
 from psycopg import errors
 
 from worker import failpoints
-from worker.domain.errors import IllegalTransition, LeaseLost, LedgerUnavailable, StaleRevision, WorkerError
+from worker.domain.errors import (
+    IllegalTransition,
+    LeaseLost,
+    LedgerUnavailable,
+    NotStorable,
+    StaleRevision,
+    WorkerError,
+)
 from worker.ledger.connection import Connection
 from worker.ledger.job import Job
 from worker.ledger.line import Line
@@ -39,7 +46,11 @@ HEAVY_SECONDS = 90.0  # for one with bodies beyond that; longer than `allow_time
 
 _log = structlog.get_logger()
 
-_MEANINGS = {"MW001": StaleRevision, "MW002": IllegalTransition}  # raised by the schema's triggers
+_MEANINGS: dict[str, type[WorkerError]] = {  # raised by the schema's triggers
+    "MW001": StaleRevision,
+    "MW002": IllegalTransition,
+}
+_ABOUT_THE_VALUES = {"22", "23", "54"}  # classes of errors: wrong data, a constraint, more than a limit allows
 
 
 @dataclass(slots=True)
@@ -222,7 +233,8 @@ def _grant_all(wishes: Sequence[_Wish], result: object) -> None:
 def _explained(error: Exception) -> Exception:
     if not isinstance(error, psycopg.Error):
         return error
-    meaning = _MEANINGS.get(error.sqlstate or "", WorkerError)
+    state = error.sqlstate or ""
+    meaning = _MEANINGS.get(state) or (NotStorable if state[:2] in _ABOUT_THE_VALUES else WorkerError)
     explained = meaning(f"the ledger refused a write, nothing of it is stored: {error.diag.message_primary or error}")
     explained.__cause__ = error
     return explained

@@ -26,6 +26,7 @@ _PASSES_BY_ITSELF = (
     errors.ReadOnlySqlTransaction,  # a standby that is not promoted yet
     errors.IdleInTransactionSessionTimeout,
 )
+_COMES_AGAIN = (errors.ProgramLimitExceeded, errors.StatementTooComplex)  # whoever sends the same values
 
 
 WORK_SECONDS = 10.0  # beyond the server's own limits: whoever has not answered by then does not answer
@@ -37,7 +38,7 @@ class CommitInDoubt(psycopg.OperationalError):
 
 def passes_by_itself(error: BaseException) -> bool:
     """Tell an outage, after which the same work succeeds, from a defect of the work."""
-    return isinstance(error, _PASSES_BY_ITSELF)
+    return isinstance(error, _PASSES_BY_ITSELF) and not isinstance(error, _COMES_AGAIN)
 
 
 class Line:

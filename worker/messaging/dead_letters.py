@@ -13,12 +13,20 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import structlog
 
-from schemas.dead_letter import DeadLetterHeaders
+from schemas.dead_letter import DeadLetterHeaders, reason_of_rabbitmq
 from schemas.refusals import DeadLetterReason
+from worker.domain.errors import NotStorable, WorkerError
 from worker.domain.message import IncomingMessage
 from worker.messaging.consumer import Consumer
 from worker.messaging.lifeline import Lifeline
-from worker.messaging.topology import TRADES_DEAD, TRADES_UNROUTABLE, account_of_queue, account_of_routing_key
+from worker.messaging.parking import Parked, Publish, parked, publish_surely, read_parked
+from worker.messaging.topology import (
+    TRADES_DEAD,
+    TRADES_PARKED,
+    TRADES_UNROUTABLE,
+    account_of_queue,
+    account_of_routing_key,
+)
 from worker.ports import DeadLetter, DeadLetterDesk, RefusedMessage
 
 PREFETCH = 10
@@ -41,13 +49,14 @@ class Ingester:
     """
     Takes `trades.dead` and `trades.unroutable` in, each letter at least once, acknowledged after its commit.
 
-    Several workers may do this at the same time. What the desk cannot store stays in its queue, is logged, and is tried
-    again with growing pauses.
+    Several workers may do this at the same time. While the desk can store nothing, letters stay in their queue and are
+    tried again with growing pauses. One that the desk refuses for what it is goes to `trades.parked`, with an alert.
     """
 
-    def __init__(self, lifeline: Lifeline, desk: DeadLetterDesk, explain: Explain) -> None:
+    def __init__(self, lifeline: Lifeline, desk: DeadLetterDesk, explain: Explain, publish: Publish) -> None:
         self._desk = desk
         self._explain = explain
+        self._publish = publish
         handlers = {queue: partial(self._take_in, queue) for queue in (TRADES_DEAD, TRADES_UNROUTABLE)}
         self._consumer = Consumer(lifeline, handlers, PREFETCH)
 
@@ -60,8 +69,16 @@ class Ingester:
         await self._consumer.stop(within)
 
     async def _take_in(self, queue: str, message: IncomingMessage) -> None:
-        letter = read_letter(queue, message)
-        if await self._desk.take_in(letter, self._explain(letter)):
+        known = read_parked(message)
+        letter = read_letter(queue, message) if known is None else _brought_back(known)
+        try:
+            is_new = await self._desk.take_in(letter, self._explain(letter))
+        except Exception as error:
+            if isinstance(error, WorkerError) and not isinstance(error, NotStorable):
+                raise  # it is the same for every letter, and passes
+            await self._park(known or Parked(letter.letter_id, queue, message), error)
+            return
+        if is_new:
             _log.warning(
                 "dead letter",
                 id=str(letter.letter_id),
@@ -69,6 +86,18 @@ class Ingester:
                 detail=letter.detail,
                 trade_id=letter.trade_id,
             )
+
+    async def _park(self, letter: Parked, error: Exception) -> None:
+        why = str(error) if isinstance(error, NotStorable) else f"{type(error).__name__}: {error}"
+        await publish_surely(self._publish, parked(letter.letter_id, letter.queue, letter.message, why))
+        _log.error(
+            "dead_letter_parked",
+            alert=True,
+            id=str(letter.letter_id),
+            detail=why,
+            meaning=f"it waits in {TRADES_PARKED} and is in no listing",
+            todo="see why; then `mt5-worker dlq unpark` tries again",
+        )
 
 
 def read_letter(queue: str, message: IncomingMessage) -> DeadLetter:
@@ -79,6 +108,10 @@ def read_letter(queue: str, message: IncomingMessage) -> DeadLetter:
     if "failure-reason" in message.headers and not _last_death(message):
         return _from_worker(message, digest)
     return _from_rabbitmq(message, digest)
+
+
+def _brought_back(known: Parked) -> DeadLetter:
+    return replace(read_letter(known.queue, known.message), letter_id=known.letter_id)
 
 
 def content_digest(message: IncomingMessage) -> str:
@@ -113,7 +146,7 @@ def _from_worker(message: IncomingMessage, digest: str) -> DeadLetter:
 
 def _from_rabbitmq(message: IncomingMessage, digest: str) -> DeadLetter:
     death = _last_death(message)
-    reason = str(death.get("reason") or message.header("x-first-death-reason") or DeadLetterReason.INTERNAL_ERROR)
+    word = str(death.get("reason") or message.header("x-first-death-reason"))
     keys = death.get("routing-keys")
     original = replace(
         message,
@@ -124,8 +157,8 @@ def _from_rabbitmq(message: IncomingMessage, digest: str) -> DeadLetter:
         letter_id=_made_up_id(message, digest),
         source_queue=TRADES_DEAD,
         account=account_of_queue(str(death.get("queue", ""))) or account_of_routing_key(message.routing_key),
-        reason=reason,
-        detail=_WORDS_OF_RABBITMQ.get(reason, f"came into {TRADES_DEAD} without a word about why"),
+        reason=reason_of_rabbitmq(word),
+        detail=_WORDS_OF_RABBITMQ.get(word, f"came into {TRADES_DEAD} without a word about why"),
         message=original,
         headers=message.headers,
         failed_at=_moment(str(death.get("time"))),
@@ -174,7 +207,7 @@ def _uuid(text: str | None) -> UUID | None:
 
 def _moment(text: str | None) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text) if text else None
-    except ValueError:
+        moment = datetime.fromisoformat(text or "")
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter for one that is beyond the calendar in UTC
         return None
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment

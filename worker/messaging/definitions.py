@@ -16,6 +16,7 @@ from worker.messaging.topology import (
     TRADES,
     TRADES_DEAD,
     TRADES_DLX,
+    TRADES_PARKED,
     TRADES_UNROUTABLE,
     approved_queue,
     topology,
@@ -52,16 +53,17 @@ def users(accounts: Sequence[str]) -> list[User]:
     """
     queues = [*map(approved_queue, accounts), TRADES_DEAD, TRADES_UNROUTABLE]
     exchanges = [TRADES, TRADES_UNROUTABLE, TRADES_DLX, EXECUTIONS, EXECUTIONS_UNROUTED]
-    everything = _names([*exchanges, *queues], r"sub\..*")
+    operators_own = [*exchanges, *queues, TRADES_PARKED]
+    everything = _names(operators_own, r"sub\..*")
     return [
-        # The default exchange leads to reply queues and, for replays, straight to a trade queue.
+        # The default exchange leads to reply queues, to the parking queue and, for replays, straight to a trade queue.
         User("mt5-worker", write=_names([EXECUTIONS, TRADES_DLX, TRADES, DEFAULT_EXCHANGE]), read=_names(queues)),
         User("rpm", write=_names([TRADES])),
         User("subscriber", configure=_SUBSCRIBERS_OWN, write=_SUBSCRIBERS_OWN, read=_names([EXECUTIONS], r"sub\..*")),
         User(
             "mt5-operator",
             configure=everything,
-            write=_names([*exchanges, *queues, DEFAULT_EXCHANGE], r"sub\..*"),
+            write=_names([*operators_own, DEFAULT_EXCHANGE], r"sub\..*"),
             read=everything,
             tags=("monitoring",),
         ),

@@ -14,6 +14,7 @@ TRADES = "trades"
 TRADES_UNROUTABLE = "trades.unroutable"
 TRADES_DLX = "trades.dlx"
 TRADES_DEAD = "trades.dead"
+TRADES_PARKED = "trades.parked"
 EXECUTIONS = "executions"
 EXECUTIONS_UNROUTED = "executions.unrouted"
 
@@ -100,6 +101,7 @@ def topology(accounts: Sequence[str]) -> Topology:
         queues=[
             Queue(TRADES_UNROUTABLE, _LAST_STATION),
             Queue(TRADES_DEAD, _LAST_STATION),
+            Queue(TRADES_PARKED, _LAST_STATION),  # reached through the default exchange
             Queue(EXECUTIONS_UNROUTED, _bounded()),
             *(Queue(approved_queue(account), _approved()) for account in accounts),
         ],

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
 
 import pika
@@ -12,12 +14,14 @@ from structlog.testing import capture_logs
 
 from schemas.dead_letter import DeadLetterHeaders, DeadLetterReason
 from tests.fixtures.amqp import TRADE_QUEUE, trade, until_ready
-from worker.domain.errors import LedgerUnavailable
+from worker.domain.errors import LedgerUnavailable, NotStorable, WorkerError
 from worker.domain.message import MessageKind, OutgoingMessage
 from worker.messaging import deliveries
 from worker.messaging.connection import AmqpConnection
 from worker.messaging.dead_letters import Ingester
+from worker.messaging.inspection import publish_all
 from worker.messaging.lifeline import Lifeline
+from worker.messaging.parking import unpark
 from worker.messaging.publisher import Publisher
 from worker.messaging.topology import DELIVERY_LIMIT
 from worker.observability import Outage
@@ -52,12 +56,13 @@ class Desk:
 
 
 @asynccontextmanager
-async def ingesting(url: str, desk: Desk) -> AsyncIterator[None]:
-    ingester = Ingester(Lifeline(url, "test ingester", Outage("rabbitmq", "nothing")), desk, lambda _letter: None)
+async def ingesting(url: str, desk: Desk) -> AsyncIterator[list[Any]]:
+    lifeline = Lifeline(url, "test ingester", Outage("rabbitmq", "nothing"))
+    ingester = Ingester(lifeline, desk, lambda _letter: None, partial(publish_all, url))
     running = asyncio.create_task(ingester.run())
     try:
-        with capture_logs():
-            yield
+        with capture_logs() as logged:
+            yield logged
     finally:
         await ingester.stop(within=5)
         await running
@@ -154,7 +159,7 @@ async def test_a_trade_delivered_too_often_reaches_the_desk(amqp: AmqpConnection
     assert "look for a crash of the worker" in letter.detail
 
 
-@pytest.mark.parametrize("error", [LedgerUnavailable("no ledger"), ValueError("cannot be stored")], ids=str)
+@pytest.mark.parametrize("error", [LedgerUnavailable("no ledger"), WorkerError("no right to write")], ids=str)
 async def test_what_the_desk_cannot_take_now_is_not_lost_and_holds_up_nobody(
     amqp: AmqpConnection, amqp_url: str, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -167,6 +172,50 @@ async def test_what_the_desk_cannot_take_now_is_not_lost_and_holds_up_nobody(
         await until_ready(amqp, "trades.dead", 0)
 
     assert set(desk.letters) == {first, second}
+
+
+@pytest.mark.parametrize("error", [NotStorable("too deep"), ValueError("a defect")], ids=str)
+async def test_what_the_desk_refuses_for_what_it_is_is_parked_whole_and_comes_back_when_asked(
+    amqp: AmqpConnection, amqp_url: str, error: Exception
+) -> None:
+    # Given a letter that RabbitMQ made itself, without an id, and a desk that refuses it
+    stray = replace(trade(1), routing_key="approved.nobody.EURUSD", headers={"traceparent": "00-1"})
+    await Publisher(amqp).publish([stray])
+    refusing = Desk(failures=[error])
+    async with ingesting(amqp_url, refusing) as logged:
+        await until_ready(amqp, "trades.parked", 1)
+        await until_ready(amqp, "trades.unroutable", 0)
+    [alert] = [line for line in logged if line["event"] == "dead_letter_parked"]
+
+    # When the cause is gone and it is brought back
+    desk = Desk()
+    async with ingesting(amqp_url, desk):
+        assert await unpark(amqp, 1) == 1
+        [letter] = await desk.until(1)
+        await until_ready(amqp, "trades.parked", 0)
+
+    # Then the desk has it as it was
+    assert (alert["alert"], alert["id"]) == (True, str(letter.letter_id))
+    assert (letter.reason, letter.account, letter.source_queue) == ("unknown_account", "nobody", "trades.unroutable")
+    assert (letter.message.body, letter.message.routing_key) == (stray.body, stray.routing_key)
+    assert letter.headers == {"traceparent": "00-1"}
+
+
+async def test_what_is_refused_again_is_parked_again_under_the_same_id(amqp: AmqpConnection, amqp_url: str) -> None:
+    letter_id = uuid4()
+    await Publisher(amqp).publish([own_dead_letter(letter_id)])
+
+    async with ingesting(amqp_url, Desk(failures=[NotStorable("no"), NotStorable("still no")])) as logged:
+        await until_ready(amqp, "trades.parked", 1)
+        assert await unpark(amqp, 1) == 1
+        await until_ready(amqp, "trades.parked", 1)
+    desk = Desk()
+    async with ingesting(amqp_url, desk):
+        assert await unpark(amqp, 1) == 1
+        [letter] = await desk.until(1)
+
+    assert [line["id"] for line in logged if line.get("alert")] == [str(letter_id)] * 2
+    assert (letter.letter_id, letter.reason, letter.trade_id) == (letter_id, "schema_invalid", "order-1")
 
 
 def _publish_expiring(url: str) -> None:

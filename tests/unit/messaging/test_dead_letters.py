@@ -3,6 +3,7 @@
 from dataclasses import replace
 from uuid import UUID, uuid4
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +79,23 @@ def test_rabbitmqs_own_word_counts_even_for_a_message_that_failed_before() -> No
     assert (letter.reason, letter.account) == ("delivery_limit", "main")
     assert (letter.message.exchange, letter.message.routing_key) == ("trades", "approved.main.EURUSD")
     assert letter.letter_id != UUID(str(replayed.message_id))
+
+
+@pytest.mark.parametrize("word", ["rejected", "maxlen", "new in RabbitMQ 5"])
+def test_what_rabbitmq_is_not_expected_to_do_is_an_internal_error_that_says_so(word: str) -> None:
+    death = {**DELIVERY_LIMIT_DEATH, "reason": word}
+
+    letter = read_letter("trades.dead", IncomingMessage(body=b"{}", headers={"x-death": [death]}))
+
+    assert letter.reason == "internal_error"
+    assert letter.detail
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "yesterday"])
+def test_a_time_that_no_calendar_has_is_no_time(text: str) -> None:
+    headers = DeadLetterHeaders(failure_reason=DeadLetterReason.NETWORK_ERROR, failed_at=text).to_headers()
+
+    assert read_letter("trades.dead", IncomingMessage(body=b"{}", headers=headers)).failed_at is None
 
 
 def test_a_stranger_in_the_dead_letter_queue_is_kept_too() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from worker.cli.dlq import archiving, looking, replaying
+from worker.cli.dlq import archiving, looking, replaying, unparking
 
 app = typer.Typer(name="dlq", help="Dead letters: messages and trades that need a person.", no_args_is_help=True)
 
-for group in (looking, replaying, archiving):
+for group in (looking, replaying, archiving, unparking):
     app.add_typer(group.app)
