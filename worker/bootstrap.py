@@ -32,8 +32,8 @@ from worker.mt5.terminal import PooledTerminal
 from worker.observability import Outage, configure_logging
 from worker.pipeline.drive import Driver
 from worker.pipeline.flow import Flow
-from worker.pipeline.intake import Intake
 from worker.pipeline.holding import Holding
+from worker.pipeline.intake import Intake
 from worker.pipeline.late import LateEvidence
 from worker.pipeline.monitor import Monitor
 from worker.pipeline.reconcile import Reconciler
@@ -126,8 +126,8 @@ class _Stages:
     watch: Watch
     recovery: Recovery
     validator: Validator
-    reconciler: Reconciler
     holding: Holding
+    reconciler: Reconciler
     driver: Driver
     intake: Intake
     in_flight_changed: asyncio.Event
@@ -149,8 +149,8 @@ def _parts(settings: Settings, ledger: PostgresLedger) -> Parts:
         watch=stages.watch,
         recovery=stages.recovery,
         validator=stages.validator,
-        reconciler=stages.reconciler,
         holding=stages.holding,
+        reconciler=stages.reconciler,
         driver=stages.driver,
         consumer=Consumer(lifeline("consumer"), handlers, min(PREFETCH, settings.max_in_flight)),
         relay=Relay(lifeline("relay"), ledger.outbox),
@@ -173,19 +173,19 @@ def _stages(settings: Settings, ledger: PostgresLedger, terminal: Terminal, refu
     submitter = Submitter(ledger, terminal, clock, settings, settler, runways, watch.answered)
     monitor = Monitor(ledger, terminal, clock, settings, settler, watch)
     reconciler = Reconciler(ledger, settler, searcher, watch, clock, settings)
+    holding = Holding(ledger, clock, settings.limits)
     pause = settings.retry_backoff_seconds
     flow = Flow(validator, submitter, monitor, reconciler, settler, watch, late, runways, holding, pause)
     driver = Driver(flow, ledger, holding, in_flight_changed.set)
-    holding = Holding(ledger, clock, settings.limits)
     return _Stages(
         settler=settler,
         watch=watch,
         recovery=Recovery(searcher, late, ledger, clock, 2 * settings.unknown_horizon_seconds),
         validator=validator,
+        holding=holding,
         reconciler=reconciler,
         driver=driver,
         intake=Intake(ledger, clock, settings.account, refuser, driver.start),
-        holding=holding,
         in_flight_changed=in_flight_changed,
     )
 

@@ -23,7 +23,6 @@ Every error the worker raises on purpose.
 
 from __future__ import annotations
 
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from worker.domain.halts import Halts
 from worker.domain.execution import Execution
+from worker.domain.halts import Halts
 from worker.domain.trade import Trade, TradeIdentity
 from worker.ledger.confirmations import Confirmation, ReplyAddress, confirmation_from
 from worker.ledger.connection import Connection
-from worker.ledger.halts import halts_from
 from worker.ledger.encoding import Row, rows_as_json
+from worker.ledger.halts import halts_from
 from worker.ledger.namespaces import Namespace
 from worker.ledger.records import execution_from
 from worker.ledger.statements import sql
