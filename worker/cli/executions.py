@@ -6,19 +6,21 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
-from worker.cli.choices import AlreadyAsked, AsJson, By, Limit, Reason, examples, read_deal, rows
-from worker.cli.exits import finish
+from worker.cli.choices import AlreadyAsked, AsJson, By, Limit, Reason, Since, Until, examples, read_deal, rows
+from worker.cli.exits import complain, finish
 from worker.cli.parts import ledger, settings
-from worker.cli.show import print_json, print_table, shortened, words
+from worker.cli.show import console, print_json, print_table, shortened, words
 from worker.cli.story import print_story, story_as_json
 from worker.clock import SystemClock
 from worker.domain.attestation import AttestedDeal, Statement
-from worker.domain.execution import Execution, State
+from worker.domain.execution import OPEN, Execution, State
 from worker.ledger import history, resolutions
-from worker.ledger.history import ExecutionFilter, ExecutionLine, ExecutionStory
+from worker.ledger.history import ExecutionStory
+from worker.ledger.listing import ExecutionFilter, ExecutionLine, executions
 from worker.pipeline.attest import attest_executed, attest_not_executed
 from worker.ports import Change
 from worker.settings import Settings
@@ -27,34 +29,86 @@ app = typer.Typer(name="executions", help="What became of trades.", no_args_is_h
 
 Name = Annotated[str, typer.Argument(metavar="ID", help="An execution_id or a trade_id.")]
 _SIDES = {1: "buy", -1: "sell"}
+NOT_ENDED = sorted(OPEN | {State.UNRESOLVED})
+MOST_TICKET = 2**63 - 1
 
 
 @app.command(
-    "list", epilog=examples("mt5-worker executions list", "mt5-worker executions list --status unresolved --json")
+    "list",
+    epilog=examples(
+        "mt5-worker executions list --open",
+        "mt5-worker executions list --status rejected --status expired --since 2h",
+        "mt5-worker executions list --reason margin_insufficient --symbol EURUSD --since 1d --until 12h",
+        "mt5-worker executions list --deal 50012 --json",
+    ),
 )
-def list_(
-    status: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
-    symbol: Annotated[str | None, typer.Option(help="Only those of this symbol.")] = None,
+def list_(  # noqa: PLR0917 - what the command line has
+    status: Annotated[
+        list[State] | None, typer.Option("--status", "--state", help="Only those in this state; may be repeated.")
+    ] = None,
+    is_open: Annotated[
+        bool, typer.Option("--open", help="Those that have not ended: in flight, or unresolved.")
+    ] = False,
+    symbol: Annotated[str | None, typer.Option(help="Only those of this symbol, as RPM names it.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only those of this account.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only those that were refused or failed for this reason.")] = None,
+    since: Since = None,
+    until: Until = None,
+    text: Annotated[str | None, typer.Option(help="A trade id or an order id of RPM's, or any part of one.")] = None,
+    order: Annotated[int | None, typer.Option(min=1, max=MOST_TICKET, help="The broker's order ticket.")] = None,
+    deal: Annotated[int | None, typer.Option(min=1, max=MOST_TICKET, help="The broker's deal ticket.")] = None,
+    after: Annotated[
+        UUID | None, typer.Option(metavar="EXECUTION_ID", help="Go on behind this one: the next page.")
+    ] = None,
     limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
-    """List executions of all accounts, the newest first."""
-    found = finish(_list(settings(), ExecutionFilter(state=status, symbol=symbol), rows(limit, as_json=as_json)))
-    if as_json:
-        print_json([asdict(line) for line in found])
-        return
-    columns = ["execution, trade", "symbol, order", "status, received (UTC)"]
-    print_table(columns, map(_cells, found), none="no execution fits", whole=columns[:1])
+    """
+    List executions, the newest first; all filters together. Times are those of arrival, by the worker's clock.
 
-
-@app.command(epilog=examples("mt5-worker executions show RPM-20260302-000042"))
-def show(name: Name, as_json: AsJson = False) -> None:
-    """Show everything that is known of one trade: fields, timeline, attempts, deals, confirmations, dead letters."""
-    story = finish(_show(settings(), name))
+    A --text that is a whole id lists only its own trade, however old. The other filters walk back through the arrivals:
+    in a ledger of millions, --since makes them quick.
+    """
+    states = [*(status or []), *(NOT_ENDED if is_open else [])]
+    wanted = ExecutionFilter(account, states, symbol, reason, since, until, text, order, deal, after)
+    most = rows(limit, as_json=as_json)
+    found = finish(_list(settings(), wanted, most + 1))
+    listed = found[:most]
     if as_json:
-        print_json(story_as_json(story))
+        print_json([asdict(line) for line in listed])
     else:
-        print_story(story)
+        columns = ["execution, trade", "symbol, order", "status, received (UTC)"]
+        print_table(columns, map(_cells, listed), none="no execution fits", whole=columns[:1])
+    if len(found) > most:
+        complain(f"there are more: the next page is behind --after {listed[-1].execution_id}")
+
+
+@app.command(
+    epilog=examples(
+        "mt5-worker executions show RPM-20260302-000042",
+        "mt5-worker executions show 0b8c2f36-6c0f-4a65-b5a9-6f2f5d3a7e10 --raw",
+        "mt5-worker executions show RPM-20260302-000042 --json",
+    )
+)
+def show(
+    name: Name,
+    raw: Annotated[bool, typer.Option("--raw", help="Also the broker's requests and replies, word for word.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Show one trade: what is certain of it, what there is to do, and its timeline from the message to the last event.
+
+    Times marked ~ are the broker's server clock, turned into UTC by the offset that the worker has measured; all others
+    are the clock of the machine of the worker, or of the operator who acted. A length of time between two clocks is
+    approximate. Of several trades with the same id all are shown; --json wants the execution_id then.
+    """
+    if as_json:
+        print_json(story_as_json(finish(_show_one(settings(), name))))
+        return
+    for number, story in enumerate(finish(_show(settings(), name))):
+        if number:
+            console().rule()
+        print_story(story, raw=raw)
 
 
 @app.command(
@@ -122,10 +176,15 @@ def _cells(line: ExecutionLine) -> list[str]:
 
 async def _list(found: Settings, wanted: ExecutionFilter, limit: int) -> Sequence[ExecutionLine]:
     async with ledger(found) as desk:
-        return await history.executions(desk, wanted, limit)
+        return await executions(desk, wanted, limit)
 
 
-async def _show(found: Settings, name: str) -> ExecutionStory:
+async def _show(found: Settings, name: str) -> Sequence[ExecutionStory]:
+    async with ledger(found) as desk:
+        return await history.stories(desk, name)
+
+
+async def _show_one(found: Settings, name: str) -> ExecutionStory:
     async with ledger(found) as desk:
         return await history.execution(desk, name)
 

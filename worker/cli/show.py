@@ -18,9 +18,15 @@ from rich.text import Text
 
 from worker.domain.instrument import plain as decimal_words
 
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+# What steers a terminal, what turns the direction of the text around, and what takes no room of its own.
+_CONTROL = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
 
+_LAST_OF_A_BYTE = 0xFF
 _NAME_CHARACTERS = 36
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400  # seconds
+_SIZES = ((_DAY, _HOUR, "dh"), (_HOUR, _MINUTE, "hm"), (_MINUTE, 1, "ms"))  # a unit, the one below, their letters
 
 
 def console() -> Console:
@@ -96,6 +102,17 @@ def words(value: object) -> str:
     return str(value)
 
 
+def duration(seconds: float) -> str:
+    """Write a length of time in at most twelve characters, in the units in which a person thinks of it."""
+    if seconds < 1:
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < _MINUTE:
+        return f"{seconds:.2f} s"
+    unit, part, names = next(size for size in _SIZES if seconds >= size[0])
+    whole, rest = divmod(int(seconds), unit)
+    return f"{whole} {names[0]} {rest // part} {names[1]}"
+
+
 def plain(value: Any) -> Any:
     """Return a value as JSON can carry it: times in UTC with microseconds, decimals as numbers."""
     match value:
@@ -113,4 +130,5 @@ def plain(value: Any) -> Any:
 
 
 def _visible(found: re.Match[str]) -> str:
-    return f"\\x{ord(found[0]):02x}"
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code <= _LAST_OF_A_BYTE else f"\\u{code:04x}"

@@ -3,52 +3,139 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from worker.cli.show import cell, console, print_fields, print_table
-from worker.domain.execution import Deal, Execution
+from worker.cli.advice import is_silent, to_do
+from worker.cli.show import cell, console, duration, print_fields, print_table, shortened, words
+from worker.domain.execution import OPEN, Deal, Execution
+from worker.domain.standing import Standing, standing_of
 from worker.ledger.audit import AuditRow
 from worker.ledger.history import ExecutionStory
+from worker.ledger.timeline import Line, TimeSource, timeline
 
-_SHORT_CHARACTERS = 60
+_DETAIL_CHARACTERS = 240
 _TICKETS = ("deal_id", "order_id", "position_id", "magic", "order_ticket")
 _TIMES = ("received_at", "validated_at", "submitted_at", "accepted_at", "filled_at", "settled_at")
+_SIDES = {1: "buy", -1: "sell"}
+_ORDER_OPEN = {
+    True: "an order stands at the broker and may execute",
+    False: "no order of it stands at the broker",
+    None: "NOBODY KNOWS whether an order stands at the broker",
+}
 
 
 def story_as_json(story: ExecutionStory) -> dict[str, Any]:
     """Return all of it; what is JSON in the ledger stays JSON."""
     return {
         **_fields(story.execution),
+        "standing": asdict(standing_of(story.execution)),
+        "to_do": to_do(story),
+        "waits_for": _waits_for(story),
         "message": asdict(story.execution.message),
+        "timeline": [asdict(line) for line in timeline(story)],
         "deals": [_with_texts(asdict(deal)) for deal in story.execution.deals],
         "attempts": [_with_texts(asdict(attempt)) for attempt in story.attempts],
-        "events": [asdict(event) | {"payload": json.loads(event.payload)} for event in story.events],
+        "events": [_event(event) for event in story.events],
+        "events_meanwhile": [_event(event) for event in story.meanwhile],
         "confirmations": [asdict(told) | {"body": json.loads(told.body)} for told in story.confirmations],
         "dead_letters": [asdict(letter) for letter in story.dead_letters],
         "replays": [asdict(replay) for replay in story.replays],
     }
 
 
-def print_story(story: ExecutionStory) -> None:
-    """Print it in the order in which a person asks: what came of it, when, how, and what was told."""
-    print_fields(_fields(story.execution))
-    _section("Timeline", ["UTC", "after ms", "event", "by", "what"], _timeline(story.events))
-    _section("Attempts", ["no.", "lots", "outcome", "code", "order", "ms", "detail"], _attempts(story))
+def print_story(story: ExecutionStory, *, raw: bool = False) -> None:
+    """Print it in the order in which a person asks: what came of it, what is to be done, and how it went."""
+    print_fields(_head(story, standing_of(story.execution)))
+    _print_timeline(timeline(story))
     _section("Deals", ["deal", "order", "lots", "units", "price", "commission", "time, UTC"], _deals(story))
-    _section("Confirmations", ["version", "status", "made, UTC", "published after ms"], _confirmations(story))
     _section(
         "Dead letters",
         ["id", "reason", "state", "detail"],
-        [[letter.id, letter.reason, letter.state, letter.detail] for letter in story.dead_letters],
+        [[letter.id, letter.reason, letter.state, _cut(letter.detail)] for letter in story.dead_letters],
     )
-    _section(
-        "Replays",
-        ["ordered, UTC", "by", "why", "became"],
-        [[replay.created_at, replay.by, replay.reason, replay.consumed_as] for replay in story.replays],
-    )
+    if raw:
+        _print_raw(story)
+
+
+def _head(story: ExecutionStory, standing: Standing) -> Mapping[str, object]:
+    execution, decision = story.execution, story.execution.trade.decision
+    lots = "" if execution.requested_lots is None else f" ({words(execution.requested_lots)} lots)"
+    reason = "" if execution.reason is None else f", {execution.reason}"
+    return {
+        "trade": f"{execution.trade.identity.trade_id} ({execution.trade.identity.kind}), account {execution.account}",
+        "execution": execution.execution_id,
+        "approved": f"{_SIDES[decision.direction]} {words(decision.units)} {decision.symbol}{lots}",
+        "venue": execution.venue and f"{execution.venue.mode}, {execution.venue.server}, login {execution.venue.login}",
+        "status": f"{execution.state.upper()}{reason}, confirmation version {execution.version or 'none yet'}",
+        "certain": _cut(standing.certain),
+        "not certain": standing.doubt and _cut(standing.doubt),
+        "order": _ORDER_OPEN[standing.open_order],
+        "waits for": _waits_for(story),
+        "to do": "\n".join(to_do(story)) or _nothing_to_do(story),
+    }
+
+
+def _nothing_to_do(story: ExecutionStory) -> str:
+    if story.execution.state not in OPEN:
+        return "nothing"
+    return f"nothing: worker {story.leader.lease_holder} is at it"
+
+
+def _waits_for(story: ExecutionStory) -> str | None:
+    """Return why it waits, as its worker said a moment ago; what a silent one has said is no news."""
+    if story.execution.state not in OPEN or is_silent(story.leader):
+        return None
+    waiting: Mapping[str, str] = story.leader.worker_report.get("waiting_for_terminal", {})
+    return waiting.get(str(story.execution.execution_id))
+
+
+def _print_timeline(lines: Sequence[Line]) -> None:
+    """Print it with a title for each day, so that times need no date."""
+    days: dict[str, list[Line]] = {}
+    for line in lines:
+        days.setdefault(f"{line.at:%Y-%m-%d}", []).append(line)
+    for day, of_day in days.items():
+        _section(f"Timeline, {day} UTC", ["at", "after", "who", "what"], [_row(line) for line in of_day])
+
+
+def _row(line: Line) -> list[object]:
+    mark = "~" if line.clock is TimeSource.BROKER else " "
+    after = "" if line.seconds_after is None else duration(line.seconds_after)
+    what = f"{line.what}: {_cut(line.detail)}" if line.detail else line.what
+    return [f"{mark}{_time(line.at)}", after, shortened(line.who), what]
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _DETAIL_CHARACTERS else f"{text[:_DETAIL_CHARACTERS]}... (all of it with --json)"
+
+
+def _print_raw(story: ExecutionStory) -> None:
+    for title, said in _exchanges(story):
+        console().print(cell(f"\n{title}"), style="bold")
+        console().print(cell(json.dumps(said, indent=2, ensure_ascii=False, default=str)), soft_wrap=False)
+
+
+def _exchanges(story: ExecutionStory) -> Iterator[tuple[str, Any]]:
+    """Yield what was asked of the broker and what he answered, as it went over the wire."""
+    for attempt in story.attempts:
+        yield f"Attempt {attempt.number}, request", attempt.request
+        yield f"Attempt {attempt.number}, reply", attempt.reply
+    for event in story.events:
+        if event.kind == "cancel_answered":
+            payload = json.loads(event.payload)
+            yield "Cancel, request", payload.get("request")
+            yield "Cancel, reply", payload.get("reply")
+
+
+def _event(event: AuditRow) -> dict[str, Any]:
+    return asdict(event) | {"payload": json.loads(event.payload)}
 
 
 def _fields(execution: Execution) -> dict[str, Any]:
@@ -86,32 +173,6 @@ def _with_texts(row: dict[str, Any]) -> dict[str, Any]:
     return {name: str(value) if name in _TICKETS and value is not None else value for name, value in row.items()}
 
 
-def _timeline(events: Sequence[AuditRow]) -> list[list[object]]:
-    rows: list[list[object]] = []
-    last = None
-    for event in events:
-        moment = datetime.fromisoformat(event.at)
-        what = _in_short(json.loads(event.payload))
-        rows.append([f"{moment:%H:%M:%S.%f}", _milliseconds(last, moment), event.kind, event.actor, what])
-        last = moment
-    return rows
-
-
-def _attempts(story: ExecutionStory) -> list[list[object]]:
-    return [
-        [
-            attempt.number,
-            attempt.lots,
-            attempt.outcome,
-            attempt.retcode,
-            attempt.order_ticket,
-            _milliseconds(attempt.sent_at, attempt.answered_at),
-            attempt.detail,
-        ]
-        for attempt in story.attempts
-    ]
-
-
 def _deals(story: ExecutionStory) -> list[list[object]]:
     return [
         [deal.deal_id, deal.order_id, deal.lots, deal.units, deal.price, deal.commission, _shown_at(deal)]
@@ -120,27 +181,10 @@ def _deals(story: ExecutionStory) -> list[list[object]]:
 
 
 def _shown_at(deal: Deal) -> str:
-    return f"attested by {deal.attested_by}" if deal.time is None else f"{deal.time:%H:%M:%S.%f}"
-
-
-def _confirmations(story: ExecutionStory) -> list[list[object]]:
-    return [
-        [told.version, told.status, told.created_at, _milliseconds(told.created_at, told.published_at)]
-        for told in story.confirmations
-    ]
+    return f"attested by {deal.attested_by}" if deal.time is None else f"~{_time(deal.time)}"
 
 
 def _section(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     if rows:
         console().print(cell(f"\n{title}"), style="bold")
-        print_table(columns, rows, none="")
-
-
-def _in_short(payload: Mapping[str, Any]) -> str:
-    """Return what fits a few lines, and why; bodies, hashes, the broker's requests and replies are for --json."""
-    short = {name: f"{name}={value}" for name, value in payload.items() if isinstance(value, str | int | float)}
-    return " ".join(part for name, part in short.items() if name == "reason" or len(part) <= _SHORT_CHARACTERS)
-
-
-def _milliseconds(earlier: datetime | None, later: datetime | None) -> str | None:
-    return None if earlier is None or later is None else f"{(later - earlier).total_seconds() * 1000:.1f}"
+        print_table(columns, rows, none="", whole=("at", "after", "id"), numbers=("after",))

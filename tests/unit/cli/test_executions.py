@@ -10,7 +10,7 @@ import pytest
 
 from worker.cli import executions
 from worker.cli.show import print_table
-from worker.ledger.history import ExecutionLine
+from worker.ledger.listing import ExecutionLine
 
 
 def test_a_long_trade_id_leaves_room_for_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,6 +18,7 @@ def test_a_long_trade_id_leaves_room_for_the_rest(capsys: pytest.CaptureFixture[
     line = ExecutionLine(
         execution_id=UUID(int=7),
         trade_id="sha256:" + "0123456789abcdef" * 4,
+        rpm_order_id=None,
         account="main",
         symbol="EURUSD.partial",
         direction=1,
@@ -27,6 +28,7 @@ def test_a_long_trade_id_leaves_room_for_the_rest(capsys: pytest.CaptureFixture[
         reason=None,
         requested_lots=Decimal(1),
         executed_lots=Decimal("0.6"),
+        order_id="80",
         received_at=datetime(2026, 3, 2, 9, 30, tzinfo=UTC),
         settled_at=None,
     )

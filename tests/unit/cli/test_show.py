@@ -74,6 +74,32 @@ def test_an_escape_sequence_and_markup_are_shown_as_they_are() -> None:
     assert show.cell("\x1b[2J [red]x[/red]").plain == "\\x1b[2J [red]x[/red]"
 
 
+@pytest.mark.parametrize("steering", ["\u202e", "\u2066", "\u200b", "\ufeff", "\u2028", "\ud800"])
+def test_what_turns_text_around_or_takes_no_room_is_shown_as_its_number(steering: str) -> None:
+    assert show.cell(f"a{steering}b").plain == f"a\\u{ord(steering):04x}b"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (0, "0.0 ms"),
+        (0.0085, "8.5 ms"),
+        (1.234, "1.23 s"),
+        (59.999, "60.00 s"),
+        (125, "2 m 5 s"),
+        (11_520, "3 h 12 m"),
+        (187_200, "2 d 4 h"),
+    ],
+)
+def test_a_length_of_time_is_written_in_the_units_it_is_thought_of(seconds: float, written: str) -> None:
+    assert show.duration(seconds) == written
+
+
+@given(st.floats(0, 36_500 * 86_400))
+def test_every_length_of_time_fits_its_column(seconds: float) -> None:
+    assert len(show.duration(seconds)) <= 12
+
+
 def test_a_table_fits_80_columns_and_keeps_ids_whole(capsys: pytest.CaptureFixture[str]) -> None:
     name = str(UUID(int=2**127))
 

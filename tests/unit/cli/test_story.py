@@ -3,131 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
+from tests.unit.stories import DEAL, FILLED, MAGIC, event, letter, story
 from worker.cli.story import print_story, story_as_json
-from worker.domain.execution import Attempt, Deal, Execution, State, Venue
-from worker.domain.message import IncomingMessage
-from worker.domain.trade import Decision, Direction, IdentityKind, Trade, TradeIdentity
-from worker.ledger.audit import AuditRow
-from worker.ledger.history import ExecutionStory, LetterOfTrade, ReplayLine, StoredConfirmation
+from worker.domain.execution import Attempt, State
+from worker.ledger.history import ExecutionStory, Leader
 
-START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-MAGIC = 2**62 + 1
+HOSTILE = "\x1b[2J[red]\u202e" + "w" * 5000
+REQUEST = {"action": 1, "symbol": "EURUSD", "comment": "\x1b]0;gone\x07"}
 
 
-def _at(milliseconds: float) -> datetime:
-    return START + timedelta(milliseconds=milliseconds)
-
-
-def _event(sequence: int, milliseconds: float, kind: str, payload: Mapping[str, object]) -> AuditRow:
-    return AuditRow("main", sequence, _at(milliseconds).isoformat(), "worker", kind, None, json.dumps(payload), "0")
-
-
-@pytest.fixture
-def story() -> ExecutionStory:
-    """Tell of a trade that was filled, and once was a dead letter."""
-    decision = Decision("main", "EURUSD", Direction.LONG, Decimal(10_000), None, START)
-    trade = Trade(TradeIdentity(IdentityKind.ORDER_ID, "RPM-7"), decision, "RPM-7", "sha256:0")
-    deal = Deal(
-        deal_id=70,
-        order_id=80,
-        magic=MAGIC,
-        position_id=90,
-        lots=Decimal("0.1"),
-        units=Decimal(10_000),
-        price=Decimal("1.08425"),
-        commission=Decimal("-0.35"),
-        fee=Decimal(0),
-        time=_at(20),
-    )
-    execution = Execution(
-        execution_id=UUID(int=1),
-        account="main",
-        trade=trade,
-        message=IncomingMessage(b'{"decision": {}}', routing_key="approved.main.EURUSD"),
-        token=MAGIC,
-        received_at=START,
-        state=State.FILLED,
-        version=1,
-        sends=1,
-        venue=Venue("simulated", "Simulated-Demo", 50_000_001, "simulated"),
-        requested_lots=Decimal("0.1"),
-        order_ticket=80,
-        position_id=90,
-        deals=(deal,),
-    )
-    attempt = Attempt(1, MAGIC, Decimal("0.1"), {"action": 1}, "accepted", sent_at=_at(12), answered_at=_at(14.5))
-    return ExecutionStory(
-        execution=execution,
-        attempts=[attempt],
-        events=[
-            _event(1, 2, "received", {"trade_id": "RPM-7", "body": "x" * 5000}),
-            _event(2, 10.5, "submitting", {"attempt": 1, "lots": "0.1"}),
-        ],
-        confirmations=[
-            StoredConfirmation(
-                version=1,
-                status="filled",
-                final=True,
-                routing_key="confirmation.filled.main.EURUSD",
-                correlation_id="RPM-7",
-                message_id=f"{UUID(int=1)}:1",
-                body=b'{"status":"filled"}',
-                created_at=_at(21),
-                published_at=_at(24),
-            )
-        ],
-        dead_letters=[
-            LetterOfTrade(
-                id=UUID(int=2),
-                reason="network_error",
-                detail="three sends, each proved not executed",
-                state="resolved",
-                account="main",
-                trade_id="RPM-7",
-                execution_id=UUID(int=1),
-                source_queue="trades.dead",
-                failed_at=START,
-                taken_in_at=START,
-                state_by=None,
-                state_reason=None,
-                state_at=None,
-            )
-        ],
-        replays=[
-            ReplayLine(
-                replay_id=UUID(int=3),
-                letter_id=UUID(int=2),
-                by="alice@desk",
-                reason="prices are back",
-                allow_stale=True,
-                created_at=START,
-                consumed_at=START,
-                consumed_as="reopened",
-            )
-        ],
-    )
+def _page(told: ExecutionStory, capsys: pytest.CaptureFixture[str], *, raw: bool = False) -> str:
+    print_story(told, raw=raw)
+    page = capsys.readouterr().out
+    assert max(map(len, page.splitlines())) <= 80
+    assert "\x1b" not in page
+    return page
 
 
 class TestAsJson:
-    def test_it_has_all_parts(self, story: ExecutionStory) -> None:
-        told = story_as_json(story)
+    def test_it_has_all_parts(self) -> None:
+        told = json.loads(json.dumps(story_as_json(story()), default=str))
 
-        assert told["execution_id"] == UUID(int=1)
+        assert told["execution_id"] == str(UUID(int=1))
         assert told["status"] == "filled"
-        assert [event["payload"] for event in told["events"]][1] == {"attempt": 1, "lots": "0.1"}
+        assert told["standing"]["open_order"] is False
+        assert [one["payload"] for one in told["events"]][1] == {"attempt": 1, "lots": "0.1"}
         assert told["confirmations"][0]["body"] == {"status": "filled"}
         assert told["dead_letters"][0]["reason"] == "network_error"
         assert told["replays"][0]["by"] == "alice@desk"
+        assert told["timeline"][0]["what"] == "message received"
 
-    def test_numbers_that_readers_would_round_are_text(self, story: ExecutionStory) -> None:
-        told = story_as_json(story)
+    def test_numbers_that_readers_would_round_are_text(self) -> None:
+        told = story_as_json(story())
 
         assert (told["order_id"], told["position_id"]) == ("80", "90")
         assert told["attempts"][0]["magic"] == told["deals"][0]["magic"] == str(MAGIC)
@@ -135,32 +47,120 @@ class TestAsJson:
 
 
 class TestAsAPage:
-    @pytest.fixture
-    def page(self, story: ExecutionStory, capsys: pytest.CaptureFixture[str]) -> str:
-        print_story(story)
-        return capsys.readouterr().out
+    def test_its_head_answers_what_a_person_asks_first(self, capsys: pytest.CaptureFixture[str]) -> None:
+        page = _page(story(), capsys)
 
-    def test_every_part_has_its_section(self, page: str) -> None:
-        for title in ("Timeline", "Attempts", "Deals", "Confirmations", "Dead letters", "Replays"):
-            assert f"\n{title}" in page
+        assert "FILLED" in page
+        assert "0.1 of 0.1 lots are executed at 1.08425" in page
+        assert "no order of it stands at the broker" in page
+        assert "nothing" in page
 
-    def test_the_timeline_tells_how_long_each_step_took(self, page: str) -> None:
-        assert "09:30:00.010500" in page
-        assert "8.5" in page  # from received to submitting
-        assert "2.5" in page  # in order_send
-        assert "3.0" in page  # from commit to publication
+    def test_the_timeline_tells_how_long_each_step_took(self, capsys: pytest.CaptureFixture[str]) -> None:
+        page = _page(story(), capsys)
 
-    def test_long_values_are_left_to_json(self, page: str) -> None:
-        assert "xxxxx" not in page
-        assert "attempt=1" in page
+        assert "Timeline, 2026-03-02 UTC" in page
+        assert "09:30:00.010" in page
+        assert "8.5 ms" in page  # from written down to written ahead
+        assert "~09:30:00.020" in page  # the broker's clock
 
-    def test_it_fits_80_columns(self, page: str) -> None:
-        assert max(map(len, page.splitlines())) <= 80
+    def test_a_new_day_has_a_title_of_its_own(self, capsys: pytest.CaptureFixture[str]) -> None:
+        late = event(9, 26 * 3_600_000, "resolved", {"verdict": "executed", "reason": "the statement"}, "ann@desk")
+        page = _page(replace(story(), events=[*story().events, late]), capsys)
+
+        assert "Timeline, 2026-03-03 UTC" in page
+        assert "1 d 2 h" not in page  # 25 h 59 m and some: from the last line of the day before
+        assert "1 d 1 h" in page
+
+    def test_the_broker_s_words_are_shown_when_asked_for(self, capsys: pytest.CaptureFixture[str]) -> None:
+        attempt = Attempt(1, MAGIC, DEAL.lots, REQUEST, "accepted", reply={"retcode": 10009})
+        told = replace(story(), attempts=[attempt])
+
+        assert "10009" not in _page(told, capsys)
+        raw = _page(told, capsys, raw=True)
+        assert '"retcode": 10009' in raw
+        assert "gone" in raw
+
+    def test_hostile_words_stay_within_their_cells(self, capsys: pytest.CaptureFixture[str]) -> None:
+        identity = replace(FILLED.trade.identity, trade_id=HOSTILE)
+        decision = replace(FILLED.trade.decision, symbol=HOSTILE[:29])
+        trade = replace(FILLED.trade, identity=identity, decision=decision)
+        message = replace(FILLED.message, routing_key=HOSTILE, message_id=HOSTILE, reply_to="a\nb")
+        told = replace(
+            story(),
+            execution=replace(
+                FILLED, trade=trade, message=message, reason=HOSTILE, detail=HOSTILE, state=State.UNRESOLVED
+            ),
+            events=[
+                event(1, 2, HOSTILE[:20], {HOSTILE: HOSTILE}),
+                event(2, 3, "resolved", {"reason": HOSTILE}, HOSTILE),
+            ],
+            dead_letters=[letter(detail=HOSTILE, reason=HOSTILE)],
+        )
+
+        page = _page(told, capsys)
+
+        assert "\\x1b[2J[red]" in page
 
 
-def test_a_trade_that_has_only_arrived_has_no_empty_sections(
-    story: ExecutionStory, capsys: pytest.CaptureFixture[str]
-) -> None:
-    print_story(ExecutionStory(story.execution, [], [], [], [], []))
+class TestWhatToDo:
+    def test_an_unresolved_trade_names_the_command_that_ends_it(self, capsys: pytest.CaptureFixture[str]) -> None:
+        unresolved = replace(FILLED, state=State.UNRESOLVED, deals=(), reason="outcome_unknown", detail="no history")
 
-    assert "Timeline" not in capsys.readouterr().out
+        told = replace(story(), execution=unresolved)
+
+        words = " ".join(_page(told, capsys).split())
+        assert "NOBODY KNOWS" in words
+        assert "whether attempt 1 was executed: no history" in words
+        [look, executed, not_executed] = story_as_json(told)["to_do"]
+        assert f"magic {MAGIC}" in look
+        assert executed == f"mt5-worker executions resolve {UUID(int=1)} --executed --deal TICKET --reason WHY"
+        assert not_executed.endswith("--not-executed --reason WHY")
+
+    def test_an_error_with_an_open_letter_can_be_replayed(self) -> None:
+        failed = replace(FILLED, state=State.ERROR, deals=(), reason="network_error")
+
+        told = story_as_json(replace(story(), execution=failed, dead_letters=[letter(state="new"), letter()]))
+
+        assert told["to_do"] == [f"mt5-worker dlq replay {UUID(int=2)} --reason WHY"]
+
+    @pytest.mark.parametrize(("age", "left"), [(0.4, 0), (5.1, 1), (None, 1)])
+    def test_an_open_trade_without_a_worker_needs_one(self, age: float | None, left: int) -> None:
+        waiting = {"waiting_for_terminal": {str(UUID(int=1)): "the terminal is logged out"}}
+        told = replace(
+            story(),
+            execution=replace(FILLED, state=State.RECEIVED, deals=(), attempts=0),
+            leader=Leader("desk:17", age, waiting),
+        )
+
+        as_json = story_as_json(told)
+
+        assert len(as_json["to_do"]) == left
+        assert as_json["waits_for"] == (None if left else "the terminal is logged out")
+
+
+def test_a_trade_that_has_only_arrived_has_no_empty_sections(capsys: pytest.CaptureFixture[str]) -> None:
+    arrived = replace(FILLED, state=State.RECEIVED, deals=(), attempts=0, validated_at=None)
+    bare = replace(story(), execution=arrived, attempts=[], events=[], confirmations=[], dead_letters=[], replays=[])
+
+    page = _page(bare, capsys)
+
+    assert "message received" in page
+    assert "Deals" not in page
+    assert "at the broker" in page
+
+
+def test_times_are_told_in_one_order() -> None:
+    assert [line["what"] for line in story_as_json(story())["timeline"]] == [
+        "message received",
+        "dead letter taken in",
+        "replay ordered",
+        "replay came back",
+        "dead letter resolved",
+        "written down",
+        "attempt 1 written ahead",
+        "attempt 1 sent",
+        "attempt 1 answered",
+        "deal 70",
+        "confirmation 1 made",
+        "confirmation 1 published",
+    ]

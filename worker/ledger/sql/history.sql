@@ -1,16 +1,3 @@
--- name: list_executions
--- The newest first.
-select execution_id, trade_id, account, symbol, direction, units, state as status, version, reason,
-       requested_lots, executed_lots, received_at, settled_at
-from ledger.executions
-where (%(account)s::text is null or account = %(account)s)
-  and (%(state)s::text is null or state = %(state)s)
-  and (%(symbol)s::text is null or symbol = %(symbol)s)
-  and (%(since)s::timestamptz is null or received_at >= %(since)s)
-  and (%(until)s::timestamptz is null or received_at < %(until)s)
-order by received_at desc, token desc
-limit %(limit)s
-
 -- name: executions_by_name
 -- By either id; a trade id may belong to trades of different kinds.
 select e.*,
@@ -28,6 +15,28 @@ select * from ledger.attempts where execution_id = %(execution_id)s order by num
 -- name: events_of_execution
 -- In the order of the chain.
 select * from ledger.audit_events where execution_id = %(id)s order by account, sequence
+
+-- name: events_meanwhile
+-- What happened to the account itself between two events of a trade, or since the first while it has not ended.
+select * from ledger.audit_events
+where account = %(account)s and execution_id is null and sequence > %(first)s
+  and (%(last)s::bigint is null or sequence < %(last)s)
+  and kind in ('halting', 'halted', 'resumed', 'lease_taken', 'lease_released', 'database_recognised', 'alert')
+order by sequence limit %(limit)s
+
+-- name: account_of_execution
+-- Who leads its account now, and what the worker says.
+select lease_holder,
+       case when lease_holder is not null
+            then extract(epoch from clock_timestamp() - lease_renewed_at)::float8 end as lease_age_seconds,
+       worker_report
+from ledger.accounts where account = %(account)s
+
+-- name: refusal_of_execution
+-- A message that got an execution id for its confirmation, and never became a trade.
+select r.reason, r.detail, (select letter_id from ledger.dead_letters d
+                            where d.execution_id = r.execution_id order by taken_in_at desc limit 1) as letter_id
+from ledger.refusals r where r.execution_id = %(execution_id)s
 
 -- name: confirmations_of_execution
 -- Every version.
