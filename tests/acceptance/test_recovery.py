@@ -94,11 +94,20 @@ def _recovered_anew(desk: Desk) -> dict[str, list[dict[str, Any]]]:
     eventually(lambda: desk.worker.log.count("worker_ready") > ready, "the worker does not recover")
     looks = _looks(desk)
     eventually(lambda: _looks(desk) > looks + 3, "the worker does not look at the broker")
+    renewals = _renewals(desk)  # what it saw there is stored with the next but one at the latest
+    eventually(lambda: _renewals(desk) > renewals + 1, "the worker does not renew its lease")
     return _tables(desk)
 
 
 def _looks(desk: Desk) -> int:
     return desk.worker.log.count("terminal_called")
+
+
+def _renewals(desk: Desk) -> int:
+    with psycopg.connect(desk.settings["POSTGRES_URL"]) as connection:
+        row = connection.execute("select lease_counter from ledger.accounts").fetchone()
+        assert row is not None
+        return int(row[0])
 
 
 def _states(desk: Desk) -> dict[str, int]:
