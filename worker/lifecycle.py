@@ -61,6 +61,7 @@ class Worker:
 
     def __init__(self, settings: Settings, parts: Parts, lease_lost: asyncio.Event) -> None:
         self._settings, self._parts, self._lease_lost = settings, parts, lease_lost
+        self._leads_since = datetime.now(UTC)
         self._running: set[asyncio.Task[None]] = set()
         self._keeping: asyncio.Task[None]
 
@@ -168,6 +169,7 @@ class Worker:
         return {
             "worker_id": worker_id(),
             "version": __version__,
+            "leads_since": self._leads_since.isoformat(),
             "reported_at": datetime.now(UTC).isoformat(),
             "in_flight": self._parts.driver.in_flight,
             "waiting_for_terminal": self._parts.validator.waiting,
