@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from worker.ledger.job import ask_for_replay, close_letter, usable_replay
+from worker.ledger.job import ask_for_replay, close_letter, replay_id, usable_replay
 from worker.ledger.page import Page
 from worker.ledger.records import envelope, json_value
 from worker.ledger.refuse import write_refusal
@@ -39,6 +39,7 @@ class TakeIn:
                 "execution_id": letter.execution_id,
                 "trade_id": self._trade_id,
                 "message_id": letter.message.message_id,
+                "replay_id": replay_id(letter.message),
             }
         )
         ask_for_replay(question, letter.message)
@@ -51,7 +52,7 @@ class TakeIn:
         telling = self.tell if known["execution_id"] is None else None
         told_as = None if telling is None else telling.execution_id
         execution_id: UUID | None = known["execution_id"] or self.letter.execution_id or told_as
-        self._store(page, execution_id)
+        self._store(page, execution_id, known["follows"])
         page.append(Event("dead_lettered", self._about(), execution_id))
         if telling is not None:
             write_refusal(page, telling)
@@ -65,8 +66,8 @@ class TakeIn:
     def _trade_id(self) -> str | None:
         return self.letter.trade_id or (self.tell.trade_id if self.tell else None)
 
-    def _store(self, page: Page, execution_id: object) -> None:
-        letter = self.letter
+    def _store(self, page: Page, execution_id: UUID | None, follows: UUID | None) -> None:
+        letter, now = self.letter, page.clock.now()
         page.put(
             "insert_dead_letters",
             letter_id=letter.letter_id,
@@ -80,9 +81,10 @@ class TakeIn:
             headers=json_value(letter.headers),
             trade_id=self._trade_id,
             execution_id=execution_id,
-            failed_at=letter.failed_at or page.clock.now(),
+            follows=follows,
+            failed_at=min(letter.failed_at or now, now),  # another machine's clock, or whoever wrote the header
             content_digest=letter.content_digest,
-            taken_in_at=page.clock.now(),
+            taken_in_at=now,
             taken_in_by=self.worker_id,
         )
 

@@ -57,9 +57,13 @@ alter table ledger.dead_letters
     add column fingerprint text generated always as
         (ledger.fingerprint_of(reason, headers ->> 'failure-exception', detail)) stored;
 
-update ledger.dead_letters d set follows = r.letter_id
-from ledger.replays r
-where r.replay_id::text = d.headers ->> 'replay-id' and r.letter_id <> d.letter_id;
+update ledger.dead_letters d set follows = coalesce(
+    (select r.letter_id from ledger.replays r
+     where r.execution_id = d.execution_id and r.consumed_as in ('new', 'reopened', 'refused')
+       and r.consumed_at <= d.failed_at and r.letter_id <> d.letter_id
+     order by r.consumed_at desc limit 1),
+    (select r.letter_id from ledger.replays r
+     where r.replay_id::text = d.headers ->> 'replay-id' and r.letter_id <> d.letter_id));
 
 create index dead_letters_by_time on ledger.dead_letters (failed_at, letter_id);
 create index dead_letters_by_fingerprint on ledger.dead_letters (fingerprint);

@@ -37,8 +37,9 @@ from ledger.replays where replay_id = any(%(ids)s) and account = %(account)s
 select distinct content_digest from ledger.refusals where account = %(account)s and content_digest = any(%(digests)s)
 
 -- name: find_letters
--- Whether a dead letter is stored already (a redelivery without an id is known by its content), and whether the ledger
--- knows the trade of its message: by the execution or trade the letter names, else by the message's own id.
+-- Whether a dead letter is stored already (a redelivery without an id is known by its content), whether the ledger knows
+-- the trade of its message (by the execution or trade the letter names, else by the message's own id), and which letter
+-- it follows: the one whose replay became or reopened its execution last, else the one whose replay its message claims.
 select a.letter_id,
        exists (select from ledger.dead_letters d
                where d.letter_id = a.letter_id
@@ -49,9 +50,15 @@ select a.letter_id,
             where e.trade_id = a.trade_id and e.identity_kind in ('order_id', 'message_id', 'body') limit 1),
            (select e.execution_id from ledger.executions e
             where e.trade_id = a.message_id and e.identity_kind = 'message_id')
-       ) as execution_id
-from json_to_recordset(%(rows)s::json)
-    as a (letter_id uuid, content_digest text, account text, execution_id uuid, trade_id text, message_id text)
+       ) as execution_id,
+       coalesce(
+           (select r.letter_id from ledger.replays r
+            where r.execution_id = a.execution_id and r.consumed_as in ('new', 'reopened', 'refused')
+            order by r.consumed_at desc limit 1),
+           (select r.letter_id from ledger.replays r where r.replay_id = a.replay_id)
+       ) as follows
+from json_to_recordset(%(rows)s::json) as a (
+    letter_id uuid, content_digest text, account text, execution_id uuid, trade_id text, message_id text, replay_id uuid)
 
 -- name: find_strangers
 -- Which of these tokens at the broker no attempt was written down for, by any account, and no report has named before.
@@ -127,10 +134,10 @@ insert into ledger.confirmations select * from json_populate_recordset(null::led
 -- name: insert_dead_letters
 -- Taken in once.
 insert into ledger.dead_letters (
-    letter_id, desk, source_queue, account, reason, detail, body, envelope, headers, trade_id, execution_id, failed_at,
-    content_digest, taken_in_at, taken_in_by)
+    letter_id, desk, source_queue, account, reason, detail, body, envelope, headers, trade_id, execution_id, follows,
+    failed_at, content_digest, taken_in_at, taken_in_by)
 select letter_id, desk, source_queue, account, reason, detail, (%(bodies)b::bytea[])[ordinality], envelope, headers,
-       trade_id, execution_id, failed_at, content_digest, taken_in_at, taken_in_by
+       trade_id, execution_id, follows, failed_at, content_digest, taken_in_at, taken_in_by
 from json_populate_recordset(null::ledger.dead_letters, %(rows)s::json) with ordinality
 
 -- name: insert_replays
