@@ -39,6 +39,11 @@ class AuditRow:
         """Return the chain's head right after this event."""
         return Anchor(self.sequence, self.hash)
 
+    @property
+    def before(self) -> Anchor:
+        """Return the head that this event says it follows from."""
+        return Anchor(self.sequence - 1, self.previous_hash)
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -88,20 +93,29 @@ class Chain:
 
     The chain alone shows only that it holds together: whoever owns the database can make a new one. What subscribers
     hold cannot be made anew, so each `Witness` must find its event as it was.
+
+    `after` is the anchor that the first event must follow from. In a chain `with_gaps`, a selection of events, each
+    event is held against its neighbour only where it has one.
     """
 
-    def __init__(self, account: str, witnesses: Iterable[Witness] = (), after: Anchor = GENESIS) -> None:
+    def __init__(
+        self, account: str, witnesses: Iterable[Witness] = (), after: Anchor = GENESIS, *, with_gaps: bool = False
+    ) -> None:
         self.account = account
         self.head = after  # the last event that holds
+        self._with_gaps = with_gaps
         self._witnesses: dict[int, list[Witness]] = defaultdict(list)
         for witness in witnesses:
             self._witnesses[witness.anchor.sequence].append(witness)
 
     def follow(self, row: AuditRow) -> Fault | None:
         """Take the next event in the order of the sequence; None when it holds."""
-        if row.sequence > self.head.sequence + 1:
-            return self._missing(row.sequence - 1, f"the next one is event {row.sequence}")
-        problem = _problem(row, self.head) or self._contradiction(row.anchor)
+        before = self.head
+        if row.sequence > before.sequence + 1:
+            if not self._with_gaps:
+                return self._missing(row.sequence - 1, f"the next one is event {row.sequence}")
+            before = row.before
+        problem = _problem(row, before) or self._contradiction(before) or self._contradiction(row.anchor)
         if problem is not None:
             return Fault(row.account, row.sequence, problem)
         self.head = row.anchor
@@ -109,15 +123,24 @@ class Chain:
 
     def end(self, head: Anchor) -> Fault | None:
         """Judge where the chain ends: `head` is what the account's row says."""
-        last = f"the account's own row says that event {head.sequence} is the last one"
+        return self.end_at(head, "the account's own row") or self._cut_off()
+
+    def end_at(self, head: Anchor, who: str) -> Fault | None:
+        """Do the same where `who` says so, and witnesses of later events may be right: the chain has gone on."""
+        last = f"{who} says that event {head.sequence} is the last one"
         if head.sequence > self.head.sequence:
             return self._missing(head.sequence, last)
         if head.sequence < self.head.sequence:
             return Fault(self.account, head.sequence + 1, f"event {head.sequence + 1} was added: {last}")
         if head.hash != self.head.hash:
-            problem = f"event {head.sequence} was replaced, or the account's own row changed: it names another hash"
+            problem = f"event {head.sequence} was replaced, or {who} changed: it names another hash"
             return Fault(self.account, head.sequence, problem)
-        return self._cut_off()
+        return None
+
+    @property
+    def unheard(self) -> int:
+        """Return how many witnesses have not found the event that they are of."""
+        return sum(map(len, self._witnesses.values()))
 
     def _cut_off(self) -> Fault | None:
         last = max(self._witnesses, default=0)

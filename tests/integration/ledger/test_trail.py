@@ -17,7 +17,7 @@ from worker.ledger.connection import Connection
 from worker.ledger.encoding import as_row
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import Operator, operator
-from worker.ledger.trail import chains, events, verify
+from worker.ledger.trail import Selection, chain_ends, chains, events, verify
 from worker.ports import Anchor, Event
 
 pytestmark = pytest.mark.services
@@ -67,7 +67,9 @@ async def test_a_trail_of_many_pages_is_read_whole(
 
     assert stored["count"] == last
     assert (await verify(desk, "main", [])).head.sequence == last
-    assert [row.sequence async for row in events(desk, "main", None, None)] == list(range(1, last + 1))
+    assert [row.sequence async for row in events(desk, "main", await chain_ends(desk, "main"))] == list(
+        range(1, last + 1)
+    )
 
 
 @pytest.mark.parametrize("column", ["at", "payload"])
@@ -216,9 +218,13 @@ async def test_a_window_of_the_trail_is_read_as_it_is_stored(desk: Operator, own
     stored = [await _row(owner, sequence) for sequence in range(1, last + 1)]
     first, late = (datetime.fromisoformat(stored[place].at) for place in (0, -1))
 
-    assert [row async for row in events(desk, "main", first, late + timedelta(microseconds=1))] == stored
-    assert [row async for row in events(desk, "main", None, late)] == [row for row in stored if row.at < stored[-1].at]
-    assert [row async for row in events(desk, "main", late + timedelta(seconds=1), None)] == []
+    async def window(since: datetime | None, until: datetime | None) -> list[AuditRow]:
+        wanted = Selection(since=since, until=until)
+        return [row async for row in events(desk, "main", await chain_ends(desk, "main"), wanted)]
+
+    assert await window(first, late + timedelta(microseconds=1)) == stored
+    assert await window(None, late) == [row for row in stored if row.at < stored[-1].at]
+    assert await window(late + timedelta(seconds=1), None) == []
 
 
 async def _rows(connection: Connection, query: str, *values: object) -> list[dict[str, Any]]:
