@@ -17,6 +17,7 @@ import structlog
 from worker import failpoints
 from worker.clock import SystemClock
 from worker.domain.errors import LeaseLost, WrongSetting
+from worker.domain.limits import Throttle
 from worker.ledger.ledger import PostgresLedger
 from worker.lifecycle import Parts, Worker, unless
 from worker.messaging.connection import connected
@@ -170,7 +171,8 @@ def _stages(settings: Settings, ledger: PostgresLedger, terminal: Terminal, refu
     searcher = Searcher(terminal, ledger, clock, interval)
     validator = Validator(ledger, terminal, clock, settings)
     runways = Runways(lambda symbol: terminal.sender_of(settings.broker_symbol(symbol)))
-    submitter = Submitter(ledger, terminal, clock, settings, settler, runways, watch.answered)
+    throttle = Throttle(settings.order_limits)
+    submitter = Submitter(ledger, terminal, clock, settings, settler, runways, throttle, watch.answered)
     monitor = Monitor(ledger, terminal, clock, settings, settler, watch)
     reconciler = Reconciler(ledger, settler, searcher, watch, clock, settings)
     holding = Holding(ledger, clock, settings.limits)
@@ -180,7 +182,7 @@ def _stages(settings: Settings, ledger: PostgresLedger, terminal: Terminal, refu
     return _Stages(
         settler=settler,
         watch=watch,
-        recovery=Recovery(searcher, late, ledger, clock, 2 * settings.unknown_horizon_seconds),
+        recovery=Recovery(searcher, late, ledger, clock, throttle, 2 * settings.unknown_horizon_seconds),
         validator=validator,
         holding=holding,
         reconciler=reconciler,

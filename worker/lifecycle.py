@@ -73,7 +73,8 @@ class Worker:
                 for part in (self._parts.relay, self._parts.ingester, self._parts.consumer):
                     self._start(part.run())
                 self._start(self._throttle())
-                _log.info("worker_ready", account=self._settings.account, version=__version__)
+                limits = self._settings.limits_in_force
+                _log.info("worker_ready", account=self._settings.account, version=__version__, limits=limits)
             await self._until_ended(stop)
         finally:
             await self._stop()
@@ -109,6 +110,7 @@ class Worker:
         """Scan the broker, then start every open execution of the ledger; only after that does consuming begin."""
         began = time.monotonic()
         await self._parts.recovery.scan()
+        await self._parts.recovery.recall()
         adopted = await self._parts.driver.adopt()
         for part in (self._parts.watch.run(), self._parts.driver.sweep(), self._parts.reconciler.search_on()):
             self._start(part)
@@ -174,6 +176,7 @@ class Worker:
             "in_flight": self._parts.driver.in_flight,
             "waiting_for_terminal": self._parts.validator.waiting,
             "held": self._parts.holding.held,
+            "limits": self._settings.limits_in_force,
             "alerts": ALERTS.report(),
             "last_errors": ALERTS.last_errors(),
             "terminal": self._parts.terminal.report(),

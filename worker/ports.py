@@ -11,6 +11,7 @@ from uuid import UUID
 
 from worker.domain.execution import Attempt, Deal, Execution
 from worker.domain.halts import Halts
+from worker.domain.limits import Order
 from worker.domain.market import (
     CancelReport,
     OrderRequest,
@@ -240,6 +241,10 @@ class Ledger(Protocol):
 
     async def latest_attempt(self, execution_id: UUID) -> Attempt:
         """Return the last write-ahead of an execution that has one, as far as its outcome is recorded."""
+        ...
+
+    async def orders_since(self, since: datetime) -> Sequence[tuple[datetime, Order]]:
+        """Return what was written ahead for this account after that time (UTC), with its time, in its order."""
         ...
 
     async def report_orphans(self, seen: Sequence[Orphan]) -> Sequence[Orphan]:

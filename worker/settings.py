@@ -23,6 +23,7 @@ from worker import failpoints
 from worker.domain.checks import Limits
 from worker.domain.errors import WrongSetting
 from worker.domain.instrument import VolumePolicy
+from worker.domain.limits import OrderLimits
 
 LEASE_SECONDS = 5.0  # a standby takes over when the renewal counter has stood still this long
 SEND_DEADLINE_SECONDS = 2.0  # a send starts within this time of its write-ahead commit; well below the lease
@@ -31,6 +32,7 @@ KNOWN_PIP_SIZES = {"XAUUSD": Decimal("0.1"), "US500": Decimal("0.1"), "BTCUSD": 
 _ACCOUNT = re.compile(r"[A-Za-z0-9_-]+")
 _Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 _PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+_Lots = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 _PositiveDecimal = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -99,6 +101,14 @@ class Settings(BaseSettings):
     volume_policy: VolumePolicy = VolumePolicy.EXACT
     max_volume_shortfall: Annotated[Decimal, Field(ge=0, lt=1)] = Decimal("0.01")
 
+    max_lots_per_order: _Lots = Field(default=Decimal(0), description="Lots; 0 = off.")
+    max_lots_per_order_by_symbol: dict[str, _Lots] = Field(
+        default_factory=dict, description="The same per symbol, JSON."
+    )
+    max_orders_per_minute: int = Field(default=0, ge=0, le=1_000_000, description="Sliding 60 s; 0 = off.")
+    max_repeated_orders: int = Field(default=0, ge=0, le=1_000_000, description="Alike within the window; 0 = off.")
+    repeat_window_seconds: _PositiveSeconds = 60
+
     order_timeout_seconds: _PositiveSeconds = 60
     max_retries: int = Field(default=3, ge=1, le=20, description="Sends in all.")
     retry_backoff_seconds: _Seconds = 1.0
@@ -117,7 +127,14 @@ class Settings(BaseSettings):
     http_port: int = Field(default=0, ge=0, le=65_535, description="Where health and metrics are served; 0: nowhere.")
     http_host: str = Field(default="127.0.0.1", min_length=1, max_length=255, description="The address to serve at.")
 
-    @field_validator("mt5_sessions", "symbol_map", "max_slippage_pips_by_symbol", "pip_sizes", mode="before")
+    @field_validator(
+        "mt5_sessions",
+        "symbol_map",
+        "max_slippage_pips_by_symbol",
+        "max_lots_per_order_by_symbol",
+        "pip_sizes",
+        mode="before",
+    )
     @classmethod
     def _json_is_read(cls, value: Any) -> Any:
         """Read it here, so that one that is no JSON is told with all other mistakes."""
@@ -208,7 +225,27 @@ class Settings(BaseSettings):
             max_tick_age=timedelta(seconds=self.max_tick_age_seconds),
             volume_policy=self.volume_policy,
             max_volume_shortfall=self.max_volume_shortfall,
+            max_lots=self.max_lots_per_order,
+            max_lots_by_symbol=self.max_lots_per_order_by_symbol,
         )
+
+    @property
+    def order_limits(self) -> OrderLimits:
+        """Return how many orders may be sent in a while."""
+        return OrderLimits(self.max_orders_per_minute, self.max_repeated_orders, self.repeat_window_seconds)
+
+    @property
+    def limits_in_force(self) -> dict[str, str]:
+        """Return the pre-trade limits that are switched on, by the names of their settings."""
+        window = f"{self.max_repeated_orders} within {self.repeat_window_seconds:g} s"
+        listed = ", ".join(f"{symbol} {lots}" for symbol, lots in self.max_lots_per_order_by_symbol.items())
+        known = {
+            "MAX_LOTS_PER_ORDER": self.max_lots_per_order and str(self.max_lots_per_order),
+            "MAX_LOTS_PER_ORDER_BY_SYMBOL": listed,
+            "MAX_ORDERS_PER_MINUTE": self.max_orders_per_minute and str(self.max_orders_per_minute),
+            "MAX_REPEATED_ORDERS": self.max_repeated_orders and window,
+        }
+        return {name: str(limit) for name, limit in known.items() if limit}
 
     @property
     def secrets(self) -> frozenset[str]:

@@ -46,11 +46,18 @@ class Limits:
     max_tick_age: timedelta = timedelta(seconds=30)
     volume_policy: VolumePolicy = VolumePolicy.EXACT
     max_volume_shortfall: Decimal = Decimal("0.01")
+    max_lots: Decimal = Decimal(0)  # an order; 0 = no limit, also for a symbol
+    max_lots_by_symbol: Mapping[str, Decimal] = field(default_factory=dict)
 
     def slippage_limit(self, *symbols: str) -> Decimal:
         """Return the slippage allowed for the first of these names that has an entry, in pips."""
         listed = by_symbol(self.max_slippage_pips_by_symbol, *symbols)
         return self.max_slippage_pips if listed is None else listed
+
+    def lots_limit(self, *symbols: str) -> Decimal:
+        """Return the lots allowed in one order for the first of these names that has an entry; 0 = any number."""
+        listed = by_symbol(self.max_lots_by_symbol, *symbols)
+        return self.max_lots if listed is None else listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +222,15 @@ def _volume_is_executable(situation: Situation) -> Refusal | None:
     return _rejected(lots.reason, lots.detail) if isinstance(lots, VolumeRefusal) else None
 
 
+def _within_the_lots_limit(situation: Situation) -> Refusal | None:
+    lots, limit = _lots(situation), situation.limits.lots_limit(*_names(situation))
+    if isinstance(lots, VolumeRefusal) or not limit or lots <= limit:
+        return None
+    return _rejected(
+        "limit_exceeded", f"{plain(lots)} lots of {_instrument(situation).symbol}, MAX_LOTS_PER_ORDER is {plain(limit)}"
+    )
+
+
 def _margin_is_sufficient(situation: Situation) -> Refusal | None:
     quote, cushion = _quote(situation), situation.limits.min_margin_cushion
     if quote.margin_required is None:
@@ -280,6 +296,7 @@ AT_THE_MARKET: tuple[Check, ...] = (
     _market_data_is_sound,
     _spread_is_narrow,
     _volume_is_executable,
+    _within_the_lots_limit,
     _margin_is_sufficient,
     _price_has_not_moved,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from worker.domain.broker_facts import StoredFacts
 from worker.domain.errors import NotFound
 from worker.domain.execution import Attempt, Execution
 from worker.domain.halts import Halts
+from worker.domain.limits import Order
+from worker.domain.trade import Direction
 from worker.ledger.admit import Admit
 from worker.ledger.commit import Committer
 from worker.ledger.connection import Connection
@@ -145,6 +148,14 @@ class PostgresLedger:
         if not rows:
             raise NotFound(f"execution {execution_id} has no attempt: nothing was ever written ahead for it")
         return attempt_from(rows[0])
+
+    async def orders_since(self, since: datetime) -> Sequence[tuple[datetime, Order]]:
+        """Return what was written ahead for this account after that time (UTC), with its time, in its order."""
+        rows = await self._read("orders_since", {"account": self._tenure.account, "since": since})
+        return [
+            (row["written_at"], Order(row["symbol"], Direction(row["direction"]), row["units"], row["is_retry"]))
+            for row in rows
+        ]
 
     async def report_orphans(self, seen: Sequence[Orphan]) -> Sequence[Orphan]:
         """Return those that nobody knows; for them the account is halted and tokens come from a new namespace."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
+from worker.domain.limits import Throttle
 from worker.pipeline.late import LateEvidence
 from worker.pipeline.search import Look, Searcher
 from worker.ports import Clock, Ledger
@@ -24,14 +25,29 @@ class Recovery:
     costs nothing: the scan changes the ledger only where it found something, and is done anew by the next worker.
     """
 
-    def __init__(self, searcher: Searcher, late: LateEvidence, ledger: Ledger, clock: Clock, patience: float) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - one place where these parts meet
+        self,
+        searcher: Searcher,
+        late: LateEvidence,
+        ledger: Ledger,
+        clock: Clock,
+        throttle: Throttle,
+        patience: float,
+    ) -> None:
         self._searcher, self._late, self._ledger, self._clock = searcher, late, ledger, clock
-        self._patience = patience
+        self._throttle, self._patience = throttle, patience
 
     async def scan(self) -> None:
         """Compare all orders and deals of ours since the watermark with the ledger; waits until they can be read."""
         look = await self._read(self._ledger.watermark.since(self._clock.now()))
         await self._late.take(look.evidence)
+
+    async def recall(self) -> None:
+        """Count the orders that were written ahead before this worker began and still count for a limit."""
+        if memory := self._throttle.limits.memory:
+            now, monotonic = self._clock.now(), self._clock.monotonic()
+            orders = await self._ledger.orders_since(now - timedelta(seconds=memory))
+            self._throttle.remember(orders, now, monotonic)
 
     async def _read(self, since: datetime) -> Look:
         lacking_since: float | None = None

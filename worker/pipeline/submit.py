@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 from worker.domain.absence import SENT_WITHIN
 from worker.domain.checks import Measures, Refusal
-from worker.domain.errors import HaltedAtCommit
+from worker.domain.errors import HaltedAtCommit, WorkerError
 from worker.domain.evidence import Conclusion
 from worker.domain.execution import Attempt, Execution, State
+from worker.domain.limits import Counted, Order, Throttle
 from worker.domain.market import NotSentReason, OrderRequest, SendReport, SendStatus
 from worker.domain.outcomes import Proof, judge
 from worker.domain.token import MAX_ATTEMPTS, attempt_token, comment_of
@@ -24,7 +26,7 @@ from worker.settings import SEND_DEADLINE_SECONDS, Settings
 class Submitter:
     """Makes one attempt. Whatever it returns is already in the ledger."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - one place where these seven parts meet
+    def __init__(  # noqa: PLR0913, PLR0917 - one place where these parts meet
         self,
         ledger: Ledger,
         terminal: Terminal,
@@ -32,20 +34,24 @@ class Submitter:
         settings: Settings,
         settler: Settler,
         runways: Runways,
+        throttle: Throttle,
         told: Callable[[SendReport], None],
     ) -> None:
         self._ledger, self._terminal, self._clock, self._settings = ledger, terminal, clock, settings
         self._settler, self._told = settler, told
-        self._runways = runways
+        self._runways, self._throttle = runways, throttle
 
     async def submit(self, validated: Execution, measures: Measures, place: Place) -> Execution:
         """Write the attempt ahead, send it when its turn has come, record what its answer proves."""
         if validated.attempts >= MAX_ATTEMPTS:
             end = _exhausted(validated, f"all {MAX_ATTEMPTS} attempt numbers are used")
             return await self._settler.concluded(validated, end)
+        limit = self._throttle.admit(_counted(validated), self._clock.monotonic())
+        if isinstance(limit, Refusal):
+            return await self._settler.refused(validated, limit)
         attempt = self._next_attempt(validated, measures)
         try:
-            written = await self._write_ahead(validated, attempt)
+            written = await self._write_ahead(validated, attempt, limit)
         except HaltedAtCommit as halted:
             if halted.halt.hold:
                 return validated
@@ -81,13 +87,16 @@ class Submitter:
         sender = self._terminal.sender_of(measures.instrument.symbol)
         return Attempt(number=number, magic=magic, lots=measures.lots, written_at=self._clock.now(), sender=sender)
 
-    async def _write_ahead(self, validated: Execution, attempt: Attempt) -> Execution:
+    async def _write_ahead(self, validated: Execution, attempt: Attempt, counted: Counted) -> Execution:
         after = validated.advance(State.SUBMITTING, attempts=attempt.number)
         payload = {"attempt": attempt.number, "magic": str(attempt.magic), "lots": str(attempt.lots)}
         event = Event("submitting", payload | _touch(validated), validated.execution_id)
-        return await self._ledger.record(
-            Change(after=after, events=(event,), attempt=attempt, writes_ahead_a_send=True)
-        )
+        change = Change(after=after, events=(event,), attempt=attempt, writes_ahead_a_send=True)
+        try:
+            return await self._ledger.record(change)
+        except WorkerError:  # it is not written
+            self._throttle.withdraw(counted)
+            raise
 
     def _order(self, execution: Execution, attempt: Attempt, measures: Measures) -> OrderRequest:
         direction = execution.trade.decision.direction
@@ -176,6 +185,11 @@ def answered_event(execution: Execution, attempt: Attempt, report: SendReport) -
         "answered_at": report.answered_at.isoformat() if report.answered_at else None,
     }
     return Event("answered", payload, execution.execution_id)
+
+
+def _counted(validated: Execution) -> Order:
+    decision = validated.trade.decision
+    return Order(decision.symbol, decision.direction, decision.units or Decimal(0), is_retry=validated.attempts > 0)
 
 
 def _touch(validated: Execution) -> dict[str, str | None]:

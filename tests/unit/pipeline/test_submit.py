@@ -13,6 +13,7 @@ from worker.domain.absence import HANDED_OVER_WITHIN, SENT_WITHIN
 from worker.domain.checks import Measures
 from worker.domain.execution import Execution, State, Venue
 from worker.domain.halts import Halts
+from worker.domain.limits import OrderLimits, Throttle
 from worker.domain.market import NotSentReason, OrderRequest, SendReport, SendStatus
 from worker.pipeline.runway import Runways
 from worker.pipeline.settle import Settler
@@ -60,7 +61,8 @@ class Desk:
 
 def a_submitter(desk: Any) -> Submitter:
     settings = Settings(max_retries=3, _env_file=None)
-    return Submitter(desk, desk, desk, settings, Settler(desk, desk, "here"), Runways(desk.sender_of), lambda _: None)
+    settler, runways = Settler(desk, desk, "here"), Runways(desk.sender_of)
+    return Submitter(desk, desk, desk, settings, settler, runways, Throttle(OrderLimits()), lambda _: None)
 
 
 async def after_attempts(answer: SendReport | Desk, count: int) -> Execution:

@@ -9,6 +9,9 @@ alter table ledger.accounts
         jsonb_typeof(symbol_halts) = 'object' and not jsonb_path_exists(
             symbol_halts, '$.* ? (!exists(@.reason) || !exists(@.by) || !exists(@.at) || !exists(@.hold))'));
 
+-- What was written ahead lately, for the limits on orders sent: read when a worker starts. It costs the writers nothing.
+create index attempts_by_time on ledger.attempts using brin (written_at) with (pages_per_range = 16);
+
 create function ledger.grant_rights_0007() returns void language plpgsql as $$
 begin
     if exists (select from pg_roles where rolname = 'mt5_operator') then

@@ -34,6 +34,13 @@ order by received_at, token
 -- The last write-ahead of a trade.
 select * from ledger.attempts where execution_id = %(execution_id)s order by number desc limit 1
 
+-- name: orders_since
+-- What was written ahead lately, in its order: it counts for the limits on orders sent.
+select a.written_at, e.symbol, e.direction, e.units, a.number > 1 as is_retry
+from ledger.attempts a join ledger.executions e using (execution_id)
+where e.account = %(account)s and a.written_at > %(since)s
+order by a.written_at
+
 -- name: execution_by_token
 -- Whose order this is.
 select e.*,
