@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import psycopg
@@ -23,6 +23,7 @@ from tests.fixtures.subscriber import Confirmation, Subscriber
 from worker.clock import SystemClock
 from worker.ledger.operators import operator
 from worker.ledger.replays import ReplayOrder, replay
+from worker.pipeline.prospects import Terms
 
 FILLED = ("filled", None)
 
@@ -52,6 +53,7 @@ SETTINGS = {
     "DRAIN_TIMEOUT_SECONDS": "10",
     "LOG_FORMAT": "json",
 }
+_ORDER = ReplayOrder(by="the fault test", reason="the network is back", terms=Terms(max_trade_age=timedelta(0)))
 _UNITS = {"E": 1_000.0, "G": 1_000.0, "A": 1_000.0, "U": 1_000.0, "X": 1.0}
 
 _STATE = """
@@ -165,7 +167,7 @@ class Story:
     async def _replay(self, letters: Collection[UUID]) -> None:
         async with operator(self.postgres_url, SystemClock()) as desk:
             for letter in letters:
-                await replay(desk, _order(letter))
+                await replay(desk, letter, _ORDER)
 
     def _look(self, query: str) -> list[DictRow]:
         return self.postgres.execute(query.encode(), {"account": self.account}).fetchall()
@@ -173,13 +175,3 @@ class Story:
 
 def _version(confirmation: Confirmation) -> int:
     return int(confirmation["version"])
-
-
-def _order(letter: UUID) -> ReplayOrder:
-    return ReplayOrder(
-        letter_id=letter,
-        by="the fault test",
-        reason="the network is back",
-        max_trade_age=timedelta(0),
-        approved_at=datetime.now(UTC),
-    )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from worker.domain.execution import Execution, State
+from worker.domain.execution import FINAL, Execution
 from worker.domain.token import base_token
 from worker.ledger.confirmations import reply_address
 from worker.ledger.job import ask_for_replay, close_letter, consume, usable_replay
 from worker.ledger.page import Page
 from worker.ledger.records import envelope, execution_row, step_row
 from worker.ledger.view import Question, ReplayRecord, View
+from worker.pipeline.recognition import admittance
 from worker.ports import Admission, Admittance, Arrival, Event
 
 
@@ -38,11 +39,12 @@ class Admit:
         """Tell new from known; the same identity with another decision is a conflict and changes nothing."""
         known = view.find(self.arrival.account, self.arrival.trade)
         replay = usable_replay(view, self.arrival.message)
+        found = admittance(self.arrival.trade, known, replayed=replay is not None)
         if known is None:
             return self._write_down(view, page, replay)
-        if known.trade.decision != self.arrival.trade.decision:
-            return Admission(Admittance.CONFLICT, known)
-        if replay is not None and known.state is State.ERROR:
+        if found is Admittance.CONFLICT:
+            return Admission(found, known)
+        if found is Admittance.REOPENED and replay is not None:
             return self._reopen(view, page, known, replay)
         return self._recognise(view, page, known, replay)
 
@@ -74,8 +76,8 @@ class Admit:
         if confirmation is not None:
             address = reply_address(self.arrival.message, known.trade.identity.trade_id)
             page.send(confirmation, [address] if address else [])
-        if replay is not None and confirmation is not None and known.is_settled:
-            close_letter(page, replay.letter_id, "resolved")
+        if replay is not None and known.is_settled:
+            close_letter(page, replay.letter_id, "resolved" if known.state in FINAL else "failed_again")
         self._settle(view, page, known, replay, "repeat")
         return Admission(Admittance.REPEAT, known)
 

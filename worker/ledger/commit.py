@@ -30,11 +30,13 @@ from worker.domain.errors import (
 from worker.ledger.connection import Connection
 from worker.ledger.job import Job
 from worker.ledger.line import Line
+from worker.ledger.measured import tell
 from worker.ledger.page import Page
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
 from worker.ledger.transaction import transaction
 from worker.ledger.view import Question, View, read_view
+from worker.metering import UNMETERED, Meter
 from worker.ports import Clock
 
 T = TypeVar("T")
@@ -59,6 +61,7 @@ class _Wish:
 
     job: Job[Any]
     answer: asyncio.Future[Any]
+    alone: bool
 
     def grant(self, result: object) -> None:
         if self.answer.done():  # the caller has gone away
@@ -121,11 +124,14 @@ class _Batch:
 class Committer:
     """Takes jobs from any number of coroutines and answers each when its outcome is known."""
 
-    def __init__(self, line: Line, tenure: Tenure, clock: Clock, on_mail: Callable[[], None]) -> None:
+    def __init__(
+        self, line: Line, tenure: Tenure, clock: Clock, on_mail: Callable[[], None], meter: Meter = UNMETERED
+    ) -> None:
         self._line = line
         self._tenure = tenure
         self._clock = clock
         self._on_mail = on_mail
+        self._meter = meter
         self._waiting: deque[_Wish] = deque()
         self._wake = asyncio.Event()
         self._closing = False
@@ -135,13 +141,17 @@ class Committer:
         """Begin to commit."""
         self._task = asyncio.create_task(self._run(), name="ledger committer")
 
-    async def submit(self, job: Job[T]) -> T:
-        """Return the job's answer once it is committed. Waits through outages; a cancelled caller cancels nothing."""
+    async def submit(self, job: Job[T], *, alone: bool = False) -> T:
+        """
+        Return the job's answer once it is committed. Waits through outages; a cancelled caller cancels nothing.
+
+        One that may move an execution without knowing which before it looks must be committed `alone`.
+        """
         if self._closing or self._task is None:
             raise LedgerUnavailable("the ledger is closed: nothing was written")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_hear)
-        self._waiting.append(_Wish(job, answer))
+        self._waiting.append(_Wish(job, answer, alone))
         self._wake.set()
         return await asyncio.shield(answer)
 
@@ -170,7 +180,7 @@ class Committer:
         weight = 0
         while self._waiting and len(taken) < MAX_BATCH:
             steps, weight = self._waiting[0].job.steps, weight + self._waiting[0].job.weight
-            if steps in moved or (taken and weight > MAX_BATCH_BYTES):
+            if steps in moved or (taken and (weight > MAX_BATCH_BYTES or self._waiting[0].alone or taken[0].alone)):
                 break
             if steps is not None:
                 moved.add(steps)
@@ -178,7 +188,7 @@ class Committer:
         return taken
 
     async def _answer(self, wishes: Sequence[_Wish], *, again: bool = False) -> None:
-        batch = _Batch(wishes, self._tenure, self._clock)
+        batch, began = _Batch(wishes, self._tenure, self._clock), self._clock.monotonic()
         try:
             await self._line.run(batch.commit, within=HEAVY_SECONDS if batch.is_heavy else None)
         except asyncio.CancelledError:
@@ -192,7 +202,9 @@ class Committer:
             self._tenure.has_written = True
             if batch.has_mail:
                 self._on_mail()
+            self._meter.committed(len(wishes), self._clock.monotonic() - began)
             for wish, result in zip(wishes, batch.results, strict=True):
+                tell(self._meter, wish.job, result)
                 wish.grant(result)
 
     async def _blame(self, wishes: Sequence[_Wish], error: Exception, *, again: bool) -> None:
@@ -204,7 +216,8 @@ class Committer:
             # Another account's worker wrote the same trade after we had looked: look again, now it is known.
             await self._answer(wishes, again=True)
             return
-        _log.error("the ledger refused a write", job=type(wishes[0].job).__name__, error=str(error))
+        job = wishes[0].job
+        _log.error("the ledger refused a write", job=type(job).__name__, execution_id=job.steps, error=str(error))
         _grant_all(wishes, _explained(error))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -41,8 +42,11 @@ class Job(Protocol[T_co]):
 
 def replay_id(message: IncomingMessage) -> UUID | None:
     """Return the permission that a message claims to be sent under; None also for one that is no UUID."""
+    claimed = message.header("replay-id")
+    if claimed is None:
+        return None
     try:
-        return UUID(message.header("replay-id") or "")
+        return UUID(claimed)
     except ValueError:
         return None
 
@@ -55,23 +59,28 @@ def ask_for_replay(question: Question, message: IncomingMessage) -> None:
 
 
 def usable_replay(view: View, message: IncomingMessage) -> ReplayRecord | None:
-    """Return the permission if it exists and has not been used."""
+    """Return the permission that an arrival claims, if it is for this account and neither used nor superseded."""
+    record = claimed_replay(view, message)
+    return record if record is not None and record.account == view.account.account else None
+
+
+def claimed_replay(view: View, message: IncomingMessage) -> ReplayRecord | None:
+    """Return the same whoever's account it is for: any worker may find the message among the dead letters."""
     claimed = replay_id(message)
     record = view.replays.get(claimed) if claimed else None
-    return record if record is not None and record.consumed_at is None else None
+    return record if record is not None and record.is_standing else None
 
 
-def consume(view: View, page: Page, record: ReplayRecord, consumed_as: str, execution_id: UUID) -> None:
+def consume(view: View, page: Page, record: ReplayRecord, consumed_as: str, execution_id: UUID | None) -> None:
     """Use the permission up; to be called last, because later jobs of the batch see it used at once."""
-    now = page.clock.now()
     page.put(
         "consume_replays",
         replay_id=record.replay_id,
-        consumed_at=now,
+        consumed_at=page.clock.now(),
         consumed_as=consumed_as,
         execution_id=execution_id,
     )
-    view.replays[record.replay_id] = ReplayRecord(record.replay_id, record.letter_id, record.allow_stale, now)
+    view.replays[record.replay_id] = replace(record, is_standing=False)
 
 
 def close_letter(page: Page, letter_id: UUID, state: str) -> None:

@@ -19,6 +19,7 @@ from worker.ledger.admit import Admit
 from worker.ledger.commit import Committer
 from worker.ledger.connection import Connection
 from worker.ledger.database import recognise
+from worker.ledger.job import replay_id
 from worker.ledger.lease import Lease
 from worker.ledger.letters import TakeIn
 from worker.ledger.line import Line
@@ -30,6 +31,7 @@ from worker.ledger.refuse import Refuse
 from worker.ledger.schema import check
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
+from worker.metering import UNMETERED, Backlog, Meter
 from worker.observability import Outage
 from worker.ports import Admission, Arrival, Change, Clock, DeadLetter, Orphan, RefusedMessage, Watermark
 
@@ -42,21 +44,28 @@ class PostgresLedger:
     when another worker turns out to have taken over.
     """
 
-    def __init__(
-        self, url: str, *, account: str, worker_id: str, clock: Clock, on_lease_lost: Callable[[], None]
+    def __init__(  # noqa: PLR0913 - each by its name
+        self,
+        url: str,
+        *,
+        account: str,
+        worker_id: str,
+        clock: Clock,
+        on_lease_lost: Callable[[], None],
+        meter: Meter = UNMETERED,
     ) -> None:
         self._url = url
         self._tenure = Tenure(account, worker_id, on_lease_lost)
         self._clock = clock
-        outage = Outage("postgresql", "the worker waits and sends nothing new; nothing is lost")
+        self.outage = outage = Outage("postgresql", "the worker waits and sends nothing new; nothing is lost")
         self._reading = Line(url, f"mt5-worker reading {account}", outage)
         self._writing = Line(url, f"mt5-worker writing {account}", outage, self._greet)
         self.lease = Lease(Line(url, f"mt5-worker lease {account}", outage), self._tenure, clock)
         self.outbox = PostgresOutbox(account, Line(url, f"mt5-worker outbox {account}", outage))
-        self._committer = Committer(self._writing, self._tenure, clock, self.outbox.ring)
+        self._committer = Committer(self._writing, self._tenure, clock, self.outbox.ring, meter)
 
     @classmethod
-    async def open(
+    async def open(  # noqa: PLR0913 - each by its name
         cls,
         url: str,
         *,
@@ -64,10 +73,11 @@ class PostgresLedger:
         worker_id: str,
         clock: Clock,
         on_lease_lost: Callable[[], None] = lambda: None,
+        meter: Meter = UNMETERED,
     ) -> PostgresLedger:
         """Check the schema first; raises LedgerUnavailable, SchemaMismatch or WrongSetting with a sentence."""
         await check(url)
-        return cls(url, account=account, worker_id=worker_id, clock=clock, on_lease_lost=on_lease_lost)
+        return cls(url, account=account, worker_id=worker_id, clock=clock, on_lease_lost=on_lease_lost, meter=meter)
 
     async def lead(self, on_standby: Callable[[str], None] = lambda _holder: None) -> None:
         """Wait for the lease and take it; from then on everything can be written. Keeping it is the caller's task."""
@@ -104,6 +114,11 @@ class PostgresLedger:
         return self._tenure.left(self._clock)
 
     @property
+    def lease_epoch(self) -> int:
+        """Return the number of the lease; 0 before it was taken."""
+        return self._tenure.epoch
+
+    @property
     def watermark(self) -> Watermark:
         """Return how far all deals have been compared with the ledger, by this worker or those before it."""
         return self._tenure.watermark
@@ -118,7 +133,8 @@ class PostgresLedger:
 
     async def admit(self, arrival: Arrival) -> Admission:
         """Write a new trade down, or recognise a known one."""
-        return await self._committer.submit(Admit(arrival))
+        # A replay may reopen an execution that another job of the batch is just ending.
+        return await self._committer.submit(Admit(arrival), alone=replay_id(arrival.message) is not None)
 
     async def refuse(self, refused: RefusedMessage) -> None:
         """Write a refusal down with its dead letter and confirmation; a redelivery adds nothing."""
@@ -176,6 +192,10 @@ class PostgresLedger:
         """Return the execution that this base token belongs to, whatever its state and account."""
         rows = await self._read("execution_by_token", {"token": base_token})
         return execution_from(rows[0]) if rows else None
+
+    async def backlog(self) -> Backlog:
+        """Return what this account has open, in figures."""
+        return Backlog(**(await self._read("backlog", {"account": self._tenure.account}))[0])
 
     async def broker_facts(self, server: str, login: int) -> Sequence[StoredFacts]:
         """Return what canaries have last measured of this broker, one for each symbol they flew on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from worker.ledger.job import ask_for_replay, close_letter, replay_id, usable_replay
+from worker.ledger.job import ask_for_replay, claimed_replay, close_letter, consume, replay_id
 from worker.ledger.page import Page
 from worker.ledger.records import envelope, json_value
 from worker.ledger.refuse import write_refusal
@@ -56,9 +56,10 @@ class TakeIn:
         page.append(Event("dead_lettered", self._about(), execution_id))
         if telling is not None:
             write_refusal(page, telling)
-        replay = usable_replay(view, self.letter.message)
+        replay = claimed_replay(view, self.letter.message)
         if replay is not None:
             close_letter(page, replay.letter_id, "failed_again")
+            consume(view, page, replay, "refused", execution_id)
         view.letters[self.letter.letter_id] = {**known, "is_here": True}
         return True
 

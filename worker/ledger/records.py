@@ -148,6 +148,7 @@ def outgoing_row(message: OutgoingMessage) -> dict[str, Any]:
             "reply_to": message.reply_to,
             "type": message.type,
             "content_type": message.content_type,
+            "content_encoding": message.content_encoding,
             "headers": dict(message.headers),
         },
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -55,8 +54,9 @@ class ReplayRecord:
 
     replay_id: UUID
     letter_id: UUID
+    account: str
     allow_stale: bool
-    consumed_at: datetime | None
+    is_standing: bool  # neither used nor superseded
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class Question:
             "find_trades": (self.trades, {"rows": rows_as_json(self.trades)}),
             "find_revisions": (self.executions, {"ids": self.executions}),
             "find_reply_addresses": (self.executions, {"ids": self.executions}),
-            "find_replays": (self.replays, {"ids": self.replays, "account": account}),
+            "find_replays": (self.replays, {"ids": self.replays}),
             "find_refusals": (self.refusals, {"digests": self.refusals, "account": account}),
             "find_letters": (self.letters, {"rows": rows_as_json(self.letters)}),
             "find_strangers": (self.tokens, {"magics": self.tokens, "account": account}),

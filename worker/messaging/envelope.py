@@ -45,6 +45,7 @@ def outgoing(message: OutgoingMessage) -> pika.BasicProperties:
     return pika.BasicProperties(
         delivery_mode=pika.DeliveryMode.Persistent,
         content_type=message.content_type,
+        content_encoding=message.content_encoding,
         type=message.type,
         message_id=message.message_id,
         correlation_id=message.correlation_id,

@@ -62,6 +62,7 @@ def dead_letter(
         correlation_id=message.correlation_id,
         reply_to=message.reply_to,
         content_type=message.content_type,
+        content_encoding=message.content_encoding,
         headers=headers.to_headers(),
     )
 

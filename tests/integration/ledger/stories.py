@@ -14,10 +14,13 @@ from worker.domain.execution import Attempt, Deal, Execution, State, Venue
 from worker.domain.message import IncomingMessage, MessageKind, OutgoingMessage
 from worker.domain.token import attempt_token
 from worker.domain.trade import Decision, Direction, IdentityKind, Trade, TradeIdentity
+from worker.ledger.replays import ReplayOrder
+from worker.pipeline.prospects import Terms
 from worker.ports import Anchor, Arrival, Change, ConfirmationDraft, DeadLetter, Event, RefusedMessage
 
 NOON = datetime(2026, 1, 5, 12, 0, 0, 123456, tzinfo=UTC)
 VENUE = Venue("simulated", "Simulated-1", 1001, "simulated")
+AN_ORDER = ReplayOrder(by="ann", reason="the cause is fixed", terms=Terms(max_trade_age=timedelta(0)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,13 @@ from tests.integration.ledger.doings import (
     release,
     traces_in,
 )
-from tests.integration.ledger.stories import NOON, RealClock, rejected
+from tests.integration.ledger.stories import AN_ORDER, NOON, RealClock, rejected
 from worker.domain.errors import LeaseLost
 from worker.ledger.archive import DISCARD, Move, move
 from worker.ledger.connection import WORKER_SESSION, Connection, connect
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import Operator, halt, operator, republish, resume
-from worker.ledger.replays import ReplayOrder, replay
+from worker.ledger.replays import replay
 from worker.settings import LEASE_SECONDS, SEND_DEADLINE_SECONDS
 
 pytestmark = pytest.mark.services
@@ -35,9 +35,7 @@ COMMANDS: dict[str, Command] = {
     "resume": lambda desk: resume(desk, "main", reason="over", by="ann"),
     "republish": lambda desk: republish(desk, "main", NOON, NOON + timedelta(days=9999), by="ann"),
     "discard": lambda desk: move(desk, Move(DISCARD, "ann", "a test"), [LETTER.letter_id]),
-    "replay": lambda desk: replay(
-        desk, ReplayOrder(letter_id=LETTER.letter_id, by="ann", reason="x", max_trade_age=timedelta(0))
-    ),
+    "replay": lambda desk: replay(desk, LETTER.letter_id, AN_ORDER),
 }
 
 

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -19,6 +18,7 @@ from tests.faults.wire_formats import COMMITTED, POSTGRES_MOMENTS, Moment, Towar
 from tests.integration.ledger.conftest import OpenLedger
 from tests.integration.ledger.doings import LETTER, PREPARATIONS, Preparation, a_new_execution, traces_in
 from tests.integration.ledger.stories import (
+    AN_ORDER,
     RealClock,
     a_trade,
     accepted,
@@ -32,7 +32,7 @@ from worker.ledger.archive import DISCARD, Move, move
 from worker.ledger.connection import PERSON_SESSION, Connection, connect
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import Operator, halt, operator, resume
-from worker.ledger.replays import ReplayOrder, replay
+from worker.ledger.replays import replay
 from worker.ledger.schema import migrate
 from worker.ports import Admission, Admittance, Watermark
 
@@ -195,11 +195,10 @@ class Command:
     times_when_it_stands: int = 1
 
 
-AGAIN = ReplayOrder(letter_id=LETTER.letter_id, by="ann", reason="x", max_trade_age=timedelta(0))
 COMMANDS = [
     Command(lambda desk: halt(desk, "main", reason="news", by="ann"), "halting", 2),
     Command(lambda desk: move(desk, Move(DISCARD, "ann", "a test"), [LETTER.letter_id]), "letter_discarded"),
-    Command(lambda desk: replay(desk, AGAIN), "replay_ordered"),
+    Command(lambda desk: replay(desk, LETTER.letter_id, AN_ORDER), "replay_ordered"),
 ]
 
 

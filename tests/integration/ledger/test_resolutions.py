@@ -14,6 +14,7 @@ import pytest
 from tests.fixtures.chain import first_fault
 from tests.integration.ledger.conftest import user_of
 from tests.integration.ledger.stories import (
+    AN_ORDER,
     NOON,
     RealClock,
     a_deal,
@@ -35,7 +36,7 @@ from worker.ledger.desk import dead_letter
 from worker.ledger.history import execution as story_of
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import Operator, operator
-from worker.ledger.replays import ReplayOrder, replay
+from worker.ledger.replays import replay
 from worker.ledger.resolutions import resolve
 from worker.pipeline.attest import attest_executed, attest_not_executed
 from worker.pipeline.settle import concluding, executed
@@ -183,13 +184,12 @@ async def test_its_dead_letter_can_be_replayed_when_it_was_not(ledger: PostgresL
     doubted = await _unresolved(ledger)
     letter = replace(a_letter(doubted.message), execution_id=doubted.execution_id, reason="outcome_unknown")
     await ledger.take_in(letter, None)
-    order = ReplayOrder(letter_id=letter.letter_id, by="ann", reason="again", max_trade_age=timedelta(0))
     with pytest.raises(Refused, match="unresolved"):
-        await replay(desk, order)
+        await replay(desk, letter.letter_id, AN_ORDER)
 
     await say(desk, doubted, not_executed)
 
-    replay_id = await replay(desk, order)
+    replay_id = await replay(desk, letter.letter_id, AN_ORDER)
     again = replace(doubted.message, headers={"replay-id": str(replay_id)})
     admission = await ledger.admit(an_arrival(message=again))
     assert admission.admittance is Admittance.REOPENED

@@ -28,9 +28,12 @@ select execution_id, revision from ledger.executions where execution_id = any(%(
 select execution_id, reply_to, correlation_id from ledger.reply_addresses where execution_id = any(%(ids)s)
 
 -- name: find_replays
--- Permissions that arriving messages claim; another account's count as unknown.
-select replay_id, letter_id, allow_stale, consumed_at
-from ledger.replays where replay_id = any(%(ids)s) and account = %(account)s
+-- Permissions that messages claim. Locked until they are used: the message of one may come to its own account and, from
+-- a dead-letter queue, to another account's worker at the same moment.
+select replay_id, letter_id, account, allow_stale, consumed_at is null and superseded_at is null as is_standing
+from ledger.replays where replay_id = any(%(ids)s)
+order by replay_id
+for update
 
 -- name: find_refusals
 -- Redelivered messages that were refused at their first delivery.
@@ -158,10 +161,11 @@ from json_populate_recordset(null::ledger.dead_letters, %(rows)s::json) n
 where d.letter_id = n.letter_id and d.state = 'replaying'
 
 -- name: close_letters_of_executions
--- The same for letters whose replay became, or reopened, an execution that has settled now.
+-- The same for letters whose replay became, or reopened, an execution that has settled now. A superseded replay says
+-- nothing any more: its letter waits for what the later one comes to.
 update ledger.dead_letters d set state = n.state, state_at = n.state_at
 from json_populate_recordset(null::ledger.dead_letters, %(rows)s::json) n
-join ledger.replays r on r.execution_id = n.execution_id
+join ledger.replays r on r.execution_id = n.execution_id and r.superseded_at is null
 where d.letter_id = r.letter_id and d.state = 'replaying'
 
 -- name: insert_orphans
