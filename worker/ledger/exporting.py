@@ -43,7 +43,7 @@ async def export(  # noqa: PLR0913 - what, how, for whom and where to
         exported_at=at.isoformat(timespec="microseconds"),
         exported_by=by,
         ledger=dict(await trail.identity(desk)),
-        format=form.value,
+        format=form,
         filters=_as_told(wanted),
         contents=contents(tally, parts),
     )

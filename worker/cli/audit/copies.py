@@ -76,7 +76,7 @@ class Copy:
         """Verify it."""
         if self.broken is not None:
             return self.broken
-        form = Format(self.manifest.format) if self.manifest else _sniffed(self.stream)
+        form = self.manifest.format if self.manifest else _sniffed(self.stream)
         verdict = verify_file(self.stream, form, self.manifest, witnesses, on_progress)
         if verdict.defect is None:
             return Judged(self.name, verdict)

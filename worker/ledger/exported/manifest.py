@@ -89,7 +89,7 @@ class Manifest:
     exported_at: str
     exported_by: str
     ledger: Mapping[str, str | None]
-    format: str
+    format: Format
     filters: Mapping[str, str | None]
     contents: Contents
 
@@ -216,8 +216,8 @@ def _manifest(value: dict[str, Any]) -> Manifest:
         parts = [_record(Part, part) for part in told.pop("accounts")]
         milestones = [_record(Milestone, milestone) for milestone in told.pop("milestones")]
         held = _record(Contents, told | {"accounts": parts, "milestones": milestones})
-        return _record(Manifest, value | {"contents": held})
-    except (AttributeError, KeyError, TypeError):
+        return _record(Manifest, value | {"contents": held, "format": Format(value["format"])})
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise BrokenManifest("it does not have the fields of a manifest") from None
 
 
@@ -227,6 +227,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "int | None": (int, NoneType),
     "str | None": (str, NoneType),
     "Contents": (Contents,),
+    "Format": (Format,),
     "Sequence[Part]": (list,),
     "Sequence[Milestone]": (list,),
     "Mapping[str, str | None]": (dict,),
