@@ -25,7 +25,7 @@ from ops.backup.server import postgres_url
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says and return the exit code."""
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     try:
         given.do(given)
     except BackupError as error:
@@ -72,11 +72,12 @@ def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return what the command line may say."""
+    whole = argparse.ArgumentParser(
         prog="python -m ops.backup", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = whole.add_subparsers(metavar="COMMAND", required=True)
     create_ = commands.add_parser("create", help="write a dump and its manifest into a folder")
     create_.add_argument("folder", type=Path, help="where to; made if it does not exist")
     create_.set_defaults(do=_create)
@@ -88,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     restore_.add_argument("file", type=Path, help="the dump; its manifest lies beside it")
     restore_.add_argument("--database", metavar="NAME", required=True, help="made if it does not exist; must be empty")
     restore_.set_defaults(do=_restore)
-    return parser
+    return whole
 
 
 if __name__ == "__main__":
