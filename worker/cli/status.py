@@ -2,115 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Annotated
 
 import typer
+from rich.console import Group
+from rich.live import Live
 
+from worker.cli.attention import Queues
 from worker.cli.choices import AsJson, examples
 from worker.cli.exits import finish
+from worker.cli.glance import Picture, screen, told
 from worker.cli.parts import ledger, rabbitmq, settings
-from worker.cli.show import print_fields, print_json, shortened, words
-from worker.domain.errors import MessagingUnavailable
+from worker.cli.show import cell, console, print_json, print_json_line, words
+from worker.clock import SystemClock
+from worker.domain.errors import LedgerUnavailable, MessagingUnavailable
 from worker.ledger.status import AccountStatus, accounts
 from worker.ledger.status import status as account_status
 from worker.messaging.inspection import QueueDepth, queue_depths
-from worker.messaging.topology import TRADES_DEAD, TRADES_UNROUTABLE, approved_queue
+from worker.messaging.topology import topology
 from worker.settings import Settings
 
 app = typer.Typer()
 
-Queues = Sequence[QueueDepth | str] | None  # None: RabbitMQ does not answer
+Seen = Picture | LedgerUnavailable
+Show = Callable[[Seen], None]
 
 
-@app.command(epilog=examples("mt5-worker status", "mt5-worker status --json"))
-def status(as_json: AsJson = False) -> None:
-    """Show how each account stands: worker, halt, open and unresolved trades, dead letters, what waits where."""
+@app.command(
+    epilog=examples("mt5-worker status", "mt5-worker status --watch", "mt5-worker status --watch 10 --account main")
+)
+def status(
+    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C.")] = False,
+    seconds: Annotated[
+        float, typer.Argument(min=0.1, max=3600, metavar="[SECONDS]", help="With --watch: between two looks.")
+    ] = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Show how each account stands: what needs a person, worker, terminal, trades, queues, dead letters, last errors.
+
+    Trades of the last 24 hours are counted, the newest 100,000 of them; open ones of any age. The exit code is 0
+    whatever the picture shows, as long as it could be taken: `needs_you` of --json is empty when all is well. With
+    --watch, --json prints a line for each account and look; an outage is shown and waited for.
+    """
     found = settings()
-    standing = finish(_accounts(found))
-    queues = {one.account: finish(_queues(found, one.account)) for one in standing}
-    if as_json:
-        print_json([_as_json(one, queues[one.account]) for one in standing])
+    if watch:
+        with suppress(KeyboardInterrupt), _showing(as_lines=as_json) as show:
+            finish(_watch(found, account, seconds, show))
         return
-    for one in standing:
-        print_fields(_as_fields(one, queues[one.account]))
-    if not standing:
-        print_fields({"accounts": "none: no worker has run on this ledger yet"})
+    picture = finish(_look(found, account))
+    if as_json:
+        print_json(told(picture))
+    else:
+        console().print(screen(picture))
 
 
-async def _accounts(found: Settings) -> list[AccountStatus]:
+async def _watch(found: Settings, account: str | None, seconds: float, show: Show) -> None:
+    while True:
+        try:
+            show(await _look(found, account))
+        except LedgerUnavailable as error:
+            show(error)
+        await asyncio.sleep(seconds)
+
+
+@contextmanager
+def _showing(*, as_lines: bool) -> Iterator[Show]:
+    """Yield what shows a look: on a terminal in the place of the one before, else below it."""
+    if as_lines:
+        yield _print_lines
+    elif console().is_terminal:
+        with Live(console=console(), auto_refresh=False) as live:
+            yield lambda seen: live.update(_drawn(seen), refresh=True)
+    else:
+        yield lambda seen: console().print(_drawn(seen), "")
+
+
+def _print_lines(seen: Seen) -> None:
+    if isinstance(seen, LedgerUnavailable):
+        print_json_line({"at": SystemClock().now(), "problem": str(seen)})
+        return
+    for one in told(seen):
+        print_json_line(one)
+
+
+def _drawn(seen: Seen) -> Group:
+    """Return what is shown; without an answer nothing of an earlier one, which would look as if it were true now."""
+    if isinstance(seen, LedgerUnavailable):
+        return Group(cell(f"no answer at {words(SystemClock().now())} UTC, asking again: {seen}"))
+    return screen(seen)
+
+
+async def _look(found: Settings, account: str | None) -> Picture:
     async with ledger(found) as desk:
-        return [await account_status(desk, name) for name in await accounts(desk)]
+        names = await accounts(desk) if account is None else [account]
+        standing: Sequence[AccountStatus] = [await account_status(desk, name) for name in names]
+    return Picture(standing, await _queues(found, names))
 
 
-async def _queues(found: Settings, account: str) -> Queues:
+async def _queues(found: Settings, names: Sequence[str]) -> Queues:
     if found.amqp_url is None:
         return None
     try:
         async with rabbitmq(found, "status") as connection:
-            return await queue_depths(connection, [approved_queue(account), TRADES_DEAD, TRADES_UNROUTABLE])
+            depths = await queue_depths(connection, [queue.name for queue in topology(names).queues])
     except MessagingUnavailable:
         return None
-
-
-def _as_json(one: AccountStatus, queues: Queues) -> dict[str, Any]:
-    known = None if queues is None else [asdict(queue) for queue in queues if isinstance(queue, QueueDepth)]
-    return asdict(one) | {"queues": known}
-
-
-def _as_fields(one: AccountStatus, queues: Queues) -> dict[str, object]:
-    report = one.worker_report
-    return {
-        "account": one.account,
-        "trading": one.halt or "on",
-        "broker": None if one.backend is None else f"{one.backend}, {one.server}, login {one.login}",
-        "worker": _worker(one),
-        "executions": _counts(one.executions_by_state),
-        "oldest open": one.oldest_open_at and f"{words(one.oldest_open_at)} UTC",
-        "alerts": _counts(report.get("alerts", {})),
-        **_waiting(report.get("waiting_for_terminal", {})),
-        **{
-            f"unresolved {shortened(line.trade_id)}": line.detail or "its order may stand at the broker"
-            for line in one.unresolved
-        },
-        **{f"terminal {name}": _terminal(session) for name, session in report.get("terminal", {}).items()},
-        "outbox": _outbox(one),
-        "dead letters": _counts(one.dead_letters_by_reason),
-        **_queue_fields(queues),
-    }
-
-
-def _worker(one: AccountStatus) -> str:
-    if one.lease_holder is None or one.lease_age_seconds is None:
-        return "none: trades wait in RabbitMQ"
-    return f"{one.lease_holder}, seen {one.lease_age_seconds:.1f} s ago, lease {one.lease_epoch}"
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
-
-
-def _waiting(waiting: Mapping[str, str]) -> dict[str, object]:
-    return {f"waiting {execution_id}": why for execution_id, why in waiting.items()}
-
-
-def _terminal(session: Mapping[str, Any]) -> str:
-    # A single terminal does everything; only of several is it worth saying what each does.
-    duty = {"answers": ", answers questions", "sends": ", sends orders"}.get(session.get("duty", ""), "")
-    return f"{session.get('state')}{duty}{': ' + session['problem'] if session.get('problem') else ''}"
-
-
-def _outbox(one: AccountStatus) -> str:
-    age = "" if one.outbox_age_seconds is None else f", the oldest for {one.outbox_age_seconds:.1f} s"
-    return f"{one.outbox_size} waiting{age}"
-
-
-def _queue_fields(queues: Queues) -> dict[str, object]:
-    if queues is None:
-        return {"queues": "RabbitMQ does not answer"}
-    return {
-        f"queue {queue.name}": f"{queue.messages} ready, {queue.consumers} consumers"
-        for queue in queues
-        if isinstance(queue, QueueDepth)
-    }
+    return [depth for depth in depths if isinstance(depth, QueueDepth)]

@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from worker.ledger.schema import migrate
 from worker.messaging.connection import connected
 from worker.messaging.declaration import declare
 from worker.messaging.topology import topology
-from worker.ports import Change
+from worker.ports import Arrival, Change
 
 
 @dataclass(frozen=True)
@@ -116,13 +117,17 @@ async def _fill(postgres_url: str) -> None:
         await ledger.close()
 
 
+def _arriving_now(order_id: str) -> Arrival:
+    return replace(an_arrival(a_trade(order_id)), received_at=datetime.now(UTC))
+
+
 async def _accepted(ledger: PostgresLedger, order_id: str) -> Execution:
-    execution = (await ledger.admit(an_arrival(a_trade(order_id)))).execution
+    execution = (await ledger.admit(_arriving_now(order_id))).execution
     return await ledger.record(accepted(await ledger.record(written_ahead(execution))))
 
 
 async def _failed(ledger: PostgresLedger, order_id: str) -> Execution:
-    execution = (await ledger.admit(an_arrival(a_trade(order_id)))).execution
+    execution = (await ledger.admit(_arriving_now(order_id))).execution
     execution = await ledger.record(written_ahead(execution))
     execution = await ledger.record(Change(execution.advance(State.RECEIVED)))
     return await ledger.record(failed(execution))

@@ -33,6 +33,25 @@ class TestExecutions:
         ]
         assert desk.say("executions", "list", "--symbol", "USDJPY", "--json").json == []
         assert desk.say("executions", "list", "--status", "happy").code == 2
+        assert desk.say("executions", "list", "--since", "3 moons").code == 2
+
+    def test_by_age_text_and_ticket(self, desk: Desk) -> None:
+        def listed(*how: str) -> list[str]:
+            return [one["trade_id"] for one in desk.say("executions", "list", "--json", *how).json]
+
+        assert listed("--since", "15m", "--state", "filled", "--state", "error") == ["RPM-2", "RPM-1"]
+        assert listed("--until", "15m") == []
+        assert listed("--text", "rpm-") == ["RPM-2", "RPM-1"]
+        assert listed("--deal", "9001") == ["RPM-1"]
+        assert listed("--open") == []
+
+    def test_a_page_says_where_the_next_one_begins(self, desk: Desk) -> None:
+        first = desk.say("executions", "list", "--limit", "1", "--json")
+
+        after = first.json[0]["execution_id"]
+        assert f"--after {after}" in first.err
+        rest = desk.say("executions", "list", "--limit", "1", "--after", after, "--json")
+        assert ([one["trade_id"] for one in rest.json], rest.err) == (["RPM-1"], "")
 
     def test_a_person_sees_ids_that_can_be_copied(self, desk: Desk) -> None:
         name = desk.say("executions", "list", "--json").json[0]["execution_id"]
@@ -111,7 +130,15 @@ class TestStatus:
         [account] = desk.say("status", "--json").json
 
         assert account["executions_by_state"] == {"error": 1, "filled": 1}
-        assert {queue["name"] for queue in account["queues"]} == {QUEUE, "trades.dead", "trades.unroutable"}
+        shared = {"trades.dead", "trades.unroutable", "trades.parked", "executions.unrouted"}
+        assert {queue["name"] for queue in account["queues"]} == {QUEUE} | shared
+        assert "no worker leads account main" in account["needs_you"][0]["what"]
+
+    def test_of_one_account_alone(self, desk: Desk) -> None:
+        assert [one["account"] for one in desk.say("status", "--account", "main", "--json").json] == ["main"]
+        unknown = desk.say("status", "--account", "other")
+        assert (unknown.code, unknown.out) == (1, "")
+        assert "no account other" in unknown.err
 
     def test_it_does_not_need_rabbitmq(self, desk: Desk) -> None:
         done = desk.say("status", AMQP_URL="amqp://me:secret@127.0.0.1:9/x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -69,13 +70,16 @@ async def test_status_counts_what_is_open_and_what_waits(ledger: PostgresLedger,
         failed(await ledger.record(written_ahead((await ledger.admit(an_arrival(a_trade("B")))).execution)))
     )
     waiting = (await ledger.admit(an_arrival(a_trade("C")))).execution
+    today = replace(an_arrival(a_trade("D")), received_at=datetime.now(UTC))
+    await ledger.record(rejected((await ledger.admit(today)).execution))
     await ledger.take_in(a_letter(), None)
     await halt(desk, "main", reason="news", by="ann")
 
     seen = await status(desk, "main")
 
-    assert seen.executions_by_state == {"filled": 1, "error": 1, "received": 1}
-    assert (seen.oldest_open_at, seen.outbox_size, seen.halt) == (waiting.received_at, 3, "halted by ann: news")
+    assert seen.executions_by_state == {"received": 1, "rejected": 1}  # open, or of the last 24 hours
+    assert (seen.oldest_open_at, seen.outbox_size, seen.halt) == (waiting.received_at, 4, "halted by ann: news")
+    assert (seen.is_led, seen.standbys) == (True, 0)
     assert seen.dead_letters_by_reason == {"malformed_json": 1}
 
 

@@ -1,21 +1,35 @@
 -- name: account_status
--- The account's own row, and what waits for it.
-select a.account, a.backend, a.server, a.login,
-       case when a.halted then 'halted by ' || a.halted_by || ': ' || a.halt_reason end as halt, a.halted_at,
+-- The account's own row, and what waits for it. Standbys hold a connection for the lease, and so does its holder.
+select a.account, a.backend, a.server, a.login, clock_timestamp() as at,
+       a.halted, a.halt_reason, a.halted_by, a.halted_at, a.halt_holds, a.symbol_halts,
        a.lease_holder, a.lease_epoch,
        case when a.lease_holder is not null
-            then extract(epoch from now() - a.lease_renewed_at)::float8 end as lease_age_seconds,
+            then extract(epoch from clock_timestamp() - a.lease_renewed_at)::float8 end as lease_age_seconds,
+       (select greatest(count(*) - (a.lease_holder is not null)::int, 0) from pg_stat_activity s
+        where s.datname = current_database()
+          and s.application_name = left('mt5-worker lease ' || a.account, 63)) as standbys,
        a.worker_report,
        (select min(received_at) from ledger.executions e
         where e.account = a.account and is_open) as oldest_open_at,
        (select count(*) from ledger.outbox o where o.account = a.account) as outbox_size,
-       (select extract(epoch from now() - min(created_at))::float8
+       (select extract(epoch from clock_timestamp() - min(created_at))::float8
         from ledger.outbox o where o.account = a.account) as outbox_age_seconds
 from ledger.accounts a where a.account = %(account)s
 
 -- name: executions_by_state
--- All there ever were.
-select state, count(*) as count from ledger.executions where account = %(account)s group by state order by state
+-- The open ones of any age, and the others of those that arrived in the last 24 hours, of which no more are counted than
+-- this takes time: the answer comes as quickly after years.
+select state, count(*) as count
+from (
+    select state from ledger.executions where account = %(account)s and is_open
+    union all
+    (select state from (
+        select state, is_open from ledger.executions
+        where account = %(account)s and received_at >= now() - interval '24 hours'
+        order by received_at desc limit %(most)s
+    ) recent where not is_open)
+) counted
+group by state order by state
 
 -- name: unresolved_lines
 -- Those that need a person, the oldest first.
@@ -26,5 +40,5 @@ from ledger.executions where account = %(account)s and is_unresolved order by re
 -- Those that wait for an operator: of this account, or taken in for it without an account of their own.
 select reason, count(*) as count
 from ledger.dead_letters
-where coalesce(account, desk) = %(account)s and state in ('new', 'failed_again')
+where state in ('new', 'failed_again') and (account = %(account)s or (account is null and desk = %(account)s))
 group by reason order by reason
