@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
@@ -14,12 +14,14 @@ from typing import Any
 
 import structlog
 
-from worker import failpoints
+from worker import __version__, failpoints
 from worker.clock import SystemClock
 from worker.domain.errors import LeaseLost, WrongSetting
 from worker.domain.limits import Throttle
+from worker.health import Pulse, Vitals
+from worker.http import serving
 from worker.ledger.ledger import PostgresLedger
-from worker.lifecycle import Parts, Worker, unless
+from worker.lifecycle import Parts, Worker, cancelled, unless
 from worker.messaging.connection import connected
 from worker.messaging.consumer import Consumer
 from worker.messaging.dead_letters import Ingester
@@ -28,9 +30,14 @@ from worker.messaging.inspection import publish_all
 from worker.messaging.lifeline import Lifeline
 from worker.messaging.relay import Relay
 from worker.messaging.topology import approved_queue, topology
+from worker.metrics.exposition import Exposition
+from worker.metrics.gauges import Gauges
+from worker.metrics.instruments import Instruments
+from worker.metrics.terminal import MeteredTerminal
+from worker.monitoring import routes
 from worker.mt5.pool import MT5ConnectionPool
 from worker.mt5.terminal import PooledTerminal
-from worker.observability import Outage, configure_logging
+from worker.observability import ALERTS, Outage, configure_logging
 from worker.pipeline.drive import Driver
 from worker.pipeline.flow import Flow
 from worker.pipeline.holding import Holding
@@ -62,16 +69,20 @@ async def run(settings: Settings) -> int:
     configure_logging(settings.log_level, settings.log_format, settings.secrets, settings.account)
     failpoints.arm(settings.failpoints, settings.failpoints_log)
     sys.setswitchinterval(SWITCH_SECONDS)
-    stop = asyncio.Event()
-    with _stopped_by_signals(stop):
-        await _prepare_rabbitmq(settings)
-        while not stop.is_set():
-            await _lead_once(settings, stop)
+    stop, monitoring = asyncio.Event(), _monitoring(settings)
+    with _stopped_by_signals(stop), _served(settings, monitoring):
+        beating = asyncio.create_task(monitoring.pulse.run(), name="pulse")
+        try:
+            await _prepare_rabbitmq(settings)
+            while not stop.is_set():
+                await _lead_once(settings, stop, monitoring)
+        finally:
+            await cancelled({beating})
     _log.info("worker_stopped", account=settings.account)
     return 0
 
 
-async def _lead_once(settings: Settings, stop: asyncio.Event) -> None:
+async def _lead_once(settings: Settings, stop: asyncio.Event, monitoring: _Monitoring) -> None:
     """Wait for the lease and work until it is lost or the worker is stopped."""
     lost = asyncio.Event()
     ledger = await PostgresLedger.open(
@@ -80,12 +91,15 @@ async def _lead_once(settings: Settings, stop: asyncio.Event) -> None:
         worker_id=worker_id(),
         clock=SystemClock(),
         on_lease_lost=lost.set,
+        meter=monitoring.meter,
     )
-    if not await unless((stop,), ledger.lead(_standing_by)):
+    if not await unless((stop,), ledger.lead(partial(_standing_by, ledger, monitoring.pulse))):
         await ledger.close(drain=False)
         return
+    worker = Worker(settings, _parts(settings, ledger, monitoring.meter), lost)
+    monitoring.pulse.follow(worker.vitals)
     try:
-        await Worker(settings, _parts(settings, ledger), lost).work(stop)
+        await worker.work(stop)
     except LeaseLost as error:
         _log.error("lease_lost", detail=str(error), meaning="this worker sends nothing more; it stands by")
 
@@ -98,7 +112,14 @@ async def _prepare_rabbitmq(settings: Settings) -> None:
         raise WrongSetting("\n".join(problems))
 
 
-def _standing_by(holder: str) -> None:
+def _standing_by(ledger: PostgresLedger, pulse: Pulse, holder: str) -> None:
+    pulse.follow(
+        lambda: Vitals(
+            missing=(f"standby of {holder}", *(["PostgreSQL does not answer"] if ledger.outage.is_on else [])),
+            connected={"postgresql": not ledger.outage.is_on},
+            reconnects={"postgresql": ledger.outage.reconnects},
+        )
+    )
     _log.info("standing_by", holder=holder, meaning="this worker takes over when the other one ends or falls silent")
 
 
@@ -120,6 +141,29 @@ def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Monitoring:
+    """What is told of this process, whether it leads or stands by: by whom, and where it can be asked for."""
+
+    pulse: Pulse
+    meter: Instruments
+    exposition: Exposition
+
+
+def _monitoring(settings: Settings) -> _Monitoring:
+    pulse, exposition = Pulse(Vitals(("the worker is starting",))), Exposition(settings.account)
+    about = {"version": __version__, "backend": str(settings.mt5_backend)}
+    exposition.register([Gauges(pulse, ALERTS.report, about)])
+    return _Monitoring(pulse, Instruments(exposition.registry, SystemClock(), settings.max_slippage_pips), exposition)
+
+
+def _served(settings: Settings, monitoring: _Monitoring) -> AbstractContextManager[object]:
+    """Serve health and metrics for the length of a block, if the settings say so."""
+    if not settings.http_port:
+        return nullcontext()
+    return serving(settings.http_host, settings.http_port, routes(monitoring.pulse, monitoring.exposition))
+
+
+@dataclass(frozen=True, slots=True)
 class _Stages:
     """The way of a trade, put together: what the lifecycle drives, and the door by which messages come in."""
 
@@ -134,12 +178,12 @@ class _Stages:
     in_flight_changed: asyncio.Event
 
 
-def _parts(settings: Settings, ledger: PostgresLedger) -> Parts:
+def _parts(settings: Settings, ledger: PostgresLedger, meter: Instruments) -> Parts:
     """Put a worker together: the terminal, the way of a trade, and what ties both to RabbitMQ."""
     refuser = Refuser(settings.account, worker_id(), SystemClock())
     pool = terminal_pool(settings, silence_limit=_silence_limit(settings), restarts_terminal=True)
     terminal = PooledTerminal(pool)
-    stages = _stages(settings, ledger, terminal, refuser)
+    stages = _stages(settings, ledger, MeteredTerminal(terminal, meter), refuser)
     outage = Outage("rabbitmq", "new trades wait in RabbitMQ, confirmations in the outbox; trades in flight go on")
     lifeline = partial(_lifeline, settings, outage)
     handlers = {approved_queue(settings.account): stages.intake.take}
@@ -153,12 +197,14 @@ def _parts(settings: Settings, ledger: PostgresLedger) -> Parts:
         holding=stages.holding,
         reconciler=stages.reconciler,
         driver=stages.driver,
+        intake=stages.intake,
         consumer=Consumer(lifeline("consumer"), handlers, min(PREFETCH, settings.max_in_flight)),
-        relay=Relay(lifeline("relay"), ledger.outbox),
+        relay=Relay(lifeline("relay"), ledger.outbox, meter),
         ingester=Ingester(
             lifeline("dead letters"), ledger, partial(_tell, refuser), partial(publish_all, settings.need_amqp_url())
         ),
         in_flight_changed=stages.in_flight_changed,
+        outage=outage,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,14 +14,17 @@ import structlog
 from worker import __version__
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.execution import Venue
+from worker.health import Vitals
 from worker.ledger.ledger import PostgresLedger
 from worker.messaging.consumer import Consumer
 from worker.messaging.dead_letters import Ingester
 from worker.messaging.relay import Relay
+from worker.metering import Backlog
 from worker.mt5.terminal import PooledTerminal
-from worker.observability import ALERTS
+from worker.observability import ALERTS, Outage
 from worker.pipeline.drive import Driver
 from worker.pipeline.holding import Holding
+from worker.pipeline.intake import Intake
 from worker.pipeline.reconcile import Reconciler
 from worker.pipeline.recover import Recovery
 from worker.pipeline.settle import Settler
@@ -33,6 +36,7 @@ from worker.venue import insist_on_account_mode, insist_on_kept_magic
 RESUME_BELOW = 0.9  # of MAX_IN_FLIGHT: the consumer does not flap at the limit
 PUBLISH_WITHIN_SECONDS = 5.0  # at the end, for what is already in the outbox
 HAND_OVER_WITHIN_SECONDS = 5.0  # at the end, for the last commits and the lease
+BACKLOG_SECONDS = 5.0  # between two looks at what is open, for metrics
 
 _log = structlog.get_logger()
 
@@ -50,10 +54,12 @@ class Parts:
     holding: Holding
     reconciler: Reconciler
     driver: Driver
+    intake: Intake
     consumer: Consumer
     relay: Relay
     ingester: Ingester
     in_flight_changed: asyncio.Event
+    outage: Outage  # of RabbitMQ
 
 
 class Worker:
@@ -64,10 +70,14 @@ class Worker:
         self._leads_since = datetime.now(UTC)
         self._running: set[asyncio.Task[None]] = set()
         self._keeping: asyncio.Task[None]
+        self._backlog: Backlog | None = None
+        self._has_recovered = self._is_stopping = False
 
     async def work(self, stop: asyncio.Event) -> None:
         """Lead the account until `stop` is set or the lease is lost. Raises what ended it otherwise."""
         self._keeping = self._start(self._parts.ledger.lease.keep(self._report))
+        if self._settings.http_port:
+            self._start(self._look_at_backlog())
         try:
             if await unless((stop, self._lease_lost), self._begin()):
                 for part in (self._parts.relay, self._parts.ingester, self._parts.consumer):
@@ -114,6 +124,7 @@ class Worker:
         adopted = await self._parts.driver.adopt()
         for part in (self._parts.watch.run(), self._parts.driver.sweep(), self._parts.reconciler.search_on()):
             self._start(part)
+        self._has_recovered = True
         _log.info("recovered", executions=adopted, seconds=round(time.monotonic() - began, 3))
 
     async def _until_ended(self, stop: asyncio.Event) -> None:
@@ -126,7 +137,7 @@ class Worker:
 
     async def _stop(self) -> None:
         """Stop in this order, so that each part still finds those it needs."""
-        fenced = self._lease_lost.is_set()
+        fenced, self._is_stopping = self._lease_lost.is_set(), True
         patience = 0 if fenced else self._settings.drain_timeout_seconds
         await self._parts.consumer.stop(
             within=min(patience, 5)
@@ -183,6 +194,55 @@ class Worker:
             "rabbitmq": {"consumer": self._parts.consumer.connected, "relay": self._parts.relay.connected},
         }
 
+    def vitals(self) -> Vitals:
+        """Return how this worker stands; in the event loop only."""
+        parts, sessions = self._parts, self._parts.terminal.report().values()
+        return Vitals(
+            missing=tuple(self._missing()),
+            lease_held=not self._lease_lost.is_set() and parts.ledger.lease_left > 0,
+            lease_epoch=parts.ledger.lease_epoch,
+            halted=parts.ledger.halts.account is not None,
+            halted_symbols=len(parts.ledger.halts.symbols),
+            connected={"rabbitmq": self._has_rabbitmq, "postgresql": not parts.ledger.outage.is_on},
+            reconnects={"rabbitmq": parts.outage.reconnects, "postgresql": parts.ledger.outage.reconnects},
+            terminal_up={session["session"]: session["problem"] is None for session in sessions},
+            session_restarts={session["session"]: session["restarts"] for session in sessions},
+            waiting_for_terminal=len(parts.validator.waiting),
+            replies_lost=parts.relay.counts.replies_lost,
+            last_comparison_age_seconds=_age(parts.ledger.watermark.looked_until),
+            clock_ahead_seconds=parts.intake.clock_ahead_seconds,
+            backlog=self._backlog,
+        )
+
+    def _missing(self) -> Iterator[str]:
+        """Yield what trades would have to wait for."""
+        if self._is_stopping:
+            yield "the worker is stopping"
+        if self._parts.ledger.lease_left <= 0:
+            yield "the lease has run out: another worker may have taken over"
+        if self._parts.ledger.outage.is_on:
+            yield "PostgreSQL does not answer"
+        if not self._has_recovered:
+            yield "the broker and the ledger have not been compared yet"
+        elif not self._has_rabbitmq:
+            yield "RabbitMQ is not reached"
+        for session in self._parts.terminal.report().values():
+            if session["problem"] is not None:
+                yield f"terminal session {session['session']}: {session['problem']}"
+
+    @property
+    def _has_rabbitmq(self) -> bool:
+        return self._parts.consumer.connected and self._parts.relay.connected
+
+    async def _look_at_backlog(self) -> None:
+        """Read now and then what the account has open; what cannot be read stays as it was."""
+        while True:
+            try:
+                self._backlog = await self._parts.ledger.backlog()
+            except Exception:  # noqa: BLE001 - figures must never end a worker
+                _log.exception("backlog_unread", meaning="metrics show old figures; trades are not affected")
+            await asyncio.sleep(BACKLOG_SECONDS)
+
     def _start(self, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(part)
         self._running.add(task)
@@ -207,3 +267,7 @@ async def cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _age(moment: datetime | None) -> float | None:
+    return None if moment is None else max(0.0, (datetime.now(UTC) - moment).total_seconds())

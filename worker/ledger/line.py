@@ -63,6 +63,7 @@ class Line:
         self._greet = greet
         self._connection: Connection | None = None
         self._warnings: list[str] = []
+        self._was_connected = False
         self._one_at_a_time = asyncio.Lock()
 
     async def run(self, work: Callable[[Connection], Awaitable[T]], *, within: float | None = None) -> T:
@@ -108,6 +109,8 @@ class Line:
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             connection = await self._reach()
+            self._outage.reconnects += self._was_connected
+            self._was_connected = True
             self._warnings = warnings_of(connection)
             self._connection = connection
             if self._greet is not None:

@@ -43,17 +43,18 @@ class Refuse:
             question.refusals.append(content_digest(self.refused.message))
         ask_for_replay(question, self.refused.message)
 
-    def decide(self, view: View, page: Page) -> None:
-        """Write the refusal with its dead letter and confirmation, unless this delivery was refused before."""
+    def decide(self, view: View, page: Page) -> bool:
+        """Write the refusal with its dead letter and confirmation; False when this delivery was refused before."""
         digest = content_digest(self.refused.message)
         if self.refused.message.redelivered and digest in view.refusals:
-            return
+            return False
         write_refusal(page, self.refused)
         replay = usable_replay(view, self.refused.message)
         if replay is not None:
             close_letter(page, replay.letter_id, "failed_again")
             consume(view, page, replay, "refused", self.refused.execution_id)
         view.refusals.add(digest)
+        return True
 
 
 def write_refusal(page: Page, refused: RefusedMessage) -> None:

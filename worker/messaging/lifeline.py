@@ -123,5 +123,6 @@ class Lifeline:
             _log.error("rabbitmq refuses", connection=self._name, why=str(error))
 
     def _back(self) -> None:
+        self._outage.reconnects += self._is_lost
         self._working, self._is_lost = True, False
         self._outage.back()

@@ -17,6 +17,7 @@ from worker.messaging.connection import AmqpConnection
 from worker.messaging.lifeline import Lifeline
 from worker.messaging.publisher import Publisher
 from worker.messaging.waiting import first_of
+from worker.metering import UNMETERED, Meter
 from worker.ports import Outbox, OutboxRow
 
 BATCH = 500
@@ -68,8 +69,9 @@ class Relay:
     what comes behind it. `run` works until `stop`.
     """
 
-    def __init__(self, lifeline: Lifeline, outbox: Outbox) -> None:
+    def __init__(self, lifeline: Lifeline, outbox: Outbox, meter: Meter = UNMETERED) -> None:
         self.counts = RelayCounts()
+        self._meter = meter
         self._lifeline = lifeline
         self._outbox = outbox
         self._postponed: dict[int, _Postponed] = {}
@@ -125,6 +127,7 @@ class Relay:
         outcome = {row.id: result for row, result in zip(rows, results, strict=True)}
         taken = {row_id: result for row_id, result in outcome.items() if result is PublishResult.CONFIRMED}
         self.counts.published += len(taken)
+        self._meter.published(row.message for row in rows if row.id in taken)
         if taken:
             await _patiently(lambda: self._outbox.mark(taken))
         for row_id in taken:

@@ -20,7 +20,6 @@ from schemas.rpm_output import ReadableParts
 from worker.domain import slippage
 from worker.domain.execution import Deal, Execution, State
 from worker.domain.message import IncomingMessage
-from worker.domain.slippage import Slippage
 from worker.domain.trade import Direction
 from worker.ports import Anchor, ConfirmationDraft
 
@@ -94,7 +93,7 @@ def refusal_draft(  # noqa: PLR0913 - every one of them stands in the confirmati
 
 def _of_execution(execution: Execution, anchor: Anchor | None) -> ExecutionConfirmation:
     decision, trade = execution.trade.decision, execution.trade
-    slip = _slippage(execution)
+    slip = slippage.of(execution)
     silent = execution.state in _WITHOUT_REASON
     unsettled = execution.state is State.UNRESOLVED
     return ExecutionConfirmation(
@@ -130,14 +129,6 @@ def _of_execution(execution: Execution, anchor: Anchor | None) -> ExecutionConfi
         timestamp=execution.settled_at or execution.received_at,
         audit=_audit(anchor),
     )
-
-
-def _slippage(execution: Execution) -> Slippage | None:
-    intended, fill, pip = execution.intended_price, execution.fill_price, execution.pip_size
-    limit = execution.max_slippage_pips
-    if intended is None or fill is None or pip is None or limit is None:
-        return None
-    return slippage.measure(execution.trade.decision.direction, intended, fill, pip, limit)
 
 
 def _venue(execution: Execution) -> Venue | None:

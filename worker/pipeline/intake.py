@@ -18,7 +18,7 @@ from worker.domain.execution import Execution
 from worker.domain.message import IncomingMessage
 from worker.domain.trade import Decision, Direction, IdentityKind, Trade, TradeIdentity
 from worker.pipeline.refusal import Refuser
-from worker.ports import Admittance, Arrival, Clock, Ledger
+from worker.ports import Admittance, Arrival, Clock, Ledger, RefusedMessage
 
 CLOCK_TOLERANCE = timedelta(seconds=5)  # an approval from further in the future means that a clock is wrong
 
@@ -33,31 +33,52 @@ class Intake:
     ) -> None:
         self._ledger, self._clock, self._account = ledger, clock, account
         self._refuser, self._start = refuser, start
+        self.clock_ahead_seconds = 0.0  # of the last approval whose time could be read, beyond the tolerance
 
     async def take(self, message: IncomingMessage) -> None:
         """Admit a message as a trade, recognise it, or refuse it. Raises only when the ledger cannot be written."""
         try:
-            await self._admit(message, read_trade(message, self._account, self._clock.now()))
+            trade = read_trade(message, self._account, self._clock.now())
+            self.clock_ahead_seconds = 0.0
+            await self._admit(message, trade)
         except Refusal as refusal:
-            await self._refuse(message, refusal.reason, refusal.detail)
+            refused = self._refuser.refuse(message, refusal.reason, refusal.detail)
+            if isinstance(refusal, FromTheFuture):
+                self._tell_of_clock(refusal, refused)
+            await self._refuse(refused)
         except (LeaseLost, ServiceUnavailable):
             raise
         except Exception as error:  # noqa: BLE001 - whatever one message breaks, the ones behind it must go on
-            _log.exception("intake_failed", message_id=message.message_id)
             detail = f"the worker failed on this message: {error}. Nothing was sent. Report it, then replay it."
-            await self._ledger.refuse(self._refuser.refuse(message, "internal_error", detail, error=error))
+            refused = self._refuser.refuse(message, "internal_error", detail, error=error)
+            _log.exception("intake_failed", **_about(refused))
+            await self._ledger.refuse(refused)
 
     async def _admit(self, message: IncomingMessage, trade: Trade) -> None:
         arrival = Arrival(uuid4(), self._account, message, trade, self._clock.now())
         admission = await self._ledger.admit(arrival)
         if admission.admittance is Admittance.CONFLICT:
-            await self._refuse(message, "identity_conflict", _conflict(trade, admission.execution))
+            detail = _conflict(trade, admission.execution)
+            await self._refuse(self._refuser.refuse(message, "identity_conflict", detail))
         elif not admission.execution.is_settled:
             self._start(admission.execution)
 
-    async def _refuse(self, message: IncomingMessage, reason: str, detail: str) -> None:
-        _log.warning("message_refused", reason=reason, detail=detail, message_id=message.message_id)
-        await self._ledger.refuse(self._refuser.refuse(message, reason, detail))
+    async def _refuse(self, refused: RefusedMessage) -> None:
+        _log.warning("message_refused", reason=refused.reason, detail=refused.detail, **_about(refused))
+        await self._ledger.refuse(refused)
+
+    def _tell_of_clock(self, refusal: FromTheFuture, refused: RefusedMessage) -> None:
+        self.clock_ahead_seconds = refusal.ahead_seconds
+        _log.error("clock_alert", alert=True, ahead_seconds=refusal.ahead_seconds, **_about(refused))
+
+
+def _about(refused: RefusedMessage) -> dict[str, str | None]:
+    """Return by what a refused message is found again, in the log and elsewhere."""
+    return {
+        "execution_id": str(refused.execution_id),
+        "trade_id": refused.trade_id,
+        "message_id": refused.message.message_id,
+    }
 
 
 def read_trade(message: IncomingMessage, account: str, now: datetime) -> Trade:
@@ -103,11 +124,18 @@ class AccountMismatch(Refusal):
 def _refuse_the_future(approved_at: datetime, now: datetime) -> None:
     ahead = approved_at - now
     if ahead > CLOCK_TOLERANCE:
-        _log.error("clock_alert", alert=True, ahead_seconds=ahead.total_seconds())
-        raise SchemaInvalid(
-            f"the approval's timestamp is {ahead.total_seconds():.1f} s in the future: compare RPM's clock and the "
+        raise FromTheFuture(ahead.total_seconds())
+
+
+class FromTheFuture(SchemaInvalid):
+    """The sender's clock is ahead of ours, or ours is behind: then the age of an approval means nothing."""
+
+    def __init__(self, ahead_seconds: float) -> None:
+        super().__init__(
+            f"the approval's timestamp is {ahead_seconds:.1f} s in the future: compare RPM's clock and the "
             f"worker's with a time server"
         )
+        self.ahead_seconds = ahead_seconds
 
 
 def _identity(output: RPMOutput, message: IncomingMessage, digest: str) -> TradeIdentity:

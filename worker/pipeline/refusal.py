@@ -54,6 +54,7 @@ class Refuser:
                 detail=detail,
                 at=now,
             ),
+            trade_id=trade_id,
         )
 
     def tell(self, message: IncomingMessage, account: str | None, reason: str, detail: str) -> RefusedMessage:
