@@ -37,6 +37,13 @@ def test_the_worker_trades_on_the_simulated_terminal_only() -> None:
     assert re.findall(r"MT5_BACKEND: (\w+)", COMPOSE_FILE.read_text()) == ["simulated"]
 
 
+def test_the_worker_is_asked_for_its_health_where_it_serves_it() -> None:
+    port = re.findall(r"HTTP_PORT: (\d+)", COMPOSE_FILE.read_text())
+
+    assert re.findall(r"http://127\.0\.0\.1:(\d+)/health/live", COMPOSE_FILE.read_text()) == port
+    assert f"worker:{port[0]}" in COMPOSE_FILE.read_text()
+
+
 def test_each_part_waits_for_what_it_needs(resolved: dict[str, Any]) -> None:
     waits = {
         name: {need: how["condition"] for need, how in part.get("depends_on", {}).items()}
