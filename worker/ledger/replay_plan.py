@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from schemas.refusals import RefusedMessage as Refusal
 from worker.domain.errors import NotFound
-from worker.domain.execution import Execution, State
+from worker.domain.execution import State
 from worker.domain.message import IncomingMessage
 from worker.domain.trade import Trade
 from worker.ledger.encoding import Row, rows_as_json
@@ -66,8 +66,7 @@ async def _planned(desk: Operator, letter_ids: Sequence[UUID], terms: Terms) -> 
     for row in letters:
         letter_id, view = row["letter_id"], views.get(row["account"])
         reading = readings[letter_id]
-        known = view.find(row["account"], reading) if view and isinstance(reading, Trade) else None
-        case = _case(row, messages[letter_id], reading, known, has_worker=view is not None)
+        case = _case(row, messages[letter_id], reading, view)
         found.append(_planned_as(row, case, foresee(case, terms, now)))
     return found
 
@@ -97,21 +96,22 @@ async def _rows(desk: Operator, statement: str, values: Mapping[str, object]) ->
     return await (await desk.connection.execute(sql(statement), values)).fetchall()
 
 
-def _case(
-    row: Row, message: IncomingMessage, reading: Trade | Refusal, known: Execution | None, *, has_worker: bool
-) -> Case:
+def _case(row: Row, message: IncomingMessage, reading: Trade | Refusal, view: View | None) -> Case:
     is_replaying = row["state"] == "replaying" and row["ordered_at"] is not None
-    return Case(
+    case = Case(
         state=row["state"],
         state_by=row["state_by"],
         account=row["account"],
-        has_worker=has_worker,
+        has_worker=view is not None,
         message=message,
         reading=reading,
-        known=known,
         unresolved=row["execution_id"] if row["named_state"] == State.UNRESOLVED else None,
         errand=Errand(row["ordered_at"], row["is_waiting"], row["is_used"]) if is_replaying else None,
     )
+    if view is None or isinstance(reading, Refusal):
+        return case
+    known, halt = view.find(row["account"], reading), view.account.halts.of(reading.decision.symbol)
+    return replace(case, known=known, halt=halt)
 
 
 def _planned_as(row: Row, case: Case, prospect: Prospect) -> PlannedReplay:

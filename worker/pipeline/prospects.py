@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from schemas.refusals import DeadLetterReason
 from schemas.refusals import RefusedMessage as Refusal
 from worker.domain.execution import Execution, State
+from worker.domain.halts import Halt
 from worker.domain.message import IncomingMessage
 from worker.domain.token import MAX_ATTEMPTS
 from worker.domain.trade import Trade
@@ -35,6 +37,7 @@ class Fate(StrEnum):
     WILL_BE_REFUSED = "will_be_refused"  # its message is as wrong as before
     IN_CONFLICT = "in_conflict"  # its trade is known with another decision
     STALE = "stale"
+    HALTED = "halted"  # it would be rejected for good
     UNRESOLVED = "unresolved"
     NOT_OPEN = "not_open"  # resolved, discarded, or being replayed
     IMPOSSIBLE = "impossible"
@@ -80,7 +83,8 @@ class Case:
     message: IncomingMessage
     reading: Trade | Refusal  # what intake reads out of the message
     known: Execution | None = None  # the execution of that trade
-    unresolved: object = None  # the unresolved execution that the letter itself names
+    unresolved: UUID | None = None  # the unresolved execution that the letter itself names
+    halt: Halt | None = None  # of the trade's symbol or account
     errand: Errand | None = None  # of its latest replay
 
 
@@ -161,21 +165,32 @@ def _unresolved(case: Case) -> Prospect | None:
 def _admission(case: Case, terms: Terms, now: datetime) -> Prospect:
     if isinstance(case.reading, Refusal):
         return Prospect(Fate.WILL_BE_REFUSED, f"is refused again: {case.reading}")
-    found = admittance(case.reading, case.known, replayed=True)
-    if case.known is None:
-        return _tried(case.reading, "was never a trade and is taken as new", terms, now)
-    known = case.known
+    found, known = admittance(case.reading, case.known, replayed=True), case.known
+    if known is None:
+        way = "was never a trade and is taken as new"
+        return _rpm_says_no(case.reading) or _halted(case.halt) or _aged(case.reading, way, terms, now)
     if found is Admittance.CONFLICT:
         since = f"{known.received_at:%Y-%m-%d %H:%M:%S}"
         return Prospect(Fate.IN_CONFLICT, f"is in conflict: its trade is known since {since} with another decision")
     if found is Admittance.REOPENED:
-        return _tried(known.trade, f"reopens execution {known.execution_id}, proved not executed", terms, now)
+        way = f"reopens execution {known.execution_id}, proved not executed"
+        return _halted(case.halt) or _aged(known.trade, way, terms, now)
     return Prospect(Fate.WILL_CONFIRM, f"is only confirmed again: its trade is {known.state}")
 
 
-def _tried(trade: Trade, way: str, terms: Terms, now: datetime) -> Prospect:
-    if trade.rpm_rejection or trade.rpm_halt:
-        return Prospect(Fate.WILL_CONFIRM, "is only confirmed as rejected: RPM itself says that it is not to be sent")
+def _rpm_says_no(trade: Trade) -> Prospect | None:
+    if not trade.rpm_rejection and not trade.rpm_halt:
+        return None
+    return Prospect(Fate.WILL_CONFIRM, "is only confirmed as rejected: RPM itself says that it is not to be sent")
+
+
+def _halted(halt: Halt | None) -> Prospect | None:
+    if halt is None or halt.hold:
+        return None
+    return Prospect(Fate.HALTED, f"would be rejected for good, {halt}; resume first")
+
+
+def _aged(trade: Trade, way: str, terms: Terms, now: datetime) -> Prospect:
     age, limit = now - trade.decision.approved_at, terms.max_trade_age
     if not limit or age <= limit:
         return Prospect(Fate.WILL_TRADE, way)
