@@ -10,28 +10,27 @@ from typing import Any
 
 from worker.cli.advice import is_silent, to_do
 from worker.cli.show import cell, console, duration, print_fields, print_table, shortened, words
-from worker.domain.execution import OPEN, Deal, Execution
-from worker.domain.standing import Standing, standing_of
+from worker.domain.at_broker import AtBroker, at_broker
+from worker.domain.execution import OPEN, Deal, Execution, State
 from worker.ledger.audit import AuditRow
 from worker.ledger.history import ExecutionStory
 from worker.ledger.timeline import Line, TimeSource, timeline
+from worker.pipeline.settle import executes_too_much
 
 _DETAIL_CHARACTERS = 240
 _TICKETS = ("deal_id", "order_id", "position_id", "magic", "order_ticket")
 _TIMES = ("received_at", "validated_at", "submitted_at", "accepted_at", "filled_at", "settled_at")
 _SIDES = {1: "buy", -1: "sell"}
-_ORDER_OPEN = {
-    True: "an order stands at the broker and may execute",
-    False: "no order of it stands at the broker",
-    None: "NOBODY KNOWS whether an order stands at the broker",
-}
+_UNSURE = frozenset({State.UNKNOWN, State.UNRESOLVED})
 
 
 def story_as_json(story: ExecutionStory) -> dict[str, Any]:
     """Return all of it; what is JSON in the ledger stays JSON."""
+    there = _at_broker(story)
     return {
         **_fields(story.execution),
-        "standing": asdict(standing_of(story.execution)),
+        "at_broker": {"answer": there.answer, "why": there.why},
+        "units_at_risk": there.units_at_risk,
         "to_do": to_do(story),
         "waits_for": _waits_for(story),
         "message": asdict(story.execution.message),
@@ -48,7 +47,7 @@ def story_as_json(story: ExecutionStory) -> dict[str, Any]:
 
 def print_story(story: ExecutionStory, *, raw: bool = False) -> None:
     """Print it in the order in which a person asks: what came of it, what is to be done, and how it went."""
-    print_fields(_head(story, standing_of(story.execution)))
+    print_fields(_head(story, _at_broker(story)))
     _print_timeline(timeline(story))
     _section("Deals", ["deal", "order", "lots", "units", "price", "commission", "time, UTC"], _deals(story))
     _section(
@@ -60,7 +59,7 @@ def print_story(story: ExecutionStory, *, raw: bool = False) -> None:
         _print_raw(story)
 
 
-def _head(story: ExecutionStory, standing: Standing) -> Mapping[str, object]:
+def _head(story: ExecutionStory, there: AtBroker) -> Mapping[str, object]:
     execution, decision = story.execution, story.execution.trade.decision
     lots = "" if execution.requested_lots is None else f" ({words(execution.requested_lots)} lots)"
     reason = "" if execution.reason is None else f", {execution.reason}"
@@ -70,12 +69,25 @@ def _head(story: ExecutionStory, standing: Standing) -> Mapping[str, object]:
         "approved": f"{_SIDES[decision.direction]} {words(decision.units)} {decision.symbol}{lots}",
         "venue": execution.venue and f"{execution.venue.mode}, {execution.venue.server}, login {execution.venue.login}",
         "status": f"{execution.state.upper()}{reason}, confirmation version {execution.version or 'none yet'}",
-        "certain": _cut(standing.certain),
-        "not certain": standing.doubt and _cut(standing.doubt),
-        "order": _ORDER_OPEN[standing.open_order],
+        "detail": execution.detail and _cut(execution.detail),
+        "certain": _certain(execution),
+        "not certain": "whether the last attempt was executed" if execution.state in _UNSURE else None,
+        "at broker": _cut(str(there)),
         "waits for": _waits_for(story),
         "to do": "\n".join(to_do(story)) or _nothing_to_do(story),
     }
+
+
+def _at_broker(story: ExecutionStory) -> AtBroker:
+    return at_broker(story.execution, story.attempts[-1] if story.attempts else None)
+
+
+def _certain(execution: Execution) -> str:
+    if not execution.deals:
+        return "no deal of it is known"
+    price = "" if execution.fill_price is None else f" at {words(execution.fill_price)}"
+    over = ": MORE THAN WAS ASKED FOR, look at the positions at once" if executes_too_much(execution) else ""
+    return f"{words(execution.executed_lots)} of {words(execution.requested_lots)} lots are executed{price}{over}"
 
 
 def _nothing_to_do(story: ExecutionStory) -> str:

@@ -31,7 +31,8 @@ class TestAsJson:
 
         assert told["execution_id"] == str(UUID(int=1))
         assert told["status"] == "filled"
-        assert told["standing"]["open_order"] is False
+        assert told["at_broker"]["answer"] == "yes"
+        assert told["units_at_risk"] == "10000"
         assert [one["payload"] for one in told["events"]][1] == {"attempt": 1, "lots": "0.1"}
         assert told["confirmations"][0]["body"] == {"status": "filled"}
         assert told["dead_letters"][0]["reason"] == "network_error"
@@ -52,8 +53,15 @@ class TestAsAPage:
 
         assert "FILLED" in page
         assert "0.1 of 0.1 lots are executed at 1.08425" in page
-        assert "no order of it stands at the broker" in page
+        assert "yes: order 80, filled 0.1 lots" in page
         assert "nothing" in page
+
+    def test_more_than_was_asked_for_cannot_be_overlooked(self, capsys: pytest.CaptureFixture[str]) -> None:
+        twice = replace(FILLED, deals=(DEAL, replace(DEAL, deal_id=71)))
+
+        words = " ".join(_page(replace(story(), execution=twice), capsys).split())
+
+        assert "0.2 of 0.1 lots are executed at 1.08425: MORE THAN WAS ASKED FOR" in words
 
     def test_the_timeline_tells_how_long_each_step_took(self, capsys: pytest.CaptureFixture[str]) -> None:
         page = _page(story(), capsys)
@@ -109,8 +117,8 @@ class TestWhatToDo:
         told = replace(story(), execution=unresolved)
 
         words = " ".join(_page(told, capsys).split())
-        assert "NOBODY KNOWS" in words
-        assert "whether attempt 1 was executed: no history" in words
+        assert "unknown: the outcome of the send at" in words
+        assert "not certain whether the last attempt was executed" in words
         [look, executed, not_executed] = story_as_json(told)["to_do"]
         assert f"magic {MAGIC}" in look
         assert executed == f"mt5-worker executions resolve {UUID(int=1)} --executed --deal TICKET --reason WHY"
@@ -146,7 +154,7 @@ def test_a_trade_that_has_only_arrived_has_no_empty_sections(capsys: pytest.Capt
 
     assert "message received" in page
     assert "Deals" not in page
-    assert "at the broker" in page
+    assert "no: nothing was sent yet" in page
 
 
 def test_times_are_told_in_one_order() -> None:
