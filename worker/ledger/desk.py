@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -54,7 +54,8 @@ class LetterLine:
     """
     One dead letter in a listing. `state` is a `LetterState`.
 
-    `fingerprint` is what letters of one group share; `follows` is the letter whose replay failed with this one.
+    `fingerprint` is what letters of one group share; `follows` is the letter whose replay failed with this one;
+    `imported_by` is None for a letter that was taken in here.
     """
 
     id: UUID
@@ -74,6 +75,7 @@ class LetterLine:
     exception: str | None = None
     fingerprint: str | None = None
     follows: UUID | None = None
+    imported_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,25 @@ class LetterToChange:
 
 
 @dataclass(frozen=True, slots=True)
+class LetterGroup:
+    """
+    Letters that failed for the same reason, in the same way.
+
+    `states` counts them by `LetterState`; `newest` is the one that failed last, and `example` its detail.
+    """
+
+    fingerprint: str
+    reason: str
+    exception: str | None
+    letters: int
+    states: Mapping[str, int]
+    first_at: datetime
+    last_at: datetime
+    newest: UUID
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoredLetter:
     """A whole dead letter: the message as RPM published it, and the headers it failed with."""
 
@@ -100,8 +121,14 @@ class StoredLetter:
 
 async def dead_letters(desk: Operator, wanted: LetterFilter, limit: int) -> Sequence[LetterLine]:
     """Return the dead letters that fit and failed last, the newest first."""
-    cursor = await desk.connection.execute(sql("list_dead_letters"), {**_values(wanted), "limit": limit})
+    cursor = await desk.connection.execute(sql("list_dead_letters"), {**filter_values(wanted), "limit": limit})
     return [letter_line(row) for row in await cursor.fetchall()]
+
+
+async def letter_groups(desk: Operator, wanted: LetterFilter, limit: int) -> Sequence[LetterGroup]:
+    """Return the groups of the letters that fit; the one that grew last comes first."""
+    cursor = await desk.connection.execute(sql("letter_groups"), {**filter_values(wanted), "limit": limit})
+    return [LetterGroup(**row) for row in await cursor.fetchall()]
 
 
 async def letters_to_change(desk: Operator, wanted: LetterFilter, limit: int | None = None) -> Sequence[LetterToChange]:
@@ -110,7 +137,7 @@ async def letters_to_change(desk: Operator, wanted: LetterFilter, limit: int | N
 
     Raises Refused when there are more than `MOST_LETTERS` and no limit was given.
     """
-    values = {**_values(wanted), "limit": MOST_LETTERS + 1 if limit is None else limit}
+    values = {**filter_values(wanted), "limit": MOST_LETTERS + 1 if limit is None else limit}
     cursor = await desk.connection.execute(sql("letters_to_change"), values)
     found = [LetterToChange(**row) for row in await cursor.fetchall()]
     if limit is None and len(found) > MOST_LETTERS:
@@ -142,5 +169,6 @@ def letter_line(row: Row) -> LetterLine:
     return LetterLine(**{name: row[name] for name in LetterLine.__dataclass_fields__ if name in row})
 
 
-def _values(wanted: LetterFilter) -> dict[str, Any]:
+def filter_values(wanted: LetterFilter) -> dict[str, Any]:
+    """Return a filter as the statements take it."""
     return asdict(wanted) | {"reasons": list(map(str, wanted.reasons)), "states": list(map(str, wanted.states))}

@@ -43,7 +43,7 @@ NEVER_SENT = [
 
 @pytest.mark.parametrize(("state", "expected"), NEVER_SENT)
 def test_no_attempt_is_no_order(state: State, expected: str) -> None:
-    told = {} if state is State.RECEIVED else {"reason": "spread_too_wide", "detail": "12 pips"}
+    told: dict[str, Any] = {} if state is State.RECEIVED else {"reason": "spread_too_wide", "detail": "12 pips"}
 
     found = at_broker(an_execution(state=state, **told), None)
 
@@ -59,7 +59,7 @@ def test_no_attempt_is_no_order(state: State, expected: str) -> None:
     ],
 )
 def test_attempts_that_left_nothing_are_no_order(state: State, expected: str) -> None:
-    told = {} if state is State.RECEIVED else {"reason": "broker_rejection", "detail": "10006"}
+    told: dict[str, Any] = {} if state is State.RECEIVED else {"reason": "broker_rejection", "detail": "10006"}
 
     found = at_broker(an_execution(state=state, attempts=2, **told), SENT)
 

@@ -1,8 +1,7 @@
-"""`dlq list` and `dlq show`: what needs a person."""
+"""`dlq list` and `dlq groups`: what needs a person."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -10,17 +9,16 @@ import typer
 
 from worker.cli.choices import AsJson, Limit, examples, rows
 from worker.cli.dlq.filters import for_listing
-from worker.cli.dlq.letter import LetterId, letter_uuid
 from worker.cli.exits import finish
 from worker.cli.parts import ledger, settings
-from worker.cli.show import cell, console, print_fields, print_json, print_table
+from worker.cli.show import print_json, print_table, shortened, words
 from worker.ledger import desk as letters
-from worker.ledger.desk import LetterFilter, LetterLine, StoredLetter
+from worker.ledger.desk import LetterFilter, LetterGroup, LetterLine
 from worker.settings import Settings
 
 app = typer.Typer()
 
-_SHOWN_CHARACTERS = 4000
+_DETAIL_CHARACTERS = 160  # in a listing; `dlq show` has all of it
 
 
 @app.command(
@@ -38,21 +36,49 @@ def list_(wanted: LetterFilter, limit: Limit = None, as_json: AsJson = False) ->
     if as_json:
         print_json([asdict(line) for line in found])
         return
-    cells = [[line.id, f"{line.reason}\n{line.state}", f"{line.trade_id or '-'}\n{line.detail}"] for line in found]
-    print_table(["id", "reason, state", "trade, detail"], cells, none="no dead letter fits", whole=["id"])
+    columns = ["id\nfailed, UTC", "reason\nstate", "account, symbol, trade\ndetail"]
+    print_table(columns, map(_cells, found), none="no dead letter fits", whole=columns[:1])
 
 
-@app.command(epilog=examples("mt5-worker dlq show 0195563c-7f5c-7a31-9d0e-2f6b8c1d4e5a"))
-def show(letter_id: LetterId, as_json: AsJson = False) -> None:
-    """Show one dead letter: why it failed, its headers, and the message as it was published."""
-    letter = finish(_show(settings(), letter_id))
+@app.command(
+    epilog=examples(
+        "mt5-worker dlq groups", "mt5-worker dlq groups --state new --since 1d", "mt5-worker dlq groups --json"
+    )
+)
+@for_listing
+def groups(wanted: LetterFilter, limit: Limit = None, as_json: AsJson = False) -> None:
+    """
+    Group dead letters by reason and fingerprint: what failed in the same way, how often, from when to when.
+
+    A fingerprint is made of reason, exception and detail without its numbers, ids and quoted values. Each command that
+    takes a filter takes a group with --group.
+    """
+    found = finish(_groups(settings(), wanted, rows(limit, as_json=as_json)))
     if as_json:
-        print_json(asdict(letter.line) | {"headers": letter.headers, "message": asdict(letter.message)})
+        print_json([asdict(group) for group in found])
         return
-    print_fields(asdict(letter.line) | letter.headers)
-    body = _readable(letter.message.body)
-    rest = f"\n... and {len(body) - _SHOWN_CHARACTERS} characters more" if len(body) > _SHOWN_CHARACTERS else ""
-    console().print(cell(f"\n{body[:_SHOWN_CHARACTERS]}{rest}"))
+    columns = ["group\nletters", "reason\nstates", "first, UTC\nlast, UTC", "exception, example"]
+    print_table(columns, map(_group_cells, found), none="no dead letter fits", whole=[columns[0], columns[2]])
+
+
+def _cells(line: LetterLine) -> list[str]:
+    whose = f"{shortened(line.account or '-')} {line.symbol or '-'} {shortened(line.trade_id or '-')}"
+    return [f"{line.id}\n{words(line.failed_at)}", f"{line.reason}\n{line.state}", f"{whose}\n{_cut(line.detail)}"]
+
+
+def _group_cells(group: LetterGroup) -> list[str]:
+    states = "\n".join(f"{number} {state}" for state, number in sorted(group.states.items()))
+    example = _cut(group.example)
+    return [
+        f"{group.fingerprint}\n{group.letters}",
+        f"{group.reason}\n{states}",
+        f"{words(group.first_at)}\n{words(group.last_at)}",
+        example if group.exception is None else f"{shortened(group.exception)}\n{example}",
+    ]
+
+
+def _cut(detail: str) -> str:
+    return detail if len(detail) <= _DETAIL_CHARACTERS else f"{detail[:_DETAIL_CHARACTERS]}..."
 
 
 async def _list(found: Settings, wanted: LetterFilter, limit: int) -> Sequence[LetterLine]:
@@ -60,13 +86,6 @@ async def _list(found: Settings, wanted: LetterFilter, limit: int) -> Sequence[L
         return await letters.dead_letters(desk, wanted, limit)
 
 
-async def _show(found: Settings, letter_id: str) -> StoredLetter:
+async def _groups(found: Settings, wanted: LetterFilter, limit: int) -> Sequence[LetterGroup]:
     async with ledger(found) as desk:
-        return await letters.dead_letter(desk, letter_uuid(letter_id))
-
-
-def _readable(body: bytes) -> str:
-    try:
-        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return body.decode("utf-8", "backslashreplace")
+        return await letters.letter_groups(desk, wanted, limit)

@@ -30,7 +30,7 @@ def counted(number: int) -> str:
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+def progress(title: str) -> Iterator[Callable[[int, int | None], None]]:
     """Show how far it is, on a terminal only, and leave nothing of it behind."""
     screen = Console(stderr=True)
     with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:

@@ -52,6 +52,7 @@ update ledger.dead_letters set failed_at = taken_in_at where failed_at is null;
 alter table ledger.dead_letters
     alter column failed_at set not null,
     add column follows uuid, -- the letter whose replay failed with this one; null for a first failure
+    add column imported_by text, -- whoever brought it here from another ledger; null for one that was taken in here
     add column symbol text generated always as (ledger.symbol_of(body, envelope ->> 'routing_key')) stored,
     add column exception text generated always as (headers ->> 'failure-exception') stored,
     add column fingerprint text generated always as
