@@ -108,12 +108,6 @@ class TestDeadLetters:
         assert again.code == 1
         assert "replaying" in again.err
 
-    def test_a_stale_approval_is_refused_with_the_way_out(self, desk: Desk, letters: dict[str, dict[str, Any]]) -> None:
-        done = desk.say("dlq", "replay", letters["network_error"]["id"], "--reason", "prices are back")
-
-        assert done.code == 1
-        assert "--allow-stale" in done.err
-
 
 class TestHalt:
     def test_a_halt_is_seen_until_it_is_lifted(self, desk: Desk) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from worker.cli.dlq.plans import counted
 from worker.cli.exits import complain
-from worker.cli.show import print_json, print_table, shortened
+from worker.cli.show import cell, console, print_json, print_table, shortened
 from worker.ledger.replay_plan import PlannedReplay
 from worker.ledger.replay_round import End, Outcome
 from worker.pipeline.prospects import Fate
@@ -64,7 +64,7 @@ class Report:
         if len(ordered) > _ROWS:
             sys.stdout.write(f"... and {len(ordered) - _ROWS} more; --json has them all\n")
         if ordered:
-            sys.stdout.write(f"{counted(len(ordered))}: {self._in_short()}\n")
+            console().print(cell(f"{counted(len(ordered))}: {self._in_short()}"))
 
     def agree(self, *, yes: bool) -> None:
         """Show the plan of a bulk replay and ask, unless the person has said yes, or nothing can be replayed anyway."""

@@ -37,7 +37,6 @@ WhyUnlessDry = Annotated[
     str,
     typer.Option(
         "--reason",
-        callback=str.strip,
         show_default="needed unless it is a dry run",
         help="Why, for the audit trail.",
     ),
@@ -82,7 +81,7 @@ def replay(
     is being replayed already. Each letter is one step: Ctrl-C stops between two of them, and the same command goes on
     with the rest. Exit code 1 when any of them was refused, or failed again within --wait.
     """
-    if not reason and not dry_run:
+    if not reason.strip() and not dry_run:
         raise typer.BadParameter("say why: it is written into the audit trail", param_hint="--reason")
     found = settings()
     terms = Terms(timedelta(seconds=found.max_trade_age_seconds), allow_stale=allow_stale)
@@ -94,7 +93,7 @@ def replay(
         return
     report.agree(yes=yes)
     try:
-        finish(_carry_out(found, ReplayOrder(by=by, reason=reason, terms=terms), report, rate, wait))
+        finish(_carry_out(found, ReplayOrder(by=by, reason=reason.strip(), terms=terms), report, rate, wait))
     finally:
         report.finish()
     raise typer.Exit(_exit_code(report))
