@@ -203,7 +203,7 @@ class Worker:
             lease_epoch=parts.ledger.lease_epoch,
             halted=parts.ledger.halts.account is not None,
             halted_symbols=len(parts.ledger.halts.symbols),
-            connected={"rabbitmq": self._has_rabbitmq, "postgresql": not parts.ledger.outage.is_on},
+            connected=self._connected(),
             reconnects={"rabbitmq": parts.outage.reconnects, "postgresql": parts.ledger.outage.reconnects},
             terminal_up={session["session"]: session["problem"] is None for session in sessions},
             session_restarts={session["session"]: session["restarts"] for session in sessions},
@@ -229,6 +229,11 @@ class Worker:
         for session in self._parts.terminal.report().values():
             if session["problem"] is not None:
                 yield f"terminal session {session['session']}: {session['problem']}"
+
+    def _connected(self) -> Mapping[str, bool]:
+        """Return which services are reached; whether RabbitMQ is cannot be known before the recovery has ended."""
+        rabbitmq = {"rabbitmq": self._has_rabbitmq} if self._has_recovered else {}
+        return {**rabbitmq, "postgresql": not self._parts.ledger.outage.is_on}
 
     @property
     def _has_rabbitmq(self) -> bool:
