@@ -105,7 +105,7 @@ async def identity(desk: Operator) -> Row:
 
 
 async def _executions_of(desk: Operator, name: str) -> Sequence[str]:
-    cursor = await desk.connection.execute(sql("executions_of_trade"), {"name": name})
+    cursor = await desk.connection.execute(sql("audit_names_of_trade"), {"name": name})
     found = [row["execution_id"] for row in await cursor.fetchall()]
     if not found:
         raise NotFound(f"the ledger has no trade and no execution with the id {name}")
@@ -130,15 +130,18 @@ async def _walk(
 
 
 async def _page(desk: Operator, wanted: Selection, place: dict[str, Any]) -> list[dict[str, Any]]:
-    statement = "audit_page" if place["ids"] is None else "audit_page_of_trade"
     values = {
         "since": _as_stored(wanted.since),
         "until": _as_stored(wanted.until),
         "symbol": wanted.symbol,
         "limit": PAGE,
         "bytes": PAGE_BYTES,
+        **place,
     }
-    cursor = await desk.connection.execute(sql(statement), {**values, **place})
+    if place["ids"] is None:
+        cursor = await desk.connection.execute(sql("audit_page"), values)
+    else:
+        cursor = await desk.connection.execute(sql("audit_page_of_trade"), values)
     return await cursor.fetchall()
 
 

@@ -60,7 +60,7 @@ where execution_id = any(%(ids)s) and account = %(account)s and sequence > %(aft
 order by sequence
 limit %(limit)s
 
--- name: executions_of_trade
+-- name: audit_names_of_trade
 -- What the trail calls a trade: its execution, by either id; a refused message has an execution id only.
 select execution_id::text from ledger.executions
 where execution_id::text = %(name)s
