@@ -79,7 +79,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bare(amqp_url: str, postgres_url: str, tmp_path: Path) -> Desk:
     """Sit down before an empty virtual host and an empty database."""
-    return Desk(_settings(amqp_url, postgres_url), str(tmp_path))
+    return Desk(desk_settings(amqp_url, postgres_url), str(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +89,12 @@ def desk(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     amqp_url, postgres_url = services.new_vhost(name), services.new_database(name)
     asyncio.run(_declare(amqp_url))
     asyncio.run(_fill(postgres_url))
-    yield Desk(_settings(amqp_url, postgres_url), str(tmp_path_factory.mktemp("desk")))
+    yield Desk(desk_settings(amqp_url, postgres_url), str(tmp_path_factory.mktemp("desk")))
     services.delete_vhost(name)
     services.drop_database(name)
 
 
-def _settings(amqp_url: str, postgres_url: str) -> dict[str, str]:
+def desk_settings(amqp_url: str, postgres_url: str) -> dict[str, str]:
     return {"AMQP_URL": amqp_url, "POSTGRES_URL": postgres_url, "MT5_BACKEND": "simulated", "COLUMNS": "80"}
 
 
