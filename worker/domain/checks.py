@@ -54,10 +54,12 @@ class Limits:
         listed = by_symbol(self.max_slippage_pips_by_symbol, *symbols)
         return self.max_slippage_pips if listed is None else listed
 
-    def lots_limit(self, *symbols: str) -> Decimal:
-        """Return the lots allowed in one order for the first of these names that has an entry; 0 = any number."""
+    def lots_limit(self, *symbols: str) -> tuple[Decimal, str]:
+        """Return the lots allowed in one order (0 = any number) by the symbol's own limit, else the general one."""
         listed = by_symbol(self.max_lots_by_symbol, *symbols)
-        return self.max_lots if listed is None else listed
+        if listed is None:
+            return self.max_lots, "MAX_LOTS_PER_ORDER"
+        return listed, "MAX_LOTS_PER_ORDER_BY_SYMBOL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +225,11 @@ def _volume_is_executable(situation: Situation) -> Refusal | None:
 
 
 def _within_the_lots_limit(situation: Situation) -> Refusal | None:
-    lots, limit = _lots(situation), situation.limits.lots_limit(*_names(situation))
+    lots, (limit, setting) = _lots(situation), situation.limits.lots_limit(*_names(situation))
     if isinstance(lots, VolumeRefusal) or not limit or lots <= limit:
         return None
-    return _rejected(
-        "limit_exceeded", f"{plain(lots)} lots of {_instrument(situation).symbol}, MAX_LOTS_PER_ORDER is {plain(limit)}"
-    )
+    size = f"{plain(lots)} lots of {_instrument(situation).symbol}"
+    return _rejected("limit_exceeded", f"{size}, {setting} allows {plain(limit)}")
 
 
 def _margin_is_sufficient(situation: Situation) -> Refusal | None:
