@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,6 +44,10 @@ class Market:
     seen: SeenHalts = field(default_factory=SeenHalts)
     sent: list[OrderRequest] = field(default_factory=list)
     under_a_halt: list[OrderRequest] = field(default_factory=list)
+    answers: list[SendReport] = field(default_factory=list)  # to the first sends; then the broker refuses all
+    slow_quotes: list[asyncio.Event] = field(default_factory=list)  # what the first ones wait for
+    writing_ahead: int = 0
+    most_at_once: int = 0
     lease_left: float = 5.0
     passed: float = 0.0
 
@@ -54,7 +59,10 @@ class Market:
         await self.seen.change(within)
 
     async def record(self, change: Change) -> Execution:
+        self.writing_ahead += change.writes_ahead_a_send
+        self.most_at_once = max(self.most_at_once, self.writing_ahead)
         await asyncio.sleep(0)
+        self.writing_ahead -= change.writes_ahead_a_send
         halt = self.halts.of(change.after.trade.decision.symbol)
         if change.writes_ahead_a_send and halt is not None:
             raise HaltedAtCommit("main", halt)
@@ -65,6 +73,8 @@ class Market:
 
     async def quote(self, request: QuoteRequest) -> Quote:
         await asyncio.sleep(0)
+        if self.slow_quotes:
+            await self.slow_quotes.pop().wait()
         return a_quote(instrument=an_instrument(symbol=request.symbol), tick=replace(a_tick(), time=NOW))
 
     async def submit(self, order: OrderRequest) -> SendReport:
@@ -72,7 +82,7 @@ class Market:
             self.under_a_halt.append(order)
         self.sent.append(order)
         await asyncio.sleep(0)
-        return BROKER_REFUSES
+        return self.answers.pop() if self.answers else BROKER_REFUSES
 
     def now(self) -> datetime:
         return NOW + timedelta(seconds=self.passed)
@@ -92,7 +102,7 @@ class Market:
 class House:
     """The way of a trade as the worker has it, from the checks to the send."""
 
-    def __init__(self, **limits: Any) -> None:
+    def __init__(self, backoff: float = 0, **limits: Any) -> None:
         self.market = market = Market()
         ledger: Any = market
         none: Any = None
@@ -104,7 +114,7 @@ class House:
         throttle = Throttle(OrderLimits())
         submitter = Submitter(ledger, ledger, market, known, settler, runways, throttle, watch.answered)
         self.holding = Holding(ledger, market, known.limits)
-        self.flow = Flow(validator, submitter, none, none, settler, watch, late, runways, self.holding, 0)
+        self.flow = Flow(validator, submitter, none, none, settler, watch, late, runways, self.holding, backoff)
         self.turns = Turns()
         self.ended: dict[int, Execution] = {}
 
@@ -126,6 +136,15 @@ class House:
     def sent(self, symbol: str) -> list[int]:
         """Return the trades of a symbol that were sent, in the order in which they were."""
         return [(order.magic >> 6) - 1 for order in self.market.sent if order.symbol == symbol]
+
+
+async def come(about: Callable[[], bool]) -> None:
+    """Let the loop turn until it is so."""
+    for _ in range(1000):
+        if about():
+            return
+        await asyncio.sleep(0.001)
+    raise TimeoutError
 
 
 EVENTS = st.lists(
@@ -189,6 +208,59 @@ async def test_held_trades_take_no_place_that_another_symbol_needs(on_their_way:
     async with asyncio.timeout(10):
         await asyncio.gather(*held)
     assert house.sent("EURUSD") == list(range(200))
+
+
+async def test_a_trade_that_tries_again_and_is_held_keeps_nobody_on_the_runway() -> None:
+    # Given a trade whose first attempt was requoted: all behind it wait until its back-off is over
+    house = House(backoff=0.1)
+    house.market.answers = [SendReport(SendStatus.ANSWERED, retcode=10004)]
+    trades = [house.start(number, "EURUSD") for number in range(200)]
+    await come(lambda: bool(house.market.sent))
+
+    # When it is held, and lets them be held as well
+    house.market.take(("hold", "EURUSD"))
+    async with asyncio.timeout(5):
+        await house.start(1000, "USDJPY")
+    sent = len(house.sent("EURUSD"))
+
+    # Then the runway was free for another symbol, and all go on afterwards
+    house.market.take(("resume", "EURUSD"))
+    async with asyncio.timeout(10):
+        await asyncio.gather(*trades)
+    assert sent == 1
+    assert house.sent("EURUSD") == [0, *range(200)]
+
+
+async def test_what_was_written_ahead_behind_a_trade_that_is_held_is_held_too() -> None:
+    # Given a trade that was written ahead, and waits for the one before it, whose price is slow to come
+    house = House()
+    house.market.lease_left = 0.05  # how long it may wait
+    quoted = asyncio.Event()
+    house.market.slow_quotes = [quoted]
+    trades = [house.start(number, "EURUSD") for number in range(2)]
+    await come(lambda: bool(house.market.most_at_once) and not house.market.writing_ahead)
+
+    # When the first one is held, then the second is not left halfway
+    house.market.take(("hold", "EURUSD"))
+    quoted.set()
+    await come(lambda: house.holding.held == {"EURUSD": 2})
+
+    house.market.lease_left = 5
+    house.market.take(("resume", "EURUSD"))
+    await asyncio.gather(*trades)
+    assert house.sent("EURUSD") == [0, 1]
+
+
+async def test_what_was_held_is_written_ahead_together_when_it_goes_on() -> None:
+    house = House()
+    house.market.take(("hold", "EURUSD"))
+    held = [house.start(number, "EURUSD") for number in range(10)]
+    await asyncio.sleep(0)
+
+    house.market.take(("resume", "EURUSD"))
+    await asyncio.gather(*held)
+
+    assert house.market.most_at_once == 10
 
 
 async def test_what_is_held_can_be_counted() -> None:
