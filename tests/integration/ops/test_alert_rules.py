@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from tests.fixtures.prometheus import RULES, hurried
+from ops.services import ServicesUnavailable
+from tests.fixtures import prometheus
+from tests.fixtures.prometheus import RULES, hurried, need_programs
+from worker.cli.app import app
 
 FOLDER = RULES.parent
+ROOT = Path(__file__).parents[3]
+STORIES = ROOT / "tests" / "acceptance"
 SEVERITIES = {"page", "ticket", "info"}
 ANNOTATIONS = {"summary", "meaning", "action", "runbook"}
 _ALERT = re.compile(r"(?m)^ +- alert: (\w+)$")
@@ -22,6 +29,11 @@ def alerts() -> dict[str, str]:
     """Return the text of each alert by its name."""
     _, *parts = _ALERT.split(RULES.read_text())
     return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def said_by(text: str) -> dict[str, str]:
+    """Return what an alert says."""
+    return dict(re.findall(r"(?m)^ {10}(\w+): (.+)$", text))
 
 
 def _promtool(*arguments: str, folder: Path = FOLDER) -> str:
@@ -57,15 +69,31 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
         assert fires is not None, f"{alert} is nowhere seen to fire"
 
 
+def test_every_alert_has_a_story_in_which_a_real_worker_makes_it_fire() -> None:
+    stories = "".join(file.read_text() for file in sorted(STORIES.glob("test_alerts*.py")))
+
+    assert {alert for alert in alerts() if f'"{alert}"' not in stories} == set()
+
+
 @pytest.mark.parametrize("alert", sorted(alerts()))
 def test_an_alert_says_what_it_means_and_what_to_do(alert: str) -> None:
     text = alerts()[alert]
     severity = re.search(r"(?m)^ +severity: (\w+)$", text)
-    said = dict(re.findall(r"(?m)^ {10}(\w+): (.+)$", text))
+    said = said_by(text)
 
     assert severity is not None
     assert severity[1] in SEVERITIES
     assert said.keys() >= ANNOTATIONS
+    assert alert in (ROOT / said["runbook"]).read_text(), f"{said['runbook']} says nothing about {alert}"
+
+
+def test_the_first_command_of_every_alert_exists() -> None:
+    commands = {said_by(text)["action"].strip("'").split(" --reason")[0] for text in alerts().values()}
+    ours = [command.split()[1:] for command in sorted(commands) if command.startswith("mt5-worker ")]
+
+    assert ours
+    for arguments in ours:
+        assert CliRunner().invoke(app, [*arguments, "--help"]).exit_code == 0, arguments
 
 
 class TestHurriedTime:
@@ -87,3 +115,49 @@ class TestHurriedTime:
             f"expr: mt5_worker_loop_lag_seconds > {minutes}",
             f"for: {duration}",
         ]
+
+
+class TestMissingPrograms:
+    """Where Prometheus is not installed."""
+
+    @pytest.fixture(autouse=True)
+    def missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shutil, "which", lambda _program: None)
+        monkeypatch.delenv("CI", raising=False)
+
+    def test_a_person_is_told_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("NO_INSTALL", "1")
+
+        with pytest.raises(pytest.skip.Exception, match="install the package prometheus"):
+            need_programs()
+
+    def test_nothing_is_skipped_where_nobody_reads_of_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("NO_INSTALL", "1")
+        monkeypatch.setenv("CI", "true")
+
+        with pytest.raises(pytest.fail.Exception, match="install the package prometheus"):
+            need_programs()
+
+    def test_they_are_installed_where_that_may_be_done(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        installed: list[str] = []
+
+        def install(packages: list[str], _say: object) -> None:
+            installed.extend(packages)
+            monkeypatch.setattr(shutil, "which", lambda program: f"/usr/bin/{program}")
+
+        monkeypatch.setattr(prometheus, "can_install", lambda: True)
+        monkeypatch.setattr(prometheus, "install", install)
+
+        need_programs()
+
+        assert installed == ["prometheus"]
+
+    def test_an_installation_that_fails_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def install(_packages: list[str], _say: object) -> None:
+            raise ServicesUnavailable("apt could not install prometheus")
+
+        monkeypatch.setattr(prometheus, "can_install", lambda: True)
+        monkeypatch.setattr(prometheus, "install", install)
+
+        with pytest.raises(pytest.skip.Exception, match="apt could not install prometheus"):
+            need_programs()
