@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -65,10 +66,16 @@ def usable_replay(view: View, message: IncomingMessage) -> ReplayRecord | None:
 
 
 def claimed_replay(view: View, message: IncomingMessage) -> ReplayRecord | None:
-    """Return the same whoever's account it is for: any worker may find the message among the dead letters."""
+    """
+    Return the same whoever's account it is for: any worker may find the message among the dead letters.
+
+    It is for one message only: anybody may write a header, and no trade is opened again by another's permission.
+    """
     claimed = replay_id(message)
     record = view.replays.get(claimed) if claimed else None
-    return record if record is not None and record.is_standing else None
+    if record is None or not record.is_standing:
+        return None
+    return record if hashlib.sha256(message.body).digest() == record.body_sha256 else None
 
 
 def consume(view: View, page: Page, record: ReplayRecord, consumed_as: str, execution_id: UUID | None) -> None:

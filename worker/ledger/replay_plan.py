@@ -31,7 +31,6 @@ class PlannedReplay:
     reason: str
     trade_id: str | None
     execution_id: UUID | None  # of the trade that its message is
-    message: IncomingMessage
     prospect: Prospect
 
     @property
@@ -122,6 +121,5 @@ def _planned_as(row: Row, case: Case, prospect: Prospect) -> PlannedReplay:
         reason=row["reason"],
         trade_id=trade_id,
         execution_id=case.known.execution_id if case.known else row["execution_id"],
-        message=case.message,
         prospect=prospect,
     )

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from schemas.dead_letter import DeadLetterHeaders
 from worker.domain.errors import Refused
 from worker.domain.message import IncomingMessage, MessageKind, OutgoingMessage
+from worker.ledger.desk import dead_letter
 from worker.ledger.operators import Operator, locked
 from worker.ledger.page import Page
 from worker.ledger.replay_plan import PlannedReplay, plan
@@ -60,7 +61,8 @@ async def _write(desk: Operator, page: Page, planned: PlannedReplay, order: Repl
     await desk.connection.execute(sql("begin_replay"), letter | said | {"at": now})
     permission = {"replay_id": replay_id, "account": page.account, "allow_stale": order.terms.allow_stale}
     page.put("insert_replays", **letter, **said, **permission, created_at=now)
-    page.queue(replay_message(planned.message, page.account, replay_id))
+    message = (await dead_letter(desk, planned.letter_id)).message
+    page.queue(replay_message(message, page.account, replay_id))
     about = {
         **letter,
         "replay_id": replay_id,

@@ -56,6 +56,7 @@ class ReplayRecord:
     letter_id: UUID
     account: str
     allow_stale: bool
+    body_sha256: bytes  # of the message that it is for
     is_standing: bool  # neither used nor superseded
 
 

@@ -32,7 +32,7 @@ from worker.domain.execution import Execution, State
 from worker.domain.message import IncomingMessage, MessageKind, OutgoingMessage, PublishResult
 from worker.ledger.connection import Connection
 from worker.ledger.ledger import PostgresLedger
-from worker.ledger.operators import Operator, operator
+from worker.ledger.operators import Operator, halt, operator
 from worker.ledger.replay_plan import plan
 from worker.ledger.replays import replay
 from worker.pipeline.intake import read_trade
@@ -143,6 +143,22 @@ async def test_a_stale_approval_is_tried_when_an_operator_says_so(ledger: Postgr
         await replay(desk, letter.letter_id, AN_ORDER)
 
 
+async def test_while_a_halt_rejects_trades_none_is_thrown_away_by_a_replay(
+    ledger: PostgresLedger, desk: Operator
+) -> None:
+    ended, letter = await _given_up(ledger)
+    repeated = await _taken_in(ledger, a_letter(an_approval()))
+    await halt(desk, "main", reason="odd fills", by="ann")
+
+    for one in (letter, repeated):
+        with pytest.raises(Refused, match="would be rejected for good, halted by ann: odd fills; resume first"):
+            await replay(desk, one.letter_id, AN_ORDER)
+
+    await halt(desk, "main", reason="odd fills", by="ann", hold=True)
+    admission = await _arrives(ledger, await _replayed(ledger, desk, letter))
+    assert (admission.admittance, admission.execution.attempts) == (Admittance.REOPENED, ended.attempts)
+
+
 class TestUnresolved:
     """Whether its order stands at the broker, nobody knows."""
 
@@ -208,6 +224,16 @@ async def test_a_trade_that_fails_just_when_another_replay_of_it_arrives_is_reop
     assert admission.execution in await ledger.open_executions()
     await _fill(ledger, admission.execution)
     assert [await _state(desk, letter) for letter in (first, second)] == ["failed_again", "resolved"]
+
+
+async def test_a_permission_is_for_its_own_message_only(ledger: PostgresLedger, desk: Operator) -> None:
+    _, letter = await _given_up(ledger)
+    delivered = await _replayed(ledger, desk, letter, allow_stale=True)
+
+    stranger = await _arrives(ledger, replace(an_approval(), headers=delivered.headers))
+
+    assert (stranger.admittance, stranger.execution.stale_allowed) == (Admittance.NEW, False)
+    assert (await _arrives(ledger, delivered)).admittance is Admittance.REOPENED
 
 
 class TestLostOnTheWay:
@@ -330,14 +356,17 @@ async def test_a_plan_changes_nothing(ledger: PostgresLedger, desk: Operator, da
     assert await _everything(database) == before
 
 
-async def test_an_operator_needs_no_more_than_the_operator_s_role(
-    ledger: PostgresLedger, ledger_url: str, database: Connection
-) -> None:
+async def test_operator_and_worker_need_no_more_than_their_roles(ledger_url: str, database: Connection) -> None:
+    worker, person = [await user_of(database, ledger_url, role=role) for role in ("mt5_worker", "mt5_operator")]
+    ledger = await PostgresLedger.open(worker, account="main", worker_id="host:1", clock=RealClock())
+    await ledger.lead()
     _, letter = await _given_up(ledger)
-    url = await user_of(database, ledger_url, role="mt5_operator")
 
-    async with operator(url, RealClock()) as desk:
-        await replay(desk, letter.letter_id, AN_ORDER)
+    async with operator(person, RealClock()) as desk:
+        admission = await _arrives(ledger, await _replayed(ledger, desk, letter))
+
+    assert admission.admittance is Admittance.REOPENED
+    await ledger.close()
 
 
 def an_approval(*, age: float = 0, **properties: object) -> IncomingMessage:

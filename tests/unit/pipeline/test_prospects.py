@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -177,7 +178,14 @@ def _checked(story: Story, execution: Execution) -> Fate:
 def _view(story: Story) -> View:
     view = View(AccountRow("main", 1, "host:1", Halts(story.halt), Anchor(0, "0" * 64)))
     view.namespaces, view.counters = [Namespace(1, 1, "s", "t", "o")], [1]
-    view.replays[REPLAY_ID] = ReplayRecord(REPLAY_ID, UUID(int=1), "main", story.terms.allow_stale, is_standing=True)
+    view.replays[REPLAY_ID] = ReplayRecord(
+        REPLAY_ID,
+        UUID(int=1),
+        "main",
+        story.terms.allow_stale,
+        hashlib.sha256(story.message.body).digest(),
+        is_standing=True,
+    )
     if story.known is not None:
         view.note(story.known)
     return view

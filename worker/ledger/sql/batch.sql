@@ -30,10 +30,12 @@ select execution_id, reply_to, correlation_id from ledger.reply_addresses where 
 -- name: find_replays
 -- Permissions that messages claim. Locked until they are used: the message of one may come to its own account and, from
 -- a dead-letter queue, to another account's worker at the same moment.
-select replay_id, letter_id, account, allow_stale, consumed_at is null and superseded_at is null as is_standing
-from ledger.replays where replay_id = any(%(ids)s)
-order by replay_id
-for update
+select r.replay_id, r.letter_id, r.account, r.allow_stale, sha256(d.body) as body_sha256,
+       r.consumed_at is null and r.superseded_at is null as is_standing
+from ledger.replays r join ledger.dead_letters d using (letter_id)
+where r.replay_id = any(%(ids)s)
+order by r.replay_id
+for update of r
 
 -- name: find_refusals
 -- Redelivered messages that were refused at their first delivery.
