@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from worker.domain.errors import NotFound
 from worker.ledger.encoding import Row
 from worker.ledger.operators import Operator
 from worker.ledger.statements import sql
@@ -98,13 +99,16 @@ class Report:
 
 
 async def report(desk: Operator, asked: Asked) -> Report:
-    """Sum up a window in PostgreSQL; what comes back has at most a line for each day and symbol."""
+    """
+    Sum up a window in PostgreSQL; what comes back has at most a line for each day and symbol.
+
+    Raises NotFound for an unknown account.
+    """
     async with desk.connection.transaction():
         await desk.connection.execute(sql("look_at_one_moment"))
         await desk.connection.execute(sql("take_your_time"))
-        accounts = [asked.account] if asked.account else await _accounts(desk)
         values = {
-            "accounts": accounts,
+            "accounts": await _accounts(desk, asked.account),
             "since": asked.since,
             "until": asked.until,
             "symbol": asked.symbol,
@@ -130,9 +134,14 @@ async def report(desk: Operator, asked: Asked) -> Report:
 _GROUPINGS = [(day, symbol) for day in (False, True) for symbol in (False, True)]
 
 
-async def _accounts(desk: Operator) -> Sequence[str]:
-    cursor = await desk.connection.execute(sql("accounts_with_confirmations"))
-    return [row["account"] for row in await cursor.fetchall()]
+async def _accounts(desk: Operator, account: str | None) -> Sequence[str]:
+    cursor = await desk.connection.execute(sql("accounts_to_report"))
+    names = [row["account"] for row in await cursor.fetchall()]
+    if account is None:
+        return names
+    if account not in names:
+        raise NotFound(f"the ledger has no account {account}: it has {', '.join(names) or 'none'}")
+    return [account]
 
 
 async def _histogram(desk: Operator, slippage: Slippage, values: Mapping[str, Any]) -> Sequence[Bucket]:

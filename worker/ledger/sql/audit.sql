@@ -18,8 +18,10 @@ select coalesce(a.audit_sequence, 0) as head_sequence, coalesce(a.audit_hash, re
 from (select %(account)s::text as account) n left join ledger.accounts a using (account)
 
 -- name: walk_along_the_index
--- Before statistics are there, PostgreSQL would rather sort all that is left of a chain for each page of it.
-select set_config('enable_sort', 'off', false), set_config('enable_bitmapscan', 'off', false)
+-- Before statistics are there, PostgreSQL would rather sort all that is left of a chain for each page of it. What is
+-- switched off counts as so dear that each page would be compiled to machine code first, for longer than it takes.
+select set_config('enable_sort', 'off', false), set_config('enable_bitmapscan', 'off', false),
+       set_config('jit', 'off', false)
 
 -- name: audit_page
 -- The next events of a chain, no more of them than fit the memory that is meant for them; of a selection those that

@@ -1,12 +1,16 @@
--- name: accounts_with_confirmations
--- An index hop for each; the word to the sender of a dead letter may be for an account that no worker ever had.
+-- name: accounts_to_report
+-- All accounts, and those that no worker ever had: a dead letter's sender may have been told about one. An index hop for
+-- each.
 with recursive named as (
     (select account from ledger.confirmations order by account limit 1)
     union all
     select (select c.account from ledger.confirmations c where c.account > n.account order by c.account limit 1)
     from named n where n.account is not null
 )
+select account from ledger.accounts
+union
 select account from named where account is not null
+order by account
 
 -- name: look_at_one_moment
 -- All figures of a report are of the same moment, and it changes nothing.
@@ -24,7 +28,7 @@ with told as (
     from ledger.outcomes
     where account = any(%(accounts)s) and first_told_at >= %(since)s and first_told_at < %(until)s
       and (%(symbol)s::text is null or symbol = %(symbol)s)
-), leading as (
+), frequent as (
     select symbol as name from told group by symbol order by count(*) desc, symbol limit %(symbols)s
 )
 select grouping(day) = 0 as is_of_a_day, grouping(name) = 0 as is_of_a_symbol, day::text, name as symbol,
@@ -47,7 +51,7 @@ select grouping(day) = 0 as is_of_a_day, grouping(name) = 0 as is_of_a_symbol, d
        coalesce(sum(executed_lots), 0) as executed_lots,
        percentile_disc(array[0.5, 0.99]) within group (order by extract(epoch from filled_at - received_at)::numeric)
            filter (where is_filled) as seconds
-from told left join leading on name = symbol
+from told left join frequent on name = symbol
 group by grouping sets ((day, name), (day), (name), ())
 order by is_of_a_day, is_of_a_symbol, day, name nulls last
 
@@ -58,11 +62,11 @@ with told as (
     from ledger.outcomes
     where account = any(%(accounts)s) and first_told_at >= %(since)s and first_told_at < %(until)s
       and (%(symbol)s::text is null or symbol = %(symbol)s)
-), leading as (
+), frequent as (
     select symbol as name from told group by symbol order by count(*) desc, symbol limit %(symbols)s
 )
 select day::text, name as symbol, status, rejection_reason as reason, count(*) as executions
-from told left join leading on name = symbol
+from told left join frequent on name = symbol
 where status not in ('filled', 'partially_filled')
 group by day, name, status, reason
 order by day, name nulls last, executions desc, status, reason
