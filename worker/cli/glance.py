@@ -13,11 +13,12 @@ from rich.text import Text
 from worker.cli.attention import NAMED, Queues, halt_in_words, needs
 from worker.cli.show import cell, duration, words
 from worker.domain.execution import OPEN
-from worker.ledger.status import AccountStatus
+from worker.ledger.status import MOST_COUNTED, AccountStatus
 from worker.messaging.topology import account_of_queue
 
 ERRORS_SHOWN = 3  # of those the worker remembers; `--json` has them all
 _ERROR_CHARACTERS = 100
+NEWEST_ONLY = f" (the newest {MOST_COUNTED} only)"
 
 Fields = Iterator[tuple[str, object]]
 
@@ -110,7 +111,8 @@ def _trades(one: AccountStatus) -> Fields:
         yield "held", f"by a halt: {_counts(report['held'])}"
     if one.unresolved:
         yield "unresolved", "\n".join(f"{line.execution_id} {line.symbol}" for line in one.unresolved[:NAMED])
-    yield "last 24 h", _counts({name: n for name, n in one.executions_by_state.items() if name not in OPEN})
+    ended = {name: n for name, n in one.executions_by_state.items() if name not in OPEN}
+    yield "last 24 h", f"{_counts(ended)}{NEWEST_ONLY if sum(ended.values()) >= MOST_COUNTED else ''}"
 
 
 def _mail(one: AccountStatus, queues: Queues) -> Fields:

@@ -45,9 +45,10 @@ def status(
     """
     Show how each account stands: what needs a person, worker, terminal, trades, queues, dead letters, last errors.
 
-    Trades of the last 24 hours are counted, the newest 100,000 of them; open ones of any age. The exit code is 0
-    whatever the picture shows, as long as it could be taken: `needs_you` of --json is empty when all is well. With
-    --watch, --json prints a line for each account and look; an outage is shown and waited for.
+    Open trades of any age are counted, and the newest 20,000 of the last 24 hours. The exit code is 0 whatever the
+    picture shows, as long as it could be taken: `needs_you` of --json is empty when all is well.
+
+    With --watch, --json prints one line for each account and look; an outage is shown and waited for.
     """
     found = settings()
     if watch:

@@ -17,7 +17,8 @@ from worker.ledger.history import ExecutionStory
 from worker.ledger.timeline import Line, TimeSource, timeline
 from worker.pipeline.settle import executes_too_much
 
-_DETAIL_CHARACTERS = 240
+_DETAIL_CHARACTERS = 400
+_LINE_CHARACTERS = 120
 _TICKETS = ("deal_id", "order_id", "position_id", "magic", "order_ticket")
 _TIMES = ("received_at", "validated_at", "submitted_at", "accepted_at", "filled_at", "settled_at")
 _SIDES = {1: "buy", -1: "sell"}
@@ -52,8 +53,8 @@ def print_story(story: ExecutionStory, *, raw: bool = False) -> None:
     _section("Deals", ["deal", "order", "lots", "units", "price", "commission", "time, UTC"], _deals(story))
     _section(
         "Dead letters",
-        ["id", "reason", "state", "detail"],
-        [[letter.id, letter.reason, letter.state, _cut(letter.detail)] for letter in story.dead_letters],
+        ["id", "reason", "state", "taken in, UTC"],
+        [[letter.id, letter.reason, letter.state, words(letter.taken_in_at)[:19]] for letter in story.dead_letters],
     )
     if raw:
         _print_raw(story)
@@ -116,7 +117,7 @@ def _print_timeline(lines: Sequence[Line]) -> None:
 def _row(line: Line) -> list[object]:
     mark = "~" if line.clock is TimeSource.BROKER else " "
     after = "" if line.seconds_after is None else duration(line.seconds_after)
-    what = f"{line.what}: {_cut(line.detail)}" if line.detail else line.what
+    what = f"{line.what}: {_cut(line.detail, _LINE_CHARACTERS)}" if line.detail else line.what
     return [f"{mark}{_time(line.at)}", after, shortened(line.who), what]
 
 
@@ -124,8 +125,8 @@ def _time(moment: datetime) -> str:
     return f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _DETAIL_CHARACTERS else f"{text[:_DETAIL_CHARACTERS]}... (all of it with --json)"
+def _cut(text: str, most: int = _DETAIL_CHARACTERS) -> str:
+    return text if len(text) <= most else f"{text[:most]}... (all of it with --json)"
 
 
 def _print_raw(story: ExecutionStory) -> None:

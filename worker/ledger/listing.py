@@ -70,19 +70,28 @@ class ExecutionLine:
 async def executions(desk: Operator, wanted: ExecutionFilter, limit: int) -> Sequence[ExecutionLine]:
     """Return the newest executions that fit, newest first. Raises NotFound when the list is to go on behind nobody."""
     values = as_row(wanted) | {"states": list(wanted.states), **await _place(desk, wanted.after)}
-    exact = await _ids(desk, "executions_of_trade", name=wanted.text) if wanted.text else []
-    if exact:
-        return await _listed(desk, values | {"text": None}, limit, ids=exact)
-    if wanted.deal is not None:
-        return await _listed(desk, values, limit, ids=await _ids(desk, "executions_of_deal", deal_id=wanted.deal))
-    if wanted.states and _FEW.issuperset(wanted.states):
-        return await _listed(desk, values, limit, ids=await _ids(desk, "executions_not_ended", account=wanted.account))
+    named = [ids async for ids in _named(desk, wanted)]
+    if wanted.text and (exact := await _ids(desk, "executions_of_trade", name=wanted.text)):
+        named.append(exact)
+        values["text"] = None  # what merely contains the whole id of a trade is not meant
+    if named:
+        return await _listed(desk, values, limit, list(set(named[0]).intersection(*named[1:])))
     found: list[ExecutionLine] = []
     async for low, high in _stretches(desk, wanted):
         found += await _listed(desk, values | {"since": low, "until": high}, limit - len(found))
         if len(found) == limit:
             break
     return found
+
+
+async def _named(desk: Operator, wanted: ExecutionFilter) -> AsyncIterator[Sequence[UUID]]:
+    """Yield for each filter that names a few executions at once, by an index or in one go, which those are."""
+    if wanted.deal is not None:
+        yield await _ids(desk, "executions_of_deal", deal_id=wanted.deal)
+    if wanted.order is not None:
+        yield await _ids(desk, "executions_of_order", ticket=wanted.order)
+    if wanted.states and _FEW.issuperset(wanted.states):
+        yield await _ids(desk, "executions_not_ended", account=wanted.account)
 
 
 async def _listed(
@@ -118,5 +127,6 @@ async def _ids(desk: Operator, statement: str, **values: Any) -> list[UUID]:
 
 
 async def _rows(desk: Operator, statement: str, **values: Any) -> Sequence[Row]:
-    cursor = await desk.connection.execute(sql(statement), values)
+    # Never prepared: a plan for any filter at all would use no index for the one that is given.
+    cursor = await desk.connection.execute(sql(statement), values, prepare=False)
     return await cursor.fetchall()

@@ -16,7 +16,7 @@ from worker.ledger.operators import Operator
 from worker.ledger.statements import sql
 from worker.settings import LEASE_SECONDS
 
-MOST_COUNTED = 100_000  # of the executions of the last 24 hours: the newest
+MOST_COUNTED = 20_000  # of the executions of the last 24 hours: the newest
 _HALT = ("halted", "halt_reason", "halted_by", "halted_at", "halt_holds", "symbol_halts")
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
+
+from worker.domain.instrument import plain
 
 Payload = Mapping[str, Any]
 
@@ -41,7 +44,8 @@ def _sentence(form: str) -> Callable[[Payload], str]:
 
 def _trade(payload: Payload) -> str:
     side = _SIDES.get(payload.get("direction", 0), "?")
-    return f"trade {payload.get('trade_id')}: {side} {payload.get('units')} {payload.get('symbol')}"
+    units = payload.get("units")
+    return f"trade {payload.get('trade_id')}: {side} {units and plain(Decimal(units))} {payload.get('symbol')}"
 
 
 def _answer(payload: Payload) -> str:

@@ -93,6 +93,10 @@ class _Trail:
         """Tell whether an event of this kind says so."""
         return any(self._says(index, kind, payload) for index in range(len(self._events)))
 
+    def was_ended_by(self, actor: str) -> bool:
+        """Tell whether this operator has ended the trade by hand."""
+        return any(event.kind == "resolved" and event.actor == actor for event, _ in self._events)
+
     def _says(self, index: int, kind: str, wanted: dict[str, Any]) -> bool:
         event, payload = self._events[index]
         return event.kind == kind and all(payload.get(name) == value for name, value in wanted.items())
@@ -114,7 +118,7 @@ def _attempt(attempt: Attempt, trail: _Trail) -> Iterator[_Placed]:
     name = f"attempt {attempt.number}"
     if attempt.sent_at is not None:
         place = trail.place_of(1, "submitting", attempt=attempt.number)
-        by = "" if attempt.sender is None else f"by terminal {attempt.sender}"
+        by = "" if attempt.sender is None else f"by terminal session {attempt.sender.rpartition(':')[2]}"
         yield place, Line(attempt.sent_at, TimeSource.WORKER, "worker", f"{name} sent", by)
     if attempt.answered_at is not None:
         place = trail.place_of(2, "submitting", attempt=attempt.number)
@@ -147,8 +151,12 @@ def _letter(letter: LetterOfTrade, trail: _Trail) -> Iterator[_Placed]:
         place = trail.place_of(0, "dead_lettered", letter_id=name)
         yield place, Line(letter.taken_in_at, TimeSource.WORKER, "worker", "dead letter taken in", detail)
     if letter.state_at is not None and letter.state in _CLOSED_BY_WORKER:
-        what, by = f"dead letter {letter.state.replace('_', ' ')}", letter.state_by or "worker"
-        place = trail.place_of(3, "dead_lettered", letter_id=name)
+        # The letter names who replayed it. The worker has resolved it then, unless he ended the trade by hand.
+        by = letter.state_by if letter.state_by and trail.was_ended_by(letter.state_by) else "worker"
+        what, place = (
+            f"dead letter {letter.state.replace('_', ' ')}",
+            trail.place_of(3, "dead_lettered", letter_id=name),
+        )
         yield place, Line(letter.state_at, TimeSource.WORKER, by, what, f"letter {name}")
 
 
@@ -157,7 +165,7 @@ def _replay(replay: ReplayLine, trail: _Trail) -> Iterator[_Placed]:
     if not trail.tells_of("replay_ordered", replay_id=name):
         place = trail.place_of(1, "replay_ordered", replay_id=name)
         yield place, Line(replay.created_at, TimeSource.WORKER, replay.by, "replay ordered", replay.reason)
-    if replay.consumed_at is not None:
+    if replay.consumed_at is not None and not trail.tells_of("reopened", replay_id=name):
         place = trail.place_of(2, "replay_ordered", replay_id=name)
         detail = f"as {replay.consumed_as}, replay {name}"
         yield place, Line(replay.consumed_at, TimeSource.WORKER, "worker", "replay came back", detail)

@@ -90,6 +90,9 @@ async def _find_all(ids: dict[str, UUID], desk: Operator) -> None:
     assert await listed(order=ORDER) == "A"
     assert await listed(deal=DEAL) == "A"
     assert await listed(deal=DEAL + 1) == ""
+    assert await listed(order=ORDER, deal=DEAL, text="RPM-A", states=[State.FILLED]) == "A"
+    assert await listed(order=ORDER + 1, deal=DEAL) == ""
+    assert await listed(order=ORDER, text="RPM-B") == ""
     assert await listed(2, after=ids["D"]) == "CB"
     assert await listed(after=ids["B"]) == "A"
     with pytest.raises(NotFound, match="to go on behind"):

@@ -12,7 +12,7 @@ import pytest
 from worker.cli import show
 from worker.cli.glance import Picture, screen, told
 from worker.domain.halts import Halt, Halts
-from worker.ledger.status import AccountStatus, UnresolvedLine
+from worker.ledger.status import MOST_COUNTED, AccountStatus, UnresolvedLine
 from worker.messaging.inspection import QueueDepth
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -157,6 +157,12 @@ def test_of_many_unresolved_trades_the_rest_is_counted(shown: Any) -> None:
     page = shown(_account(unresolved=[UNRESOLVED] * 5))
 
     assert "2 more trades are unresolved -> mt5-worker executions list --status unresolved" in page
+
+
+def test_a_count_that_is_cut_off_says_so(shown: Any) -> None:
+    page = shown(_account(executions_by_state={"accepted": 5, "filled": MOST_COUNTED - 5, "rejected": 5}))
+
+    assert f"rejected 5 (the newest {MOST_COUNTED} only)" in page
 
 
 def test_parked_messages_need_a_person(shown: Any) -> None:

@@ -140,6 +140,26 @@ def test_what_events_have_told_is_not_told_again_by_rows() -> None:
     ]
 
 
+def test_a_letter_is_resolved_by_the_worker_unless_an_operator_has_ended_its_trade() -> None:
+    replayed = letter(state_by="ann", state_at=at(50))
+    ended = event(9, 40, "resolved", {}, "ann")
+
+    def resolver(told_of: ExecutionStory) -> str:
+        return next(line.who for line in timeline(told_of) if line.what == "dead letter resolved")
+
+    assert resolver(_bare(dead_letters=[replayed])) == "worker"
+    assert resolver(_bare(dead_letters=[replayed], events=[ended])) == "ann"
+
+
+def test_a_replay_that_reopened_the_trade_is_told_once() -> None:
+    reopened = event(9, 40, "reopened", {"after": "network_error", "replay_id": str(UUID(int=3))})
+
+    whats = _whats(_bare(replays=story().replays, events=[reopened]))
+
+    assert "replay came back" not in whats
+    assert "reopened" in whats
+
+
 def test_a_redelivered_message_shows_its_envelope() -> None:
     message = replace(FILLED.message, message_id="m-1", correlation_id="c-1", reply_to="answers", redelivered=True)
 
@@ -174,6 +194,12 @@ def test_a_redelivered_message_shows_its_envelope() -> None:
         ("cancel_answered", {"retcode": 10009, "detail": "done"}, "code 10009 done"),
         ("cancel_answered", {"detail": "logged out"}, "logged out"),
         ("proved_absent", {}, "? looks without a trace, ? s apart: it was not executed"),
+        (
+            "received",
+            {"trade_id": "RPM-7", "direction": -1, "units": "10000.0", "symbol": "EURUSD"},
+            "trade RPM-7: sell 10000 EURUSD",
+        ),
+        ("repeated", {"units": None}, "trade None: ? None None"),
         ("brand_new", {"why": "x", "long": "y" * 99, "reason": "z" * 99}, f"why=x reason={'z' * 99}"),
     ],
 )

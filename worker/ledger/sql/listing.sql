@@ -17,9 +17,6 @@ cross join lateral (
       and (%(reason)s::text is null or reason = %(reason)s)
       and (%(text)s::text is null
            or strpos(lower(trade_id), lower(%(text)s)) > 0 or strpos(lower(rpm_order_id), lower(%(text)s)) > 0)
-      and (%(order)s::bigint is null or order_ticket = %(order)s
-           or attempts > 1 and exists (select from ledger.attempts t
-                                       where t.execution_id = e.execution_id and t.order_ticket = %(order)s))
     order by received_at desc, token desc
     limit %(limit)s
 ) e
@@ -51,6 +48,13 @@ select received_at as after_at, token as after_token from ledger.executions wher
 -- By the whole trade id, which is also RPM's order id where there is one.
 select execution_id from ledger.executions
 where trade_id = %(name)s and identity_kind in ('order_id', 'message_id', 'body')
+
+-- name: executions_of_order
+-- Whose order it is, of whichever attempt. Both tables are read through once: they are narrow, and one more index would
+-- be written with every answer of the broker.
+select execution_id from ledger.attempts where order_ticket = %(ticket)s
+union
+select execution_id from ledger.deals where order_id = %(ticket)s
 
 -- name: executions_of_deal
 -- Whose deal it is; brokers of different accounts may use the same number.
