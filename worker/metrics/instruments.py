@@ -112,9 +112,7 @@ class Instruments:
             self._terminal_errors.labels(call).inc()
 
     def _count_ending(self, after: Execution) -> None:
-        status, reason = after.state.value, after.reason or ""
-        ending = (status, reason if (status, reason) in labels.ENDINGS else labels.OTHER)
-        self._trades.labels(*ending).inc()
+        self._trades.labels(*labels.ending(after.state.value, after.reason or "")).inc()
 
     def _time_stages(self, after: Execution) -> None:
         """Where deals decide, their time is the broker's clock: `fill` and `settlement` are as exact as that is."""

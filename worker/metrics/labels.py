@@ -25,6 +25,7 @@ ALERTS = frozenset(
         "attestation_refuted",
         "clock_alert",
         "correction_failed",
+        "dead_letter_parked",
         "execution_failed",
         "history_differs",
         "late_deal",
@@ -42,6 +43,13 @@ ALERTS = frozenset(
 def known(value: str, among: Collection[str]) -> str:
     """Return a label's value if it is one of the known ones, else `other`."""
     return value if value in among else OTHER
+
+
+def ending(status: str, reason: str) -> tuple[str, str]:
+    """Return how a trade has ended as labels tell it: without a reason where none is given, else with a known one."""
+    if (status, "") in ENDINGS:
+        return status, ""
+    return status, reason if (status, reason) in ENDINGS else OTHER
 
 
 def endings() -> Iterator[tuple[str, str]]:
