@@ -7,11 +7,14 @@ import csv
 import hashlib
 import io
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fixtures.confirmations import MONDAY, TUESDAY, Told, fill, store
 from tests.fixtures.exports import flipped
 from tests.integration.cli.conftest import Desk, Done
 from tests.integration.ledger.conftest import user_of
@@ -239,6 +242,57 @@ class TestAnchors:
         assert "line 4: event 4, or one before it, was rewritten" in done.out
 
 
+@pytest.fixture(scope="module")
+def reported(desk: Desk) -> Desk:
+    """Give an account of its own some confirmations."""
+    trades = [
+        fill(MONDAY, "0.5", "0.41"),
+        fill(TUESDAY, "12", "3", symbol="XAUUSD", exceeded=True),
+        Told(TUESDAY, "rejected", reason="market_closed"),
+        Told(TUESDAY, "rejected", symbol="<b>\x1b[31m", reason="unknown_symbol"),
+    ]
+    store(desk.settings["POSTGRES_URL"], [replace(one, account="reported") for one in trades])
+    return desk
+
+
+class TestAReport:
+    WINDOW = ("--from", "2026-03-02", "--to", "2026-03-09", "--account", "reported")
+
+    def test_a_person_sees_tables_that_fit_the_terminal(self, reported: Desk) -> None:
+        done = reported.say("audit", "report", *self.WINDOW)
+
+        assert (done.code, done.err) == (0, "")
+        assert max(map(len, done.out.splitlines())) <= 80
+        assert re.search(r"2026-03-02 +EURUSD +1 +1 +0 +100 %", done.out)
+        assert re.search(r"all +all +4 +2 +0 +50 % +2 rejected", done.out)
+        assert re.search(r"market_closed +rejected +1", done.out)
+        assert "\x1b" not in done.out
+
+    def test_a_program_gets_all_of_it(self, reported: Desk) -> None:
+        told = reported.say("audit", "report", *self.WINDOW, "--json").json
+
+        assert told["total"]["executions"] == 4
+        assert told["total"]["slippage"]["worst"] == 12
+        assert [line["day"] for line in told["by_day"]] == ["2026-03-02", "2026-03-03"]
+        nothing = reported.say("audit", "report", *self.WINDOW, "--symbol", "USDJPY", "--json").json
+        assert (nothing["total"]["executions"], nothing["by_day"]) == (0, [])
+        assert "no trade was confirmed" in reported.say("audit", "report", *self.WINDOW, "--symbol", "USDJPY").out
+
+    def test_a_page_is_written_to_a_new_file(self, reported: Desk) -> None:
+        file = Path(reported.folder) / "report.html"
+
+        done = reported.say("audit", "report", *self.WINDOW, "--html", str(file))
+
+        assert (done.code, done.out) == (0, "4 trades are in the page\n")
+        assert "&lt;b&gt;\\x1b[31m" in file.read_text()
+        again = reported.say("audit", "report", *self.WINDOW, "--html", str(file))
+        assert (again.code, "exists already" in _sentence(again.err)) == (2, True)
+
+    def test_the_last_week_is_usual(self, reported: Desk) -> None:
+        assert reported.say("audit", "report", "--json").json["total"]["executions"] == 2
+        assert reported.say("audit", "report", "--account", "nobody").code == 1
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -250,6 +304,8 @@ class TestAnchors:
         (["verify", "-", "--anchors", "-"], "standard input"),
         (["export", "--symbol", "X", "--trade", "Y"], "without --symbol"),
         (["export", "--from", "soon"], "neither an age"),
+        (["report", "--from", "2026-03-02", "--to", "2026-03-02"], "--from comes before --to"),
+        (["report", "--from", "2000-01-01"], "366 days at most"),
     ],
 )
 def test_what_makes_no_sense_is_told(desk: Desk, words: list[str], complaint: str) -> None:
