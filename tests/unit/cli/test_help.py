@@ -42,6 +42,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         "audit",
         "audit verify",
         "audit export",
+        "audit report",
         "dlq",
         "dlq list",
         "dlq show",
