@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
@@ -52,14 +52,14 @@ async def replay_each(
             await _pause(due - desk.clock.monotonic(), stop)
 
 
-async def ends(desk: Operator, letter_ids: Sequence[UUID], within: float, stop: asyncio.Event) -> Sequence[End]:
+async def ends(desk: Operator, letter_ids: Sequence[UUID], within: float, stop: asyncio.Event) -> Mapping[UUID, End]:
     """Wait until the worker has told of all of them, for `within` seconds or until `stop`; return where they stand."""
     until = desk.clock.monotonic() + within
     while True:
         cursor = await desk.connection.execute(sql("ends_of_replays"), {"ids": list(letter_ids)})
-        found = [End(**row) for row in await cursor.fetchall()]
+        found = {row["letter_id"]: End(**row) for row in await cursor.fetchall()}
         left = until - desk.clock.monotonic()
-        if left <= 0 or stop.is_set() or not any(end.state == "replaying" for end in found):
+        if left <= 0 or stop.is_set() or not any(end.state == "replaying" for end in found.values()):
             return found
         await _pause(min(left, _GLANCE_SECONDS), stop)
 

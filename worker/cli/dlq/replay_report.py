@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +25,7 @@ class Report:
 
     def __init__(self, planned: Sequence[PlannedReplay], *, is_bulk: bool, as_json: bool) -> None:
         self.outcomes: dict[UUID, Outcome] = {}
-        self.ends: Sequence[End] = ()
+        self.ends: Mapping[UUID, End] = {}
         self._planned = planned
         self._is_bulk = is_bulk
         self._as_json = as_json
@@ -48,7 +48,7 @@ class Report:
     @property
     def is_success(self) -> bool:
         """Whether none was refused, and none is known to have failed again or, having been waited for, to be open."""
-        has_ended = all(end.state == "resolved" for end in self.ends)
+        has_ended = all(end.state == "resolved" for end in self.ends.values())
         return len(self.on_their_way) == len(self._planned) and has_ended
 
     def show_plan(self) -> None:
@@ -62,7 +62,7 @@ class Report:
         columns = ["dead letter, trade", "what would happen"]
         print_table(columns, rows, none="no dead letter fits", whole=columns[:1])
         if len(ordered) > _ROWS:
-            sys.stdout.write(f"... and {len(ordered) - _ROWS} more; --json has them all\n")
+            sys.stdout.write(_more(len(ordered)))
         if ordered:
             console().print(cell(f"{counted(len(ordered))}: {self._in_short()}"))
 
@@ -86,21 +86,30 @@ class Report:
             print_json([self._as_object(one) for one in self._planned])
         else:
             self._tell_people()
-        for sentence in self._refusals()[:_ROWS]:
-            complain(sentence)
+        refusals = self._refusals()
+        for sentence in refusals[:_ROWS]:
+            complain(cell(sentence).plain)
+        if len(refusals) > _ROWS:
+            complain(_more(len(refusals)).strip())
         if self.is_stopped:
             went, left = counted(len(self.on_their_way)), len(self.possible) - len(self.outcomes)
             complain(f"stopped: {went} went, {left} are left; the same command goes on with them")
 
     def _tell_people(self) -> None:
-        if self.ends:
-            rows = [[end.letter_id, end.state, _end(end)] for end in self.ends[:_ROWS]]
-            print_table(["dead letter", "state", "its trade"], rows, none="", whole=["dead letter"])
         went = self.on_their_way
         if not went:
             return
-        told = "; `mt5-worker dlq show ID` tells how each ends" if self._is_bulk else _how_to_look(went[0])
-        sys.stdout.write(f"{counted(len(went))} replayed{'' if self.ends else told}\n")
+        if not self.ends:
+            name = "ID" if self._is_bulk else went[0]
+            sys.stdout.write(f"{counted(len(went))} replayed; `mt5-worker dlq show {name}` tells how it ends\n")
+            return
+        rows = [[end.letter_id, end.state, _end(end)] for end in list(self.ends.values())[:_ROWS]]
+        print_table(["dead letter", "state", "its trade"], rows, none="", whole=["dead letter"])
+        if len(self.ends) > _ROWS:
+            sys.stdout.write(_more(len(self.ends)))
+        states = Counter(end.state for end in self.ends.values())
+        told = ", ".join(f"{number} {_words(state)}" for state, number in states.most_common())
+        sys.stdout.write(f"{counted(len(went))} replayed: {told}\n")
 
     def _refusals(self) -> list[str]:
         """Return why what was refused was refused; what the plan has shown is not told again."""
@@ -114,7 +123,7 @@ class Report:
 
     def _as_object(self, one: PlannedReplay) -> dict[str, Any]:
         outcome = self.outcomes.get(one.letter_id)
-        end = next((end for end in self.ends if end.letter_id == one.letter_id), None)
+        end = self.ends.get(one.letter_id)
         refusal = outcome.refusal if outcome else None if one.prospect.fate.is_possible else one.sentence
         return {
             "id": one.letter_id,
@@ -135,8 +144,8 @@ def _what(one: PlannedReplay) -> str:
     return f"{_words(one.prospect.fate)}\n{one.prospect.detail}"
 
 
-def _words(fate: Fate) -> str:
-    return fate.replace("_", " ")
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _trade(one: PlannedReplay) -> str:
@@ -147,5 +156,5 @@ def _end(end: End) -> str:
     return "-" if end.status is None else end.status if end.reason is None else f"{end.status}, {end.reason}"
 
 
-def _how_to_look(letter_id: UUID) -> str:
-    return f"; `mt5-worker dlq show {letter_id}` tells how it ends"
+def _more(number: int) -> str:
+    return f"... and {number - _ROWS} more; --json has them all\n"
