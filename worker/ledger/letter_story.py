@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,15 @@ from worker.ledger.statements import sql
 MOST_RELATED = 200  # letters: a sender that repeats a broken message for hours would drown the rest
 
 _OF_A_TRADE = {DeadLetterReason.NETWORK_ERROR, DeadLetterReason.OUTCOME_UNKNOWN}
+_NEVER_A_TRADE = {
+    DeadLetterReason.MALFORMED_JSON,
+    DeadLetterReason.SCHEMA_INVALID,
+    DeadLetterReason.UNSUPPORTED_INSTRUCTION,
+    DeadLetterReason.UNSUPPORTED_VERSION,
+    DeadLetterReason.IDENTITY_CONFLICT,
+    DeadLetterReason.ACCOUNT_MISMATCH,
+    DeadLetterReason.MESSAGE_TOO_LARGE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +71,18 @@ async def _trade(desk: Operator, line: LetterLine) -> ExecutionStory | None:
 
 
 def _at_broker(line: LetterLine, trade: ExecutionStory | None) -> AtBroker:
-    if line.reason == DeadLetterReason.IDENTITY_CONFLICT:
-        return NEVER_A_TRADE  # whatever has become of the first trade with its id
-    if trade is not None:
-        return at_broker(trade.execution, trade.attempts[-1] if trade.attempts else None)
+    found = None if trade is None else at_broker(trade.execution, trade.attempts[-1] if trade.attempts else None)
+    if line.reason in _NEVER_A_TRADE:
+        return NEVER_A_TRADE if found is None else _of_the_first_trade(found)
+    if found is not None:
+        return found
     if line.imported_by is not None or line.reason in _OF_A_TRADE:
         return _told_by_another_ledger(line)
     return NEVER_A_TRADE
+
+
+def _of_the_first_trade(found: AtBroker) -> AtBroker:
+    return replace(NEVER_A_TRADE, why=f"{NEVER_A_TRADE.why}; of the trade that has its id: {found}")
 
 
 def _told_by_another_ledger(line: LetterLine) -> AtBroker:

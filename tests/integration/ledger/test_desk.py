@@ -47,7 +47,7 @@ from worker.ports import DeadLetter
 pytestmark = pytest.mark.services
 
 SHAPES = "select coalesce(ledger.shape_of(%s::text), ''), coalesce(ledger.shape_of(%s::text), '')"
-PRINTS = "select ledger.fingerprint_of(%(reason)s, %(exception)s, %(detail)s)"
+PRINTS = "select ledger.fingerprint_of(%(reason)s, %(exception)s, %(detail)s, %(symbol)s)"
 
 words = st.text(st.characters(categories=["L"], max_codepoint=0x17F), min_size=1, max_size=8)
 sentences = st.lists(words, min_size=1, max_size=6)
@@ -106,13 +106,22 @@ class TestFingerprint:
         assert plain.execute("select ledger.shape_of(%s)", [detail]).fetchone() == (shape,)
 
     def test_reason_and_exception_count(self, plain: Plain) -> None:
-        known: dict[str, str | None] = {"reason": "a", "exception": None, "detail": "b"}
+        known: dict[str, str | None] = {"reason": "a", "exception": None, "detail": "b of EURUSD", "symbol": "EURUSD"}
         others = [known, known | {"reason": "x"}, known | {"exception": "x"}, known | {"detail": "x"}]
 
         prints = [plain.execute(PRINTS, one).fetchone() for one in others]
 
         assert len(set(prints)) == len(others)
         assert prints[0] == plain.execute(PRINTS, known).fetchone()
+
+    @pytest.mark.parametrize("symbol", ["GBPUSD", "EURUSD.a-b", "*"])
+    def test_the_symbol_makes_no_difference(self, plain: Plain, symbol: str) -> None:
+        one, other = (
+            {"reason": "a", "exception": None, "detail": f"order of {name} is gone", "symbol": name}
+            for name in ("USDJPY", symbol)
+        )
+
+        assert plain.execute(PRINTS, one).fetchone() == plain.execute(PRINTS, other).fetchone()
 
     def test_a_hostile_detail_costs_little(self, plain: Plain) -> None:
         plain.execute("set statement_timeout = '2s'")
@@ -189,6 +198,21 @@ async def test_a_message_that_is_refused_again_names_its_letter(ledger: Postgres
 
     assert [line.id for line in story.failures] == [first.letter_id, second.letter_id]
     assert story.failures[1].follows == first.letter_id
+
+
+async def test_a_refused_message_with_the_id_of_a_trade_is_not_that_trade(
+    ledger: PostgresLedger, ledger_url: str
+) -> None:
+    trade = await _failed_letter(ledger)
+    refused = replace(a_letter(), reason="schema_invalid", trade_id="RPM-1")
+    await ledger.take_in(refused, None)
+
+    story = await _story(ledger_url, refused.letter_id)
+
+    assert str(story.at_broker).startswith(
+        "no: it never became a trade, nothing was sent; of the trade that has its id"
+    )
+    assert {line.id for line in story.failures} == {trade.letter_id, refused.letter_id}
 
 
 async def test_no_letter_failed_in_the_future(ledger: PostgresLedger, ledger_url: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,7 +93,8 @@ def _as_json(story: LetterStory) -> dict[str, Any]:
 def _print(story: LetterStory) -> None:
     console().print(cell(f"An order at the broker? {story.at_broker}"), style="bold", soft_wrap=False)
     print_fields({"at risk": _at_risk(story), **_about(story.letter.line), **_trade(story)})
-    _section("Failures of this message or trade", ["failed, UTC", "reason, state", "dead letter"], _failures(story))
+    columns = ["failed, UTC", "reason, state", "dead letter"]
+    _section("Failures of this message or trade", columns, _failures(story), whole=columns[2:])
     _section("Replays", ["ordered, UTC", "by, why", "came to"], [_replay(one) for one in story.replays])
     _section("Confirmations", ["version", "status", "made, UTC", "published, UTC"], _confirmations(story))
     _section("Headers", ["header", "value"], [[name, value] for name, value in story.letter.headers.items()])
@@ -169,10 +170,10 @@ def _envelope(story: LetterStory) -> Sequence[Sequence[object]]:
     return [[name, value] for name, value in told.items() if name not in {"body", "headers"} and value is not None]
 
 
-def _section(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def _section(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], whole: Collection[str] = ()) -> None:
     if rows:
         console().print(f"\n{title}", style="bold")
-        print_table(columns, rows, none="")
+        print_table(columns, rows, none="", whole=whole)
 
 
 def _readable(body: bytes) -> str:

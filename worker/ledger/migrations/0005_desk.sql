@@ -10,11 +10,11 @@ create function ledger.shape_of(detail text) returns text language sql immutable
         '[[:space:]]+', ' ', 'g'))
 $$;
 
--- Twelve hexadecimal digits that letters share which failed for the same reason, in the same way.
-create function ledger.fingerprint_of(reason text, exception text, detail text) returns text
+-- Twelve hexadecimal digits that letters share which failed for the same reason, in the same way, whatever their symbol.
+create function ledger.fingerprint_of(reason text, exception text, detail text, symbol text) returns text
 language sql immutable parallel safe as $$
-    select left(encode(sha256(convert_to(
-        concat_ws(E'\n', reason, coalesce(exception, ''), ledger.shape_of(detail)), 'UTF8')), 'hex'), 12)
+    select left(encode(sha256(convert_to(concat_ws(E'\n', reason, coalesce(exception, ''),
+        ledger.shape_of(case when symbol <> '' then replace(detail, symbol, '*') else detail end)), 'UTF8')), 'hex'), 12)
 $$;
 
 -- The symbol that a message is about: what its body says, else its routing key, else null. Bodies longer than the
@@ -56,7 +56,8 @@ alter table ledger.dead_letters
     add column symbol text generated always as (ledger.symbol_of(body, envelope ->> 'routing_key')) stored,
     add column exception text generated always as (headers ->> 'failure-exception') stored,
     add column fingerprint text generated always as
-        (ledger.fingerprint_of(reason, headers ->> 'failure-exception', detail)) stored;
+        (ledger.fingerprint_of(reason, headers ->> 'failure-exception', detail,
+                               ledger.symbol_of(body, envelope ->> 'routing_key'))) stored;
 
 update ledger.dead_letters d set follows = coalesce(
     (select r.letter_id from ledger.replays r
