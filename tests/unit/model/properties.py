@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.unit.model.ledger import is_settled
-from tests.unit.model.world import EFFECTIVE, Message, Row, World
+from tests.unit.model.world import EFFECTIVE, Halt, Message, Row, World
 from worker.domain.execution import State
 
 NOT_EXECUTED = frozenset({State.REJECTED, State.EXPIRED, State.CANCELLED, State.ERROR})
@@ -19,6 +19,8 @@ def broken(world: World) -> str | None:
 def _broken(world: World) -> Iterator[str]:
     if sum(request.place in EFFECTIVE for request in world.requests) > 1:
         yield "two orders of one trade have taken effect"
+    if world.halt is Halt.COMPLETE and any(request.may_begin for request in world.requests):
+        yield "a halt was told to be complete, and an order may still be sent"
     if world.row is not None:
         yield from _untrue(world, world.row)
         yield from _lost(world, world.row)

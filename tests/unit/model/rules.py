@@ -23,6 +23,8 @@ class Rules:
     queues_with_the_settlement: bool = True
     publishes_before_marking: bool = True
     operator_is_right: bool = True
+    checks_the_halt: bool = True  # at the write-ahead of a send
+    halts_wait_for_sends: bool = True  # that were written ahead before, until they are answered or too late
 
     def __str__(self) -> str:
         """Name what is switched off."""

@@ -8,7 +8,7 @@ from tests.unit.model import broker, trade, transport
 from tests.unit.model.broker import Move
 from tests.unit.model.ledger import forget, written
 from tests.unit.model.rules import Rules
-from tests.unit.model.world import LONG_AGO, Intake, Life, Message, Place, Request, Stage, Worker, World
+from tests.unit.model.world import LONG_AGO, Halt, Intake, Life, Message, Place, Request, Stage, Worker, World
 from worker.domain.execution import State
 
 
@@ -26,6 +26,8 @@ def moves(world: World, rules: Rules) -> Iterator[Move]:
                 yield f"worker {index + 1} wakes up", world.worker(index, life=Life.LEADING)
             case Life.STANDBY if _lease_is_free(world):
                 yield f"worker {index + 1} takes the lease", _taken(world, index)
+    if world.halt is not Halt.NONE:
+        yield from _halted(world, rules)
     if broker.may_wait(world):
         yield "time passes", tick(world)
 
@@ -100,12 +102,21 @@ def _operator(world: World, rules: Rules) -> Iterator[Move]:
     row = world.row
     if row is None:
         return
+    if world.halt is Halt.NONE and world.luck.halts:
+        yield "an operator halts", _spent(world._replace(halt=Halt.BEGUN), halts=world.luck.halts - 1)
     if row.state is State.UNRESOLVED and (_nothing_comes(world) or not rules.operator_is_right):
         ended = written(world, row._replace(state=State.ERROR, version=row.version + 1))
         yield "an operator ends it as not executed", ended._replace(queued=world.queued | {row.version + 1})
     if row.state is State.ERROR and world.luck.replays and len(world.requests) < world.luck.sends:
         reopened = written(world, row._replace(state=State.RECEIVED))
         yield "an operator replays it", _spent(reopened, replays=world.luck.replays - 1)
+
+
+def _halted(world: World, rules: Rules) -> Iterator[Move]:
+    yield "an operator resumes", world._replace(halt=Halt.NONE)
+    is_being_sent = world.row is not None and world.row.state is State.SUBMITTING and not world.overdue
+    if world.halt is Halt.BEGUN and not (is_being_sent and rules.halts_wait_for_sends):
+        yield "the halt is complete", world._replace(halt=Halt.COMPLETE)
 
 
 def _nothing_comes(world: World) -> bool:

@@ -23,7 +23,7 @@ from tests.unit.model import system
 from tests.unit.model.checker import Exploration, explore
 from tests.unit.model.properties import broken, is_done
 from tests.unit.model.rules import ALL, Rules
-from tests.unit.model.world import Life, Luck, Place, World, beginning, leading
+from tests.unit.model.world import Halt, Life, Luck, Place, World, beginning, leading
 from worker.domain.execution import State
 
 
@@ -43,12 +43,15 @@ TWO = Scope(leading, 2, Luck(pauses=1), inside=True)
 TWO_AND_THE_MESSAGE = Scope(beginning, 2, Luck(pauses=1), inside=True)
 TWO_AND_A_CRASH = Scope(leading, 2, Luck(crashes=1, pauses=1), inside=True)
 TWO_WITH_A_PROGRAM = Scope(leading, 2, Luck(pauses=1), inside=False)
+HALTED = Scope(leading, 1, Luck(crashes=1, halts=2), inside=True)
+TWO_AND_A_HALT = Scope(leading, 2, Luck(pauses=1, halts=1), inside=True)
 LUCKY = Scope(leading, 1, Luck(), inside=True)
 LUCKY_WITH_A_PROGRAM = Scope(leading, 1, Luck(), inside=False)
 RESTARTED = Scope(leading, 1, Luck(restarts=1), inside=False)
 RESTARTED_AND_KILLED = Scope(leading, 1, Luck(crashes=1, restarts=1), inside=False)
 
 TWO_ORDERS = "two orders of one trade have taken effect"
+SENT_UNDER_A_HALT = "a halt was told to be complete, and an order may still be sent"
 FALSEHOOD = "was confirmed, and an order of the trade has taken effect or still may"
 
 
@@ -66,6 +69,8 @@ BREAKING = [
     (Rules(queues_with_the_settlement=False), ALONE, "confirmation 1 is lost"),
     (Rules(publishes_before_marking=False), ALONE, "confirmation 1 is lost"),
     (Rules(operator_is_right=False), REPLAYED, FALSEHOOD),
+    (Rules(checks_the_halt=False), HALTED, SENT_UNDER_A_HALT),
+    (Rules(halts_wait_for_sends=False), HALTED, SENT_UNDER_A_HALT),
 ]
 
 
@@ -88,7 +93,9 @@ def explored(scope: Scope, rules: Rules = ALL) -> Exploration[World]:
         pytest.param(ALONE, id="one worker, killed twice"),
         pytest.param(ALONE_WITH_A_PROGRAM, id="one worker, killed once, the terminal a program of its own"),
         pytest.param(REPLAYED, id="replayed by an operator"),
+        pytest.param(HALTED, id="halted twice, killed once"),
         pytest.param(TWO, id="two workers, one paused"),
+        pytest.param(TWO_AND_A_HALT, id="two workers, one paused, halted", marks=pytest.mark.chaos),
         pytest.param(TWO_AND_THE_MESSAGE, id="two workers, one paused while taking in", marks=pytest.mark.chaos),
         pytest.param(TWO_AND_A_CRASH, id="two workers, one paused, one killed", marks=pytest.mark.chaos),
         pytest.param(TWO_WITH_A_PROGRAM, id="two workers, the terminal a program of its own", marks=pytest.mark.chaos),
@@ -125,6 +132,14 @@ def test_every_promise_holds_in_every_state(scope: Scope) -> None:
         ),
         pytest.param(
             REPLAYED, lambda w: w.row and w.row.attempts > 1 and not w.luck.replays, id="replayed, sent again"
+        ),
+        pytest.param(
+            HALTED,
+            lambda w: w.row and w.row.state is State.FILLED and w.halt is Halt.COMPLETE,
+            id="halted, an order in flight watched to its end",
+        ),
+        pytest.param(
+            HALTED, lambda w: w.row and w.row.state is State.REJECTED and not w.requests, id="rejected for a halt"
         ),
         pytest.param(TWO, lambda w: w.leader == 1 and w.workers[0].life is Life.LEADING, id="two believe they lead"),
     ],

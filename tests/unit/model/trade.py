@@ -8,7 +8,7 @@ from tests.unit.model import broker, proof
 from tests.unit.model.broker import Move
 from tests.unit.model.ledger import commit, settle
 from tests.unit.model.rules import Rules
-from tests.unit.model.world import NOBODY, Answer, Child, Clean, Outcome, Place, Request, Row, Stage, World
+from tests.unit.model.world import NOBODY, Answer, Child, Clean, Halt, Outcome, Place, Request, Row, Stage, World
 from worker.domain.execution import AT_BROKER, State
 from worker.domain.market import NotSentReason, SendReport, SendStatus
 from worker.domain.outcomes import Proof, judge
@@ -79,6 +79,10 @@ def _adopt(me: str, world: World, index: int, rules: Rules, row: Row) -> Iterato
 
 def _before_the_send(me: str, world: World, index: int, rules: Rules, row: Row) -> Iterator[Move]:
     yield f"{me} commits that the approval is too old", settle(world, index, rules, State.EXPIRED)
+    if world.halt is not Halt.NONE and rules.checks_the_halt:
+        yield f"{me} commits that trading is halted", settle(world, index, rules, State.REJECTED)
+        yield f"{me} keeps the trade waiting", world.worker(index, stage=Stage.IDLE)
+        return
     if len(world.requests) >= world.luck.sends:
         return
     planned = world._replace(requests=(*world.requests, Request()), clean=Clean.NOT, overdue=False)

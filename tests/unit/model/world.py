@@ -44,6 +44,11 @@ class Request(NamedTuple):
     late: bool = False
 
     @property
+    def may_begin(self) -> bool:
+        """Tell whether it may still be handed to the terminal."""
+        return self.place in {Place.PLANNED, Place.CHILD} and not self.late
+
+    @property
     def may_take_effect(self) -> bool:
         """Tell whether the broker has executed it, or may still do so."""
         return self.place in MAY_TAKE_EFFECT or (self.place is Place.CHILD and not self.late)
@@ -114,6 +119,14 @@ class Outcome(StrEnum):
     CODED = "coded"  # the terminal answered with a code that proves nothing
 
 
+class Halt(StrEnum):
+    """How far an operator's halt has come."""
+
+    NONE = "none"
+    BEGUN = "begun"  # committed
+    COMPLETE = "complete"  # it was told that nothing is sent any more
+
+
 class Worker(NamedTuple):
     """One worker's memory: a crash empties it."""
 
@@ -154,6 +167,7 @@ class Luck(NamedTuple):
     restarts: int = 0  # of the terminal, or of the child with the terminal in it
     cuts: int = 0  # of the connection to RabbitMQ
     replays: int = 0
+    halts: int = 0
     sends: int = 2  # in all
 
 
@@ -172,6 +186,7 @@ class World(NamedTuple):
     clean: Clean = Clean.NOT
     overdue: bool = False  # the last attempt's deadline has passed
     inside: bool = True  # the terminal lives in the child, as the simulated one does, and dies with it
+    halt: Halt = Halt.NONE
 
     def worker(self, index: int, **changes: object) -> World:
         """Return the world with that worker changed."""
