@@ -24,6 +24,7 @@ from worker.domain.market import (
     SendReport,
 )
 from worker.domain.message import IncomingMessage, OutgoingMessage, PublishResult
+from worker.domain.slippage import Slippage
 from worker.domain.trade import Trade
 
 
@@ -98,6 +99,7 @@ class ConfirmationDraft:
     routing_key: str
     correlation_id: str | None
     render: Callable[[Anchor | None], bytes]  # None: made in the chain of another account than the confirmation's
+    slippage: Slippage | None = None  # of what was executed
 
 
 @dataclass(frozen=True, slots=True)

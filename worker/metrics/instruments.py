@@ -13,9 +13,9 @@ from typing import ParamSpec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from worker.domain import slippage
 from worker.domain.execution import Execution
 from worker.domain.message import MessageKind, OutgoingMessage
+from worker.domain.slippage import Slippage
 from worker.metrics import labels
 from worker.ports import Arrival, Change, Clock, RefusedMessage
 
@@ -78,7 +78,7 @@ class Instruments:
         after = change.after
         if change.confirmation is None or after.settled_at is None:
             return
-        self._note_slippage(after)
+        self._note_slippage(change.confirmation.slippage)
         if after.version > 1:
             self._late_evidence.inc()
             return
@@ -112,7 +112,7 @@ class Instruments:
             self._terminal_errors.labels(call).inc()
 
     def _count_ending(self, after: Execution) -> None:
-        self._trades.labels(*labels.ending(after.state.value, after.reason or "")).inc()
+        self._trades[labels.ending(after.state.value, after.reason or "")].inc()
 
     def _time_stages(self, after: Execution) -> None:
         """Where deals decide, their time is the broker's clock: `fill` and `settlement` are as exact as that is."""
@@ -126,21 +126,19 @@ class Instruments:
         if began is not None and ended is not None:
             self._stages[stage].observe(max(0.0, (ended - began).total_seconds()))
 
-    def _note_slippage(self, after: Execution) -> None:
-        slipped = slippage.of(after)
+    def _note_slippage(self, slipped: Slippage | None) -> None:
         if slipped is not None:
             self._slippage_pips.observe(float(slipped.adverse_pips))
             self._slippage_exceeded.inc(slipped.exceeded)
 
     def _count_trades(self, registry: CollectorRegistry) -> None:
-        self._trades = Counter(
+        trades = Counter(
             "mt5_worker_trades",
             "Trades by how they ended, when first settled; `unresolved` ones need a person.",
             ["status", "reason"],
             registry=registry,
         )
-        for status, reason in labels.endings():
-            self._trades.labels(status, reason)
+        self._trades = {ending: trades.labels(*ending) for ending in labels.endings()}
         self._late_evidence = Counter(
             "mt5_worker_late_evidence",
             "Confirmations that replace an earlier one: a late deal, an unresolved trade settled, a replay.",

@@ -20,6 +20,7 @@ from schemas.rpm_output import ReadableParts
 from worker.domain import slippage
 from worker.domain.execution import Deal, Execution, State
 from worker.domain.message import IncomingMessage
+from worker.domain.slippage import Slippage
 from worker.domain.trade import Direction
 from worker.ports import Anchor, ConfirmationDraft
 
@@ -34,10 +35,10 @@ def correlation_of(message: IncomingMessage, trade_id: str | None) -> str | None
 
 def draft(after: Execution) -> ConfirmationDraft:
     """Return the confirmation of a settled execution."""
-    decision = after.trade.decision
+    decision, slip = after.trade.decision, slippage.of(after)
 
     def render(anchor: Anchor | None) -> bytes:
-        return _of_execution(after, anchor).to_bytes()
+        return _of_execution(after, slip, anchor).to_bytes()
 
     return ConfirmationDraft(
         execution_id=after.execution_id,
@@ -49,6 +50,7 @@ def draft(after: Execution) -> ConfirmationDraft:
         routing_key=routing_key(ConfirmationStatus(after.state), after.account, decision.symbol),
         correlation_id=correlation_of(after.message, after.trade.identity.trade_id),
         render=render,
+        slippage=slip,
     )
 
 
@@ -91,9 +93,8 @@ def refusal_draft(  # noqa: PLR0913 - every one of them stands in the confirmati
     )
 
 
-def _of_execution(execution: Execution, anchor: Anchor | None) -> ExecutionConfirmation:
+def _of_execution(execution: Execution, slip: Slippage | None, anchor: Anchor | None) -> ExecutionConfirmation:
     decision, trade = execution.trade.decision, execution.trade
-    slip = slippage.of(execution)
     silent = execution.state in _WITHOUT_REASON
     unsettled = execution.state is State.UNRESOLVED
     return ExecutionConfirmation(

@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 import worker
 from schemas.execution_confirmation import REASONS_OF_STATUS
 from tests.unit.stories import FILLED
+from worker.domain import slippage
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.execution import SETTLED, Execution, State
 from worker.domain.market import NotSentReason, SendReport, SendStatus
@@ -94,6 +95,7 @@ def _settled(after: Execution) -> Change:
         routing_key="",
         correlation_id=None,
         render=lambda _anchor: b"",
+        slippage=slippage.of(after),
     )
     return Change(after, confirmation=draft)
 
