@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -81,6 +82,21 @@ async def test_status_counts_what_is_open_and_what_waits(ledger: PostgresLedger,
     assert (seen.oldest_open_at, seen.outbox_size, seen.halt) == (waiting.received_at, 4, "halted by ann: news")
     assert (seen.is_led, seen.standbys) == (True, 0)
     assert seen.dead_letters_by_reason == {"malformed_json": 1}
+
+
+@pytest.mark.usefixtures("ledger")
+async def test_status_counts_the_workers_that_stand_by(desk: Operator, ledger_url: str) -> None:
+    assert (await status(desk, "main")).standbys == 0
+    stands_by = asyncio.Event()
+    standby = await PostgresLedger.open(ledger_url, account="main", worker_id="host:2", clock=RealClock())
+    waiting = asyncio.create_task(standby.lead(lambda _holder: stands_by.set()))
+
+    await asyncio.wait_for(stands_by.wait(), 20)
+
+    assert (await status(desk, "main")).standbys == 1
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await standby.close(drain=False)
 
 
 async def test_confirmations_of_a_window_are_published_again_byte_for_byte(
