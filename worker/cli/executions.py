@@ -29,8 +29,8 @@ app = typer.Typer(name="executions", help="What became of trades.", no_args_is_h
 
 Name = Annotated[str, typer.Argument(metavar="ID", help="An execution_id or a trade_id.")]
 _SIDES = {1: "buy", -1: "sell"}
-NOT_ENDED = sorted(OPEN | {State.UNRESOLVED})
-MOST_TICKET = 2**63 - 1
+_NOT_ENDED = sorted(OPEN | {State.UNRESOLVED})
+_TICKETS = 2**63 - 1
 
 
 @app.command(
@@ -55,8 +55,10 @@ def list_(  # noqa: PLR0917 - what the command line has
     since: Since = None,
     until: Until = None,
     text: Annotated[str | None, typer.Option(help="A trade id or an order id of RPM's, or any part of one.")] = None,
-    order: Annotated[int | None, typer.Option(min=1, max=MOST_TICKET, help="The broker's order ticket.")] = None,
-    deal: Annotated[int | None, typer.Option(min=1, max=MOST_TICKET, help="The broker's deal ticket.")] = None,
+    order: Annotated[
+        int | None, typer.Option(min=1, max=_TICKETS, metavar="TICKET", help="The broker's order.")
+    ] = None,
+    deal: Annotated[int | None, typer.Option(min=1, max=_TICKETS, metavar="TICKET", help="The broker's deal.")] = None,
     after: Annotated[
         UUID | None, typer.Option(metavar="EXECUTION_ID", help="Go on behind this one: the next page.")
     ] = None,
@@ -66,10 +68,10 @@ def list_(  # noqa: PLR0917 - what the command line has
     """
     List executions, the newest first; all filters together. Times are those of arrival, by the worker's clock.
 
-    A --text that is a whole id lists only its own trade, however old. The other filters walk back through the arrivals:
-    in a ledger of millions, --since makes them quick.
+    A --text that is a whole id lists only the trade of that id, however old. Most other filters walk back through the
+    arrivals: in a ledger of millions, --since makes them quick.
     """
-    states = [*(status or []), *(NOT_ENDED if is_open else [])]
+    states = [*(status or []), *(_NOT_ENDED if is_open else [])]
     wanted = ExecutionFilter(account, states, symbol, reason, since, until, text, order, deal, after)
     most = rows(limit, as_json=as_json)
     found = finish(_list(settings(), wanted, most + 1))

@@ -127,6 +127,8 @@ def _mail(one: AccountStatus, queues: Queues) -> Fields:
 
 
 def _errors(report: Mapping[str, Any]) -> Fields:
+    if report.get("alerts"):
+        yield "alerts", f"{_counts(report['alerts'])} since this worker began"
     last = report.get("last_errors", [])[-ERRORS_SHOWN:]
     for number, error in enumerate(reversed(last)):
         line = f"{str(error.get('at'))[:19]} {error.get('event')}: {error.get('detail')}"

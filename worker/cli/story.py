@@ -99,10 +99,13 @@ def _nothing_to_do(story: ExecutionStory) -> str:
 
 def _waits_for(story: ExecutionStory) -> str | None:
     """Return why it waits, as its worker said a moment ago; what a silent one has said is no news."""
-    if story.execution.state not in OPEN or is_silent(story.leader):
+    execution, report = story.execution, story.leader.worker_report
+    if execution.state is not State.RECEIVED or is_silent(story.leader):
         return None
-    waiting: Mapping[str, str] = story.leader.worker_report.get("waiting_for_terminal", {})
-    return waiting.get(str(story.execution.execution_id))
+    waiting: Mapping[str, str] = report.get("waiting_for_terminal", {})
+    symbol = execution.trade.decision.symbol
+    held = f"the end of a halt, as all trades of {symbol} do" if symbol in report.get("held", {}) else None
+    return waiting.get(str(execution.execution_id), held)
 
 
 def _print_timeline(lines: Sequence[Line]) -> None:

@@ -54,6 +54,7 @@ def _troubled() -> AccountStatus:
         "waiting_for_terminal": {"e-1": "the terminal is logged out"},
         "held": {"EURUSD": 3},
         "terminal": {"main": {"state": "opening", "problem": "logged out"}},
+        "alerts": {"outcome_unknown": 1},
         "last_errors": [{"at": "2026-03-02T09:29:00Z", "event": "outcome_unknown", "detail": "no history"}],
     }
     halts = Halts(Halt("odd fills", "alice", NOW), {"XAUUSD": Halt("ECB", "bob", NOW, "XAUUSD", hold=True)})
@@ -117,6 +118,7 @@ def test_what_needs_a_person_is_said_first_and_with_its_command(shown: Any) -> N
         "XAUUSD is halted by bob: ECB (since 2026-03-02 09:30 UTC; its trades wait)",
         "1 for the terminal: the terminal is logged out",
         "by a halt: EURUSD 3",
+        "alerts outcome_unknown 1 since this worker began",
         "opening: logged out",
         "outcome_unknown: no history",
         "2 waiting, the oldest for 1 m 10 s",

@@ -146,6 +146,16 @@ class TestWhatToDo:
         assert as_json["waits_for"] == (None if left else "the terminal is logged out")
 
 
+def test_a_trade_that_a_halt_holds_back_says_what_it_waits_for() -> None:
+    held = replace(
+        story(),
+        execution=replace(FILLED, state=State.RECEIVED, deals=(), attempts=0),
+        leader=Leader("desk:17", 0.4, {"held": {"EURUSD": 2}}),
+    )
+
+    assert story_as_json(held)["waits_for"] == "the end of a halt, as all trades of EURUSD do"
+
+
 def test_a_trade_that_has_only_arrived_has_no_empty_sections(capsys: pytest.CaptureFixture[str]) -> None:
     arrived = replace(FILLED, state=State.RECEIVED, deals=(), attempts=0, validated_at=None)
     bare = replace(story(), execution=arrived, attempts=[], events=[], confirmations=[], dead_letters=[], replays=[])
