@@ -17,7 +17,7 @@ import pytest
 from tests.acceptance.conftest import DeskMaker
 from tests.acceptance.desk import Desk
 from tests.fixtures.rpm import approval
-from tests.fixtures.worker_process import Finished
+from tests.fixtures.worker_process import Finished, run_command
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.services]
 
@@ -90,6 +90,42 @@ def test_events_are_exported_as_they_are_stored(desk: Desk) -> None:
     assert rows[0].keys() == events[0].keys()
     assert all(json.loads(event["payload"]) is not None for event in events)
     assert desk.command("audit", "export", "--from", "2001-01-01", "--to", "2001-01-02").out == ""
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_a_file_is_verified_where_there_is_no_ledger(desk: Desk, copies: Path, form: str) -> None:
+    # Given the trail in a file
+    file = desk.folder / f"trail.{form}"
+    assert desk.command("audit", "export", "--format", form, "--output", str(file)).code == 0
+
+    # When it is verified by somebody who has nothing but it, its manifest and a subscriber's messages
+    elsewhere = {"COLUMNS": "80"}
+    words = ("audit", "verify", str(file), "--anchors", str(copies))
+    done = run_command(*words, settings=elsewhere, folder=desk.folder)
+
+    # Then it holds, and all anchors agree
+    assert (done.code, done.err) == (0, "")
+    assert f"{len(copies.read_text().splitlines())} anchors of subscribers agree; 0 are of events" in done.out
+
+    # And without an event of the middle it does not
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:50], *lines[51:]]))
+    done = run_command(*words, settings=elsewhere, folder=desk.folder)
+    assert (done.code, done.err) == (1, "")
+    assert f"{file}, line 51: event" in done.out
+
+
+def test_the_report_counts_what_subscribers_were_told(desk: Desk) -> None:
+    told = desk.command("audit", "report", "--from", "1d", "--json").json
+
+    bodies = [json.loads(one.body) for one in desk.downstream.received]
+    latest = {body["execution_id"]: body for body in bodies}
+    assert told["total"]["executions"] == len(latest) == TRADES
+    filled = [body for body in latest.values() if body["status"] == "filled"]
+    assert told["total"]["by_status"]["filled"] == len(filled)
+    assert told["total"]["slippage"]["count"] == len(filled)
+    assert told["total"]["executed_lots"] == pytest.approx(sum(body["executed_lots"] for body in filled))
+    assert {one["reason"] for one in told["reasons"]} <= {"trading_halted"}
 
 
 @pytest.mark.parametrize(

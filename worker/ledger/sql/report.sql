@@ -28,7 +28,7 @@ with told as (
     from ledger.outcomes
     where account = any(%(accounts)s) and first_told_at >= %(since)s and first_told_at < %(until)s
       and (%(symbol)s::text is null or symbol = %(symbol)s)
-), frequent as (
+), frequent as materialized (
     select symbol as name from told group by symbol order by count(*) desc, symbol limit %(symbols)s
 )
 select grouping(day) = 0 as is_of_a_day, grouping(name) = 0 as is_of_a_symbol, day::text, name as symbol,
@@ -62,7 +62,7 @@ with told as (
     from ledger.outcomes
     where account = any(%(accounts)s) and first_told_at >= %(since)s and first_told_at < %(until)s
       and (%(symbol)s::text is null or symbol = %(symbol)s)
-), frequent as (
+), frequent as materialized (
     select symbol as name from told group by symbol order by count(*) desc, symbol limit %(symbols)s
 )
 select day::text, name as symbol, status, rejection_reason as reason, count(*) as executions
