@@ -22,7 +22,7 @@ app = typer.Typer()
 def _named(symbols: list[str] | None) -> list[str]:
     if any(not symbol.strip() for symbol in symbols or ()):
         raise typer.BadParameter("name a symbol")
-    return symbols or []
+    return list(dict.fromkeys(symbols or ()))
 
 
 Symbols = Annotated[
@@ -56,6 +56,8 @@ def halt(by: By, reason: Reason, symbol: Symbols = None, hold: Hold = False, yes
     Orders that are at the broker already go on to their end. Returns when nothing that was begun before can be sent any
     more: at once as a rule, after ten seconds at most. The halt outlives the worker; `resume` ends it. A second halt
     takes the place of the first, so that a hold can be turned into a rejection and back.
+
+    Trades on hold are open trades: when there are MAX_IN_FLIGHT of them, new ones of all symbols wait in RabbitMQ.
     """
     found, symbols = settings(), symbol or []
     unanswered = finish(_halt(found, symbols, reason, by, hold=hold))
@@ -78,15 +80,14 @@ def resume(by: By, reason: Reason, symbol: Symbols = None, yes: AlreadyAsked = F
     found, symbols = settings(), symbol or []
     lifted, left = finish(_resume(found, symbols, reason, by))
     for name in _whose_halts(symbols):
-        said = "trades again" if any(one.symbol == name for one in lifted) else "was not halted"
-        sys.stdout.write(f"{_whose(found, name)} {said}\n")
+        sys.stdout.write(f"{_whose(found, name)} {_said(name, lifted, left)}\n")
     for one in left:
         sys.stdout.write(f"{_whose(found, one.symbol)} stays halted, since {words(one.at)} UTC: {cell(one).plain}\n")
 
 
 async def _halt(found: Settings, symbols: Sequence[str], reason: str, by: str, *, hold: bool) -> int:
     def tell() -> None:
-        kept = "waiting trades are kept" if hold else "nothing new is sent"
+        kept = "nothing new is sent, trades wait" if hold else "nothing new is sent"
         for name in _whose_halts(symbols):
             again = "mt5-worker resume" if name is None else f"mt5-worker resume --symbol {name}"
             sys.stdout.write(f"{_whose(found, name)} is halted: {kept} until `{again}`\n")
@@ -101,6 +102,12 @@ async def _resume(found: Settings, symbols: Collection[str], reason: str, by: st
     async with ledger(found) as desk:
         lifted = await operators.resume(desk, found.account, reason=reason, by=by, symbols=symbols)
         return lifted, await operators.halts(desk, found.account)
+
+
+def _said(symbol: str | None, lifted: Sequence[Halt], left: Halts) -> str:
+    if all(one.symbol != symbol for one in lifted):
+        return "was not halted"
+    return "is not halted by itself any more" if symbol is not None and left.of(symbol) else "trades again"
 
 
 def _whose_halts(symbols: Sequence[str]) -> Sequence[str | None]:
