@@ -250,6 +250,7 @@ def test_every_line_about_a_trade_names_it(desk: Desk) -> None:
     for line in lines:
         assert line["account"] == "main"
         assert line["trade_id"] in {done.trade_id, refused.trade_id}, line
+    assert all("trade_id" in line for line in desk.worker.events if line.get("execution_id"))
 
 
 def test_a_port_that_is_taken_is_told_before_anything_begins(desk: Desk) -> None:

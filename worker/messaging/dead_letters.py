@@ -85,6 +85,8 @@ class Ingester:
                 reason=letter.reason,
                 detail=letter.detail,
                 trade_id=letter.trade_id,
+                execution_id=letter.execution_id,
+                account=letter.account,
             )
 
     async def _park(self, letter: Parked, error: Exception) -> None:

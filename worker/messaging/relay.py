@@ -27,6 +27,9 @@ IDLE_SECONDS = 1.0
 REPLY_CONFIRM_SECONDS = 5.0
 """A reply queue is the sender's own affair: one that does not confirm is not waited for any longer."""
 
+MOST_NAMED = 10
+"""How many messages one line of the log names."""
+
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 
@@ -141,7 +144,8 @@ class Relay:
             self._postponed[row.id] = _Postponed(time.monotonic() + pause, pause)
         self.counts.not_taken += len(rows)
         for exchange, result in {(row.message.exchange, outcome[row.id]) for row in rows}:
-            _log.error("messages not taken", exchange=exchange, result=result, **_ADVICE[result])
+            which = [row for row in rows if (row.message.exchange, outcome[row.id]) == (exchange, result)]
+            _log.error("messages not taken", exchange=exchange, result=result, **_named(which), **_ADVICE[result])
 
     def _copy_later(self, rows: Sequence[OutboxRow]) -> None:
         for row in rows:
@@ -161,11 +165,18 @@ class Relay:
         self.counts.published += len(rows) - lost
         self.counts.replies_lost += lost
         if lost:
-            _log.warning("replies found nobody", count=lost, meaning="the confirmations themselves are not affected")
+            nobody = [row for row, result in zip(rows, results, strict=True) if result is not PublishResult.CONFIRMED]
+            meaning = "the confirmations themselves are not affected"
+            _log.warning("replies found nobody", **_named(nobody), meaning=meaning)
         await _patiently(lambda: self._outbox.mark({row.id: result for row, result in zip(rows, results, strict=True)}))
         for row in rows:
             self._copying.discard(row.id)
             self._copies.task_done()
+
+
+def _named(rows: Sequence[OutboxRow]) -> Mapping[str, object]:
+    """Return which messages a line is about: how many, and the first ids; a confirmation has that of its trade in it."""
+    return {"count": len(rows), "messages": [row.message.message_id for row in rows[:MOST_NAMED]]}
 
 
 def _is_copy(row: OutboxRow) -> bool:

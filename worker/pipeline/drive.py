@@ -12,6 +12,7 @@ from worker.domain.errors import LeaseLost, StaleRevision
 from worker.domain.execution import Execution
 from worker.pipeline.flow import Flow
 from worker.pipeline.holding import Holding
+from worker.pipeline.naming import named
 from worker.pipeline.turns import Place, Turns
 from worker.ports import Ledger
 
@@ -77,21 +78,19 @@ class Driver:
                 await asyncio.wait(pending, timeout=sends_within)
 
     async def _drive(self, execution: Execution, place: Place) -> None:
+        with named(execution):
+            await self._drive_to_its_end(execution, place)
+
+    async def _drive_to_its_end(self, execution: Execution, place: Place) -> None:
         try:
-            with structlog.contextvars.bound_contextvars(
-                execution_id=str(execution.execution_id),
-                trade_id=execution.trade.identity.trade_id,
-                account=execution.account,
-            ):
-                ended = await self._flow.carry_out(execution, place)
-                _log.info("trade_settled", status=ended.state.value, reason=ended.reason, symbol=ended.broker_symbol)
+            ended = await self._flow.carry_out(execution, place)
+            _log.info("trade_settled", status=ended.state.value, reason=ended.reason, symbol=ended.broker_symbol)
         except (LeaseLost, StaleRevision) as error:
-            _log.warning("execution_left", execution_id=str(execution.execution_id), detail=str(error))
+            _log.warning("execution_left", detail=str(error))
         except Exception:  # noqa: BLE001 - one trade's defect must not end the others; the sweep adopts it again
             _log.exception(
                 "execution_failed",
                 alert=True,
-                execution_id=str(execution.execution_id),
                 meaning="a defect; nothing is sent again before the ledger was read anew",
             )
             self._rest(execution.execution_id)

@@ -9,6 +9,7 @@ import structlog
 from worker.domain.errors import LeaseLost, ServiceUnavailable, StaleRevision
 from worker.domain.evidence import Evidence, token_of
 from worker.domain.execution import FINAL, OPEN, Deal, Execution
+from worker.pipeline.naming import named
 from worker.pipeline.settle import Settler
 from worker.ports import Ledger, Orphan
 
@@ -70,9 +71,10 @@ class LateEvidence:
             deals = seen.new_deals(execution)
             if not deals:
                 return
-            _tell(execution, deals)
             try:
-                await self._settler.corrected(execution, deals)
+                with named(execution):
+                    _tell(execution, deals)
+                    await self._settler.corrected(execution, deals)
             except StaleRevision:
                 continue  # an operator was quicker: look again, a deal is told of only once
             return
@@ -90,8 +92,6 @@ def _tell(execution: Execution, deals: tuple[Deal, ...]) -> None:
     _log.error(
         "late_deal",
         alert=True,
-        execution_id=str(execution.execution_id),
-        trade_id=execution.trade.identity.trade_id,
         status=execution.state.value,
         deals=[deal.deal_id for deal in deals],
         meaning="the broker executed after the trade had ended; the next version of the confirmation says so",

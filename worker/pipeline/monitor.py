@@ -107,6 +107,6 @@ class Monitor:
 
     async def _lost_sight(self, execution: Execution) -> Execution:
         detail = f"order {execution.order_ticket} was accepted, and orders and history do not show how it ended"
-        _log.error("order_vanished", execution_id=str(execution.execution_id), detail=detail)
+        _log.error("order_vanished", detail=detail)
         event = Event("alert", {"detail": detail}, execution.execution_id)
         return await self._ledger.record(Change(after=execution.advance(State.UNKNOWN, detail=detail), events=(event,)))

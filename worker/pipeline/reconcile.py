@@ -22,6 +22,7 @@ from worker.domain.evidence import Conclusion, Evidence, conclude
 from worker.domain.execution import Attempt, Deal, Execution, State
 from worker.domain.market import BrokerOrder
 from worker.domain.token import MAX_ATTEMPTS
+from worker.pipeline.naming import named
 from worker.pipeline.search import Look, Searcher
 from worker.pipeline.settle import Settler, deal_payload, with_deals
 from worker.pipeline.watch import Watch
@@ -59,7 +60,7 @@ class Reconciler:
     async def doubted(self, execution: Execution) -> Execution:
         """Stop a trade on its way to another attempt: the broker shows something of one that was proved absent."""
         detail = f"attempt {execution.attempts} or one before it was proved not executed, and now the broker shows it"
-        _log.error("proof_refuted", alert=True, execution_id=str(execution.execution_id), detail=detail)
+        _log.error("proof_refuted", alert=True, detail=detail)
         event = Event("alert", {"alert": "proof_refuted", "detail": detail}, execution.execution_id)
         after = execution.advance(State.UNKNOWN, detail=detail)
         return await self._ledger.record(Change(after=after, events=(event,)))
@@ -103,14 +104,19 @@ class Reconciler:
     async def _search_for(self, cases: list[_Case]) -> None:
         look = await self._look(cases)
         for execution, attempt, absence in cases:
-            try:
-                await self._judge(execution, attempt, absence, look)
-            except StaleRevision:
-                _log.info("resolved_meanwhile", execution_id=str(execution.execution_id))  # by an operator
-            except (LeaseLost, ServiceUnavailable):
-                raise
-            except Exception:  # noqa: BLE001 - one trade's defect must not end the others; it is searched for again
-                _log.exception("search_failed", alert=True, execution_id=str(execution.execution_id))
+            with named(execution):
+                await self._judge_alone(execution, attempt, absence, look)
+
+    async def _judge_alone(self, execution: Execution, attempt: Attempt, absence: Absence, look: Look) -> None:
+        """Judge one trade; its defect must not end the others, and it is searched for again."""
+        try:
+            await self._judge(execution, attempt, absence, look)
+        except StaleRevision:
+            _log.info("resolved_meanwhile")  # by an operator
+        except (LeaseLost, ServiceUnavailable):
+            raise
+        except Exception:  # noqa: BLE001 - told to a person
+            _log.exception("search_failed", alert=True)
 
     async def _judge(self, execution: Execution, attempt: Attempt, absence: Absence, look: Look) -> None:
         seen = look.evidence.get(execution.token) or Evidence()
@@ -204,14 +210,7 @@ class Reconciler:
             f"again, the search goes on. Look for the order in the terminal by its magic number or comment, then end "
             f"it with `mt5-worker executions resolve`."
         )
-        _log.error(
-            "outcome_unknown",
-            alert=True,
-            execution_id=str(execution.execution_id),
-            trade_id=execution.trade.identity.trade_id,
-            account=execution.account,
-            detail=detail,
-        )
+        _log.error("outcome_unknown", alert=True, detail=detail)
         alert = Event("alert", {"alert": "outcome_unknown", "detail": detail}, execution.execution_id)
         end = Conclusion(State.UNRESOLVED, "outcome_unknown", detail)
         deals = evidence.new_deals(execution)

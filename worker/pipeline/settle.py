@@ -48,7 +48,7 @@ class Settler:
         change = concluding(placed, conclusion, self._clock.now(), deals=deals, before=before)
         letter = self._dead_letter(change.after)
         if executes_too_much(change.after):
-            _log.error("overfilled", alert=True, execution_id=str(execution.execution_id), meaning=_OVERFILLED)
+            _log.error("overfilled", alert=True, meaning=_OVERFILLED)
         return await self._ledger.record(replace(change, attempt=attempt, dead_letter=letter))
 
     async def corrected(self, execution: Execution, deals: tuple[Deal, ...]) -> Execution:

@@ -110,8 +110,6 @@ class Validator:
         if key not in self.waiting:
             _log.warning(
                 "trade_waits_for_terminal",
-                execution_id=key,
-                trade_id=execution.trade.identity.trade_id,
                 detail=problem,
                 meaning="nothing was sent; it goes on when the terminal can trade, or expires with its approval",
             )
