@@ -40,6 +40,7 @@ WITHOUT_A_POINT = {
     ("ledger/view.py", "read_view"): "inside the transaction of its batch",
     ("ledger/ledger.py", "read"): "its callers only read",
     ("ledger/history.py", "_rows"): "its callers only read",
+    ("ledger/letter_story.py", "_rows"): "its callers only read",
     ("ledger/listing.py", "_rows"): "its callers only read",
     ("ledger/broker_facts.py", "store"): "a person's measurement, who sees when it was not stored and makes another",
     ("ledger/report.py", "report"): "its transaction may not write",
