@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
@@ -24,7 +25,7 @@ def read_witnesses(name: str) -> Witnesses:
     usage: a copy that cannot be read must not pass for one that agrees.
     """
     found: dict[str, list[Witness]] = {}
-    for where, told in _confirmations(_text(name)):
+    for where, told in _confirmations(name):
         try:
             account, anchor = _anchor(told)
         except (KeyError, TypeError, ValueError):
@@ -37,20 +38,22 @@ def read_witnesses(name: str) -> Witnesses:
     return found
 
 
-def _text(name: str) -> str:
+def _confirmations(name: str) -> Iterator[tuple[str, Any]]:
     try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
+        with nullcontext(sys.stdin) if name == "-" else Path(name).open(encoding="utf-8") as stream:
+            yield from _read(stream)
     except (OSError, UnicodeError) as error:
         raise typer.BadParameter(f"{name} cannot be read: {error}") from None
 
 
-def _confirmations(text: str) -> Iterator[tuple[str, Any]]:
-    if text.lstrip().startswith("["):
-        yield from ((f"entry {number}", told) for number, told in enumerate(_parsed(text, "it"), 1))
-        return
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            yield f"line {number}", _parsed(line, f"line {number}")
+def _read(stream: TextIO) -> Iterator[tuple[str, Any]]:
+    """Yield what stands on each line, so that a long file never is in memory; an array has to be."""
+    lines = ((number, line) for number, line in enumerate(stream, 1) if line.strip())
+    for place, (number, line) in enumerate(lines):
+        if place == 0 and line.lstrip().startswith("["):
+            yield from ((f"entry {entry}", told) for entry, told in enumerate(_parsed(line + stream.read(), "it"), 1))
+            return
+        yield f"line {number}", _parsed(line, f"line {number}")
 
 
 def _parsed(text: str, where: str) -> Any:

@@ -337,6 +337,7 @@ def test_an_auditor_reads_all_of_it_and_writes_nothing(desk: Desk) -> None:
     assert auditor.say("audit", "export", "--symbol", "EURUSD").code == 0
     assert auditor.say("audit", "export", "--trade", "RPM-1").code == 0
     assert auditor.say("audit", "verify").code == 0
+    assert auditor.say("audit", "report").code == 0
     assert desk.say("audit", "export").out == before
 
 

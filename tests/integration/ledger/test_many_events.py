@@ -38,7 +38,7 @@ PAYLOADS: Mapping[str, Mapping[str, Any]] = {
 
 @pytest.mark.parametrize(
     "events",
-    [10_000, pytest.param(1_000_000, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])],
+    [5_000, pytest.param(1_000_000, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])],
 )
 def test_the_export_of_a_long_trail(postgres_url: str, tmp_path: Path, events: int) -> None:
     # Given a ledger with so many events

@@ -41,6 +41,22 @@ def test_an_array(file: Path) -> None:
     assert read_witnesses(str(file)) == {"main": [witness(1), witness(2)]}
 
 
+def test_an_array_may_begin_on_any_line(file: Path) -> None:
+    file.write_text("\n\n" + json.dumps([told(1), told(2)], indent=2))
+
+    assert read_witnesses(str(file)) == {"main": [witness(1), witness(2)]}
+
+
+def test_a_line_ends_where_json_lines_end(file: Path) -> None:
+    """Given words with a separator of Unicode: confirmations leave with such letters as they are."""
+    lines = [
+        json.dumps(told(number) | {"rejection_details": "one\u2028two\x85"}, ensure_ascii=False) for number in (1, 2)
+    ]
+    file.write_text("\n".join(lines), encoding="utf-8")
+
+    assert read_witnesses(str(file)) == {"main": [witness(1), witness(2)]}
+
+
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(told(5))))
 
