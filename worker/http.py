@@ -78,22 +78,15 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, family: socket.AddressFamily, address: Any, routes: Routes) -> None:
         self.address_family, self.routes = family, routes
-        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self.free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__(address, _Connection)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread, if there are not too many."""
-        if not self._free.acquire(blocking=False):
+        if not self.free.acquire(blocking=False):
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and make room for another one."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's
         """Tell of a defect; a connection that went away is nobody's business."""
@@ -115,6 +108,10 @@ class _Connection(socketserver.BaseRequestHandler):
             self.request.sendall(_written(reply, more, with_body=method != "HEAD"))
         except OSError:
             return  # too slow, or gone
+
+    def finish(self) -> None:
+        """Make room for another one; it was answered, or never will be."""
+        self.server.free.release()
 
     def _head(self, give_up_at: float) -> bytes | None:
         """Return the request up to its empty line; None when that does not come soon enough."""

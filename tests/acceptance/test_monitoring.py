@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -270,31 +269,6 @@ def test_a_refused_login_shows_no_password(desk: Desk, name: str) -> None:
     assert done.code == 3, done.said
     assert "nobody" in done.said
     _expect_no_secret(done.said)
-
-
-@pytest.mark.parametrize(
-    ("request_", "expected"),
-    [
-        (b"GET /nothing HTTP/1.1\r\n\r\n", b"HTTP/1.1 404 Not Found\r\n"),
-        (b"GET /health/../metrics HTTP/1.1\r\n\r\n", b"HTTP/1.1 404 Not Found\r\n"),
-        (b"POST /metrics HTTP/1.1\r\n\r\n", b"HTTP/1.1 405 Method Not Allowed\r\n"),
-        (b"HEAD /health/live HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n"),
-        (b"GET /health/live?x=1 HTTP/1.0\r\n\r\n", b"HTTP/1.1 200 OK\r\n"),
-        (b"nonsense\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n"),
-        (b"\xff\x00 / HTTP/1.1\r\n\r\n", b"HTTP/1.1 404 Not Found\r\n"),
-        (b"GET / HTTP/1.1\r\nX: " + b"x" * 9_000, b"HTTP/1.1 400 Bad Request\r\n"),
-    ],
-)
-def test_nothing_but_these_paths_is_answered(seen: Scraper, request_: bytes, expected: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", seen.port), timeout=10) as connection:
-        connection.sendall(request_)
-        answer = b"".join(iter(lambda: connection.recv(4096), b""))
-
-    assert answer.startswith(expected)
-    assert b"server:" not in answer.lower()
-    assert b"python" not in answer.lower()
-    if request_.startswith(b"HEAD"):
-        assert answer.endswith(b"\r\n\r\n")
 
 
 def _expect_a_clean_log(log: str) -> None:

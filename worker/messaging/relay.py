@@ -175,7 +175,7 @@ class Relay:
 
 
 def _named(rows: Sequence[OutboxRow]) -> Mapping[str, object]:
-    """Return which messages a line is about: how many, and the first ids; a confirmation has that of its trade in it."""
+    """Return which messages a line is about: how many, and the first ids; a confirmation has its execution in it."""
     return {"count": len(rows), "messages": [row.message.message_id for row in rows[:MOST_NAMED]]}
 
 
