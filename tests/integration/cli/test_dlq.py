@@ -314,9 +314,9 @@ class TestExchange:
         first = elsewhere.say("dlq", "import", str(file), "--by", "ann", "--yes")
         second = elsewhere.say("dlq", "import", str(file), given="y\n")
 
-        assert (first.code, first.out) == (0, "5 dead letters taken over\n")
+        assert (first.code, first.out) == (0, "5 dead letters taken over, 0 here already\n")
         assert "0 new, 5 here already, 0 malformed" in second.err
-        assert second.out.endswith("0 dead letters taken over\n")
+        assert second.out.endswith("0 dead letters taken over, 5 here already\n")
         assert _events(elsewhere, "letter_imported") == 5
         theirs, ours = ({one["id"]: one for one in at.say("dlq", "list", "--json").json} for at in (full, elsewhere))
         changed = ("imported_by", "state", "state_by", "state_reason", "state_at")
@@ -352,7 +352,7 @@ class TestExchange:
         assert elsewhere.say("dlq", "list", "--json").json == []
 
         agreed = elsewhere.say("dlq", "import", "-", "--yes", given=lines)
-        assert (agreed.code, agreed.out) == (1, "2 dead letters taken over\n")
+        assert (agreed.code, agreed.out) == (1, "2 dead letters taken over, 0 here already\n")
         assert "3 malformed lines were left out" in agreed.err
 
     def test_an_empty_export_is_an_empty_file(self, full: Desk) -> None:

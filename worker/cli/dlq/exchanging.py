@@ -19,7 +19,6 @@ from worker.cli.dlq.plans import counted, progress
 from worker.cli.exits import ExitCode, complain, finish
 from worker.cli.new_file import new_file
 from worker.cli.parts import ledger, settings
-from worker.cli.show import cell
 from worker.ledger.desk import LetterFilter
 from worker.ledger.letter_exchange import PAGE_BYTES, PAGE_LETTERS, already_here, exported, take_over
 from worker.ledger.letter_file import LetterInFile, letters_in
@@ -87,11 +86,11 @@ def import_(
     with _seekable(file) as lines:
         plan = finish(_plan(found, lines))
         for fault in plan.faults:
-            complain(str(cell(fault)))
+            complain(str(fault))
         if not yes:
             typer.confirm(f"{plan}. Take over what is new?", abort=True, err=True)
         taken = finish(_import(found, lines, by, plan.new)) if plan.new else 0
-    sys.stdout.write(f"{counted(taken)} taken over\n")
+    sys.stdout.write(f"{counted(taken)} taken over, {plan.known} here already\n")
     if plan.refused:
         complain(f"{plan.refused} malformed lines were left out")
         raise typer.Exit(ExitCode.FAILED)
