@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from ops.services import NotOurs, ServicesError
+from worker.cli.show import cell
 from worker.domain.errors import SchemaMismatch, ServiceUnavailable, WorkerError, WrongSetting
 
 T = TypeVar("T")
@@ -59,8 +60,8 @@ def exit_code(error: Exception) -> ExitCode:
 
 
 def complain(sentence: str) -> None:
-    """Tell the person what went wrong, beside the command's own output."""
-    sys.stderr.write(f"{sentence}\n")
+    """Tell the person what went wrong, beside the command's own output; what others wrote in it is only shown."""
+    sys.stderr.write(f"{cell(sentence).plain}\n")
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:

@@ -49,6 +49,15 @@ def test_an_expected_error_is_a_sentence_and_a_code(error: Exception, code: int)
     assert done.stdout == ""
 
 
+def test_what_a_message_has_brought_with_it_cannot_take_over_the_terminal() -> None:
+    def act() -> None:
+        raise errors.NotFound("there is no trade \x1b[2J\u202eevil")
+
+    done = CliRunner().invoke(_app(act), ["act"])
+
+    assert done.stderr == "there is no trade \\x1b[2J\\u202eevil\n"
+
+
 def test_a_defect_is_not_dressed_up() -> None:
     def act() -> None:
         raise ZeroDivisionError

@@ -86,7 +86,7 @@ def import_(
     with _seekable(file) as lines:
         plan = finish(_plan(found, lines))
         for fault in plan.faults:
-            complain(str(fault))
+            complain(fault)
         if not yes:
             typer.confirm(f"{plan}. Take over what is new?", abort=True, err=True)
         taken = finish(_import(found, lines, by, plan.new)) if plan.new else 0

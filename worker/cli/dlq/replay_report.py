@@ -88,7 +88,7 @@ class Report:
             self._tell_people()
         refusals = self._refusals()
         for sentence in refusals[:_ROWS]:
-            complain(cell(sentence).plain)
+            complain(sentence)
         if len(refusals) > _ROWS:
             complain(_more(len(refusals)).strip())
         if self.is_stopped:
