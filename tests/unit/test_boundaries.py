@@ -43,7 +43,7 @@ WITHOUT_A_POINT = {
     ("ledger/letter_story.py", "_rows"): "its callers only read",
     ("ledger/listing.py", "_rows"): "its callers only read",
     ("ledger/broker_facts.py", "store"): "a person's measurement, who sees when it was not stored and makes another",
-    ("ledger/report.py", "report"): "its transaction may not write",
+    ("ledger/report.py", "_one_moment"): "its transaction may not write",
     ("ledger/status.py", "_rows"): "its callers only read",
     ("ledger/inspection.py", "missing_rights"): "only reads",
     ("ledger/schema.py", "_migrate"): "frames migrations by what may be repeated at any time: locks, roles, grants",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from psycopg import IsolationLevel
+
 from worker.domain.errors import NotFound
+from worker.ledger.connection import Connection
 from worker.ledger.encoding import Row
 from worker.ledger.operators import Operator
 from worker.ledger.statements import sql
@@ -104,8 +108,7 @@ async def report(desk: Operator, asked: Asked) -> Report:
 
     Raises NotFound for an unknown account.
     """
-    async with desk.connection.transaction():
-        await desk.connection.execute(sql("look_at_one_moment"))
+    async with _one_moment(desk.connection):
         await desk.connection.execute(sql("take_your_time"))
         values = {
             "accounts": await _accounts(desk, asked.account),
@@ -129,6 +132,18 @@ async def report(desk: Operator, asked: Asked) -> Report:
         reasons=[Reasons(**row) for row in reasons],
         histogram=histogram,
     )
+
+
+@asynccontextmanager
+async def _one_moment(connection: Connection) -> AsyncIterator[None]:
+    """Let the block see the ledger as it stands now, whatever is written meanwhile, and write nothing itself."""
+    await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+    await connection.set_read_only(True)
+    async with connection.transaction():
+        yield
+    # Not for a connection that has broken: it takes no setting any more, and is of no use to anybody
+    await connection.set_isolation_level(None)
+    await connection.set_read_only(None)
 
 
 _GROUPINGS = [(day, symbol) for day in (False, True) for symbol in (False, True)]

@@ -135,6 +135,14 @@ async def test_a_window_without_trades_is_a_report_of_zeros(desk: Operator) -> N
     assert (found.reasons, found.histogram) == ([], [])
 
 
+async def test_it_is_of_one_moment_and_writes_nothing(desk: Operator) -> None:
+    async with reports._one_moment(desk.connection):
+        assert await _shown(desk, "transaction_isolation") == "repeatable read"
+        assert await _shown(desk, "transaction_read_only") == "on"
+
+    assert await _shown(desk, "transaction_read_only") == "off"
+
+
 async def test_symbols_beyond_the_most_frequent_ones_share_a_line(
     desk: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,3 +155,9 @@ async def test_symbols_beyond_the_most_frequent_ones_share_a_line(
         (None, True, 4),
     ]
     assert not found.total.is_rest
+
+
+async def _shown(desk: Operator, setting: str) -> str:
+    cursor = await desk.connection.execute(f"select current_setting('{setting}') as value")
+    [row] = await cursor.fetchall()
+    return str(row["value"])

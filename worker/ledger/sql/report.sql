@@ -12,10 +12,6 @@ union
 select account from named where account is not null
 order by account
 
--- name: look_at_one_moment
--- All figures of a report are of the same moment, and it changes nothing.
-set transaction isolation level repeatable read, read only
-
 -- name: take_your_time
 -- A report over years may; it holds no lock that anybody waits for.
 select set_config('statement_timeout', '0', true)
