@@ -79,10 +79,17 @@ async def test_a_halt_is_complete_when_what_was_written_ahead_before_it_has_its_
     )
     await begun.wait()
 
-    # Then the halt stands at once, and is called complete when that order is answered
+    # Then it stands at once: the next look wakes whoever waits for a change; nobody else is kept waiting
+    waiting = asyncio.create_task(ledger.halts_changed())
+    await ledger.halts_changed(within=0.01)
+    assert not waiting.done()
     await ledger.lease.renew({})
+    async with asyncio.timeout(1):
+        await waiting
     assert str(ledger.halts.of("EURUSD")) == "EURUSD is halted by ann: odd fills"
     assert (await _told(database))[-1][:2] == ("halting", "EURUSD")
+
+    # And it is called complete when that order is answered
     await ledger.record(accepted(execution))
     assert await coming == 0
     assert [event[0] for event in await _told(database)][-3:] == ["halting", "answered", "halted"]
@@ -122,6 +129,8 @@ async def test_the_trail_tells_of_every_change(ledger: PostgresLedger, desk: Ope
     await halt(desk, "main", reason="ECB", by="ann", symbols=["EURUSD"], hold=True)
     await resume(desk, "main", reason="over", by="bob")
 
+    with pytest.raises(NotFound, match="no account other: it has main"):
+        await halts(desk, "other")
     assert list(ledger.halts) == []
     await ledger.lease.renew({})
     assert [(one.symbol, one.hold) for one in ledger.halts] == [("EURUSD", True)]
@@ -136,19 +145,6 @@ async def test_the_trail_tells_of_every_change(ledger: PostgresLedger, desk: Ope
     ]
 
 
-async def test_a_worker_that_takes_over_knows_the_halts(open_ledger: OpenLedger, desk: Operator) -> None:
-    first = await open_ledger()
-    await halt(desk, "main", reason="ECB", by="ann", symbols=["EURUSD"], hold=True)
-    await first.close()
-
-    second = await open_ledger(worker_id="host:2")
-
-    halt_of = second.halts.of("EURUSD")
-    assert halt_of is not None
-    assert (halt_of.by, halt_of.hold, halt_of.at.tzinfo) == ("ann", True, UTC)
-    assert second.halts.of("USDJPY") is None
-
-
 async def test_what_the_worker_finds_turns_a_hold_into_a_halt(ledger: PostgresLedger, desk: Operator) -> None:
     await halt(desk, "main", reason="news", by="ann", hold=True)
 
@@ -159,31 +155,21 @@ async def test_what_the_worker_finds_turns_a_hold_into_a_halt(ledger: PostgresLe
     assert "(before that halted by ann: news)" in ledger.halts.account.reason
 
 
-async def test_who_waits_for_a_change_is_woken_by_the_next_look(ledger: PostgresLedger, desk: Operator) -> None:
-    waiting = asyncio.create_task(ledger.halts_changed())
-    await ledger.halts_changed(within=0.01)  # or waits no longer than this
-    assert not waiting.done()
-
-    await halt(desk, "main", reason="ECB", by="ann", symbols=["EURUSD"])
-    await ledger.lease.renew({})
-
-    async with asyncio.timeout(1):
-        await waiting
-
-
-async def test_what_does_not_exist_cannot_be_halted(ledger: PostgresLedger, desk: Operator) -> None:
-    assert list(ledger.halts) == []
-    with pytest.raises(NotFound, match="no account other: it has main"):
-        await halts(desk, "other")
-
-
-async def test_what_was_written_ahead_lately_is_known_to_the_next_worker(open_ledger: OpenLedger) -> None:
+async def test_the_next_worker_knows_what_is_halted_and_what_was_sent_lately(
+    open_ledger: OpenLedger, desk: Operator
+) -> None:
     first = await open_ledger()
     execution = await first.record(_just_now(written_ahead(await _new(first, "A", "EURUSD"))))
     await first.record(written_ahead(await _new(first, "B", "EURUSD")))  # at noon, months ago
+    await halt(desk, "main", reason="ECB", by="ann", symbols=["USDJPY"], hold=True)
     await first.close()
 
     second = await open_ledger(worker_id="host:2")
+
+    halt_of = second.halts.of("USDJPY")
+    assert halt_of is not None
+    assert (halt_of.by, halt_of.hold, halt_of.at.tzinfo) == ("ann", True, UTC)
+    assert second.halts.of("EURUSD") is None
     lately = await second.orders_since(datetime.now(UTC) - timedelta(minutes=1))
 
     assert [order for _, order in lately] == [Order("EURUSD", Direction.LONG, Decimal(100_000), is_retry=False)]
