@@ -74,7 +74,7 @@ def print_fields(fields: Mapping[str, object]) -> None:
     grid.add_column(overflow="fold")
     for name, value in fields.items():
         if value is not None:
-            grid.add_row(name, cell(value))
+            grid.add_row(cell(name), cell(value))
     console().print(grid)
 
 

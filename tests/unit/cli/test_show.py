@@ -117,6 +117,12 @@ def test_an_empty_table_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == "nothing fits\n"
 
 
+def test_the_name_of_a_field_is_no_markup_either(capsys: pytest.CaptureFixture[str]) -> None:
+    print_fields({"header [bold]x[/bold]\x1b[2J": 1})
+
+    assert capsys.readouterr().out.split() == ["header", "[bold]x[/bold]\\x1b[2J", "1"]
+
+
 def test_fields_without_a_value_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     show.print_fields({"account": "main", "halt": None})
 
