@@ -64,9 +64,10 @@ class TestAFile:
         done = offline(desk, str(file))
 
         assert done.code == 0, done.out
-        assert "internally consistent" in done.out
-        assert "as exported by ann@desk" in done.out
-        assert "Nothing is missing: it holds each chain from its first event to its head" in done.out
+        assert "internally consistent" in _flat(done.out)
+        assert "as exported by ann@desk" in _flat(done.out)
+        assert "Nothing is missing: it holds each chain from its first event to its head" in _flat(done.out)
+        assert max(map(len, done.out.replace(str(file), "").splitlines())) <= 80
         [verdict] = offline(desk, str(file), "--json").json
         assert (verdict["holds"], verdict["coverage"], verdict["fault"]) == (True, "whole", None)
         assert verdict["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
@@ -194,8 +195,8 @@ class TestASelection:
         assert part["left_out"] == part["last_sequence"] - part["first_sequence"] + 1 - len(lines) > 0
         done = offline(desk, str(file))
         assert done.code == 0
-        assert "left out" in done.out
-        assert "only the ledger tells" in done.out
+        assert "left out" in _flat(done.out)
+        assert "only the ledger tells" in _flat(done.out)
 
     def test_a_removed_event_shows_in_it_too(self, desk: Desk) -> None:
         file = export(desk, "removed.jsonl", "--symbol", "EURUSD")
@@ -222,7 +223,7 @@ class TestASelection:
 
         times = [json.loads(line)["at"] for line in file.read_bytes().splitlines()]
         assert times == [event["at"] for event in everything if first <= event["at"] < last]
-        assert "it says nothing about what was before and after" in offline(desk, str(file)).out
+        assert "it says nothing about what was before and after" in _flat(offline(desk, str(file)).out)
 
 
 class TestAnchors:
@@ -235,7 +236,7 @@ class TestAnchors:
         done = offline(desk, str(file), "--anchors", str(copies))
 
         assert done.code == 0
-        assert "1 anchors of subscribers agree; 1 are of events" in " ".join(done.out.split())
+        assert "1 anchors of subscribers agree; 1 are of events" in _flat(done.out)
         copies.write_text(_copy(events[3]["sequence"], "0" * 64))
         done = offline(desk, str(file), "--anchors", str(copies))
         assert done.code == 1
@@ -346,9 +347,14 @@ async def _of_an_auditor(url: str) -> str:
         return await user_of(owner, url, role="mt5_auditor")
 
 
+def _flat(text: str) -> str:
+    """Return a text without the line breaks that a terminal needs."""
+    return " ".join(text.split())
+
+
 def _sentence(error: str) -> str:
     """Return what stands in typer's box, without the box and its line breaks."""
-    return " ".join(error.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split())
+    return _flat(error.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " "))
 
 
 def _copy(sequence: int, digest: str) -> str:

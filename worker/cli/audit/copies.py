@@ -91,7 +91,7 @@ def opened(name: str, manifest: str | None) -> Iterator[Copy]:
         if name == STDIN:
             stream = io.BufferedReader(cast("io.RawIOBase", sys.stdin.buffer))
             try:
-                yield _copy(name, stream, None, found)
+                yield _copy("standard input", stream, None, found)
             finally:
                 stream.detach()  # it is not ours to close
         else:

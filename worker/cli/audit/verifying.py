@@ -87,7 +87,7 @@ def _verify_file(name: str, manifest: str | None, anchors: str | None, *, as_jso
         print_json([judged.as_json()])
     else:
         for line in _lines(copy, judged, are_anchored=anchors is not None):
-            console().print(cell(line), soft_wrap=True)
+            console().print(cell(line), soft_wrap=judged.problem is not None)  # a place can be copied
     if judged.problem is not None:
         raise typer.Exit(ExitCode.FAILED)
 
