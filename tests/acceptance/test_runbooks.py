@@ -20,6 +20,7 @@ from tests.fixtures.client_programs import need_client_programs
 from tests.fixtures.rpm import approval
 from tests.fixtures.runbooks import blocks, commands, pages
 from tests.fixtures.subscriber import Confirmation
+from worker.settings import LEASE_SECONDS
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.services]
 
@@ -41,6 +42,7 @@ def desk(services: Services, new_desk: DeskMaker) -> Iterator[Desk]:
     quick = {"TERMINAL_CALL_TIMEOUT_SECONDS": "2", "UNKNOWN_HORIZON_SECONDS": "2", "MAX_RETRIES": "2"}
     with new_desk(**quick, HTTP_PORT=str(free_port())) as desk:
         desk.confirmed(approval("EURUSD", 1_000.0))
+        _wait_for_the_doctor(desk)
         yield desk
 
 
@@ -84,12 +86,22 @@ def _ticket(desk: Desk) -> str:
     return str(traded.deals[0]["ticket"])
 
 
-def _is_ready(desk: Desk) -> bool:
-    try:
-        typed(desk, ["curl", f"http://127.0.0.1:{desk.settings['HTTP_PORT']}/health/ready"])
-    except OSError:
-        return False
-    return True
+def _start(desk: Desk) -> None:
+    """Start the worker, and wait until its last report says, too, that all is well."""
+    desk.start()
+    _wait_for_the_doctor(desk)
+
+
+def _wait_for_the_doctor(desk: Desk) -> None:
+    eventually(lambda: typed(desk, ["mt5-worker", "doctor"]).code == 0, "the doctor is not content", 30)
+
+
+def _wait_for_the_end_of_its_lease(desk: Desk) -> None:
+    with psycopg.connect(desk.settings["POSTGRES_URL"]) as database:
+        left = (
+            "select pg_sleep(greatest(%s + 1 - extract(epoch from now() - lease_renewed_at), 0)) from ledger.accounts"
+        )
+        database.execute(left, (LEASE_SECONDS,))
 
 
 def _taken_in(desk: Desk, *refused: Confirmation) -> None:
@@ -132,12 +144,15 @@ def test_a_halt(desk: Desk, operator: Operator) -> None:
 
 def test_a_worker_that_was_killed(desk: Desk, operator: Operator) -> None:
     desk.worker.kill()
+    try:
+        _wait_for_the_end_of_its_lease(desk)
+        status, _ = operator.follow("worker-down.md", "First two minutes")
+        operator.follow("worker-down.md", "Decide")
+    finally:
+        _start(desk)
 
-    operator.follow("worker-down.md", "First two minutes")
-    operator.follow("worker-down.md", "Decide")
-    desk.start()
-    eventually(lambda: _is_ready(desk), "the worker does not say that it is ready")
     operator.follow("worker-down.md", "It is over when")
+    assert "is silent" in status.said
 
 
 def test_rabbitmq_out_of_reach(operator: Operator) -> None:
@@ -157,7 +172,7 @@ def test_a_failover(desk: Desk, operator: Operator) -> None:
     desk.worker.stop()
     with psycopg.connect(desk.settings["POSTGRES_URL"]) as database:
         database.execute("update ledger.accounts set timeline = '000000FF'")
-    desk.start()
+    _start(desk)
 
     status, *_ = operator.follow("postgresql-down.md", "It is another copy now: compare, then resume")
 
