@@ -118,7 +118,7 @@ def test_an_empty_table_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_name_of_a_field_is_no_markup_either(capsys: pytest.CaptureFixture[str]) -> None:
-    print_fields({"header [bold]x[/bold]\x1b[2J": 1})
+    show.print_fields({"header [bold]x[/bold]\x1b[2J": 1})
 
     assert capsys.readouterr().out.split() == ["header", "[bold]x[/bold]\\x1b[2J", "1"]
 
