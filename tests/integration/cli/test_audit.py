@@ -316,6 +316,25 @@ def test_what_makes_no_sense_is_told(desk: Desk, words: list[str], complaint: st
     assert complaint in _sentence(done.err)
 
 
+def test_a_terminal_is_not_given_what_could_steer_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.cli.audit.exporting.is_a_terminal", lambda: True)
+
+    assert desk.say("audit", "export", "--format", "csv").code == 2
+    assert all(line.isascii() and line.isprintable() for line in desk.say("audit", "export").out.splitlines())
+
+
+def test_a_ledger_out_of_reach_leaves_nothing_behind(desk: Desk) -> None:
+    file = Path(desk.folder) / "unreachable.jsonl"
+    url = "postgresql://me@127.0.0.1:9/x"
+
+    for words in (["export", "--output", str(file)], ["report", "--html", str(file)]):
+        done = Desk({**desk.settings, "POSTGRES_URL": url}, desk.folder).say("audit", *words)
+
+        assert done.code == 3
+        assert "PostgreSQL does not answer" in done.err
+    assert not [one for one in Path(desk.folder).iterdir() if "unreachable" in one.name]
+
+
 @pytest.mark.parametrize("content", ["", "hello\n", "{}\n", "account\n", "\0" * 100])
 def test_what_is_no_export_is_no_proof(desk: Desk, tmp_path: Path, content: str) -> None:
     file = tmp_path / "x"

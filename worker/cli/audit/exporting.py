@@ -79,11 +79,16 @@ def export(  # noqa: PLR0917 - what the command line has
     """
     if symbol is not None and trade is not None:
         raise typer.BadParameter("a trade has one symbol: give --trade without --symbol")
-    if form is Format.CSV and output is None and sys.stdout.isatty():
+    if form is Format.CSV and output is None and is_a_terminal():
         raise typer.BadParameter("CSV holds texts as they are, control characters too: give a terminal --format jsonl")
     wanted = Selection(account=account, since=since, until=until, symbol=symbol, trade=trade)
     told = manifest if manifest or output is None else manifest_beside(str(output))
     _export(wanted, form, by, output, told)
+
+
+def is_a_terminal() -> bool:
+    """Tell whether standard output is read by a person at once."""
+    return sys.stdout.isatty()
 
 
 def _export(wanted: Selection, form: Format, by: str, output: Path | None, manifest: Path | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.fixtures.chain import a_chain
 from tests.fixtures.exports import Export, a_witness, exported, flipped, judged
+from tests.fixtures.worker_process import ROOT
 from worker.ledger.audit import AuditRow, Witness
 from worker.ledger.exported.codec import HEADS, Format, encode
 from worker.ledger.exported.verification import Coverage
@@ -285,3 +288,9 @@ def the_rows_of(export: Export) -> list[AuditRow]:
 
 def rewritten(export: Export, rows: list[AuditRow]) -> bytes:
     return HEADS[export.form] + b"".join(encode(row, export.form) for row in rows)
+
+
+def test_it_needs_no_database_driver() -> None:
+    code = "import sys, worker.ledger.exported.verification; sys.exit('psycopg' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
