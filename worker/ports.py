@@ -194,6 +194,11 @@ class Ledger(Protocol):
         """Return the halts of this account and its symbols, as last seen; at most a second old."""
         ...
 
+    @property
+    def known_since(self) -> datetime | None:
+        """Return since when this copy of the ledger misses nothing (UTC); None when it never has missed anything."""
+        ...
+
     async def halts_changed(self, within: float | None = None) -> None:
         """Return when the halts were seen to change, or after so many seconds; nothing is asked of the database."""
         ...

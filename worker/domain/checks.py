@@ -81,6 +81,7 @@ class Situation:
     halt: Halt | None = None  # an operator's, of the account or the symbol
     waited_for_terminal: str | None = None  # what the terminal's problem was while the trade waited
     quote: Quote | None = None
+    known_since: datetime | None = None  # when the ledger was found to be a copy that may have lost some of its past
 
     @property
     def direction(self) -> Direction:
@@ -146,6 +147,19 @@ def too_old(execution: Execution, limits: Limits, now: datetime) -> str | None:
     if execution.stale_allowed or not limit or age <= limit:
         return None
     return f"the approval is {age.total_seconds():.1f} s old, the limit is {limit.total_seconds():g} s"
+
+
+def _not_forgotten(situation: Situation) -> Refusal | None:
+    """Refuse what the lost part of a restored ledger may have executed: to the copy it looks new."""
+    since, execution = situation.known_since, situation.execution
+    if since is None or execution.stale_allowed or execution.trade.decision.approved_at > since:
+        return None
+    return Refusal(
+        "expired",
+        "approval_expired",
+        f"it was approved before {since:%Y-%m-%d %H:%M:%S} UTC, when the ledger was found to be another copy, "
+        "which may have lost that it was executed: compare with the broker; what is still wanted is approved anew",
+    )
 
 
 def _young_enough(situation: Situation) -> Refusal | None:
@@ -290,7 +304,7 @@ def _lots(situation: Situation) -> Decimal | VolumeRefusal:
     return lots_for(situation.units, _instrument(situation), limits.volume_policy, limits.max_volume_shortfall)
 
 
-BEFORE_THE_MARKET: tuple[Check, ...] = (_rpm_approved_it, _nobody_halted, _young_enough)
+BEFORE_THE_MARKET: tuple[Check, ...] = (_rpm_approved_it, _nobody_halted, _not_forgotten, _young_enough)
 AT_THE_MARKET: tuple[Check, ...] = (
     _symbol_exists,
     _tradable_in_this_direction,

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worker.domain.halts import Halt
 
+
 class WorkerError(Exception):
     """Base of all errors that carry a sentence for a person."""
 

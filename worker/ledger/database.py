@@ -40,8 +40,7 @@ async def recognise(connection: Connection, tenure: Tenure, clock: Clock) -> Non
             await connection.execute(sql("remember_database_identity"), {"account": page.account, **present})
             tenure.halts.note(_note_the_change(page, account, before, present).halts)
             await page.write(connection)
-        known = await namespaces_of(connection, present)
-        tenure.namespaces = frozenset(one.namespace for one in known)
+        tenure.learn_namespaces(await namespaces_of(connection, present, clock.now()))
 
 
 def _note_the_change(page: Page, account: AccountRow, before: DictRow, present: DictRow) -> AccountRow:

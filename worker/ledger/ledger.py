@@ -109,6 +109,11 @@ class PostgresLedger:
         return self._tenure.namespaces
 
     @property
+    def known_since(self) -> datetime | None:
+        """Return since when this copy of the ledger misses nothing; None when it never has."""
+        return self._tenure.known_since
+
+    @property
     def lease_left(self) -> float:
         """Return the seconds until another worker may have taken over, as far as this one knows; 0 or less: it may."""
         return self._tenure.left(self._clock)

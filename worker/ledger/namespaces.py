@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from worker.domain.token import CANARY_NAMESPACE
 from worker.ledger.connection import Connection
@@ -21,6 +22,7 @@ class Namespace:
     system_identifier: str
     timeline: str
     storage: str
+    begun_at: datetime
 
     @property
     def copy(self) -> dict[str, str]:
@@ -28,21 +30,30 @@ class Namespace:
         return {"system_identifier": self.system_identifier, "timeline": self.timeline, "storage": self.storage}
 
 
-def next_namespace(known: Sequence[Namespace], copy: Mapping[str, str]) -> Namespace:
+def known_since(namespaces: Sequence[Namespace]) -> datetime | None:
+    """
+    Return when this copy of the ledger began to miss nothing; None when it has never missed anything.
+
+    Each namespace but the first was begun because the ledger may have lost some of its past until then.
+    """
+    return namespaces[-1].begun_at if len(namespaces) > 1 else None
+
+
+def next_namespace(known: Sequence[Namespace], copy: Mapping[str, str], now: datetime) -> Namespace:
     """Return a namespace that was never used, to follow those, in this copy of the database."""
     used = {one.namespace for one in known}
     offer = 1 + secrets.randbelow(CANARY_NAMESPACE - 1)
     while offer in used:
         offer = 1 + secrets.randbelow(CANARY_NAMESPACE - 1)
-    return Namespace(known[-1].number + 1 if known else 1, offer, **copy)
+    return Namespace(known[-1].number + 1 if known else 1, offer, **copy, begun_at=now)
 
 
-async def namespaces_of(connection: Connection, copy: Mapping[str, str]) -> Sequence[Namespace]:
+async def namespaces_of(connection: Connection, copy: Mapping[str, str], now: datetime) -> Sequence[Namespace]:
     """Return all namespaces, the last one begun in this very copy of the database: now, if need be."""
     while True:
         cursor = await connection.execute(sql("all_namespaces"))
         known = [Namespace(**row) for row in await cursor.fetchall()]
         if known and known[-1].copy == copy:
             return known
-        offer = next_namespace(known, copy)
+        offer = next_namespace(known, copy, now)
         await connection.execute(sql("offer_namespace"), as_row(offer))

@@ -43,7 +43,7 @@ class ReportOrphans:
         for orphan in new:
             page.put("insert_orphans", account=page.account, **as_row(orphan), seen_at=page.clock.now())
         page.append(Event("alert", _alert(new, reason)))
-        begun = next_namespace(view.namespaces, view.namespaces[-1].copy)
+        begun = next_namespace(view.namespaces, view.namespaces[-1].copy, page.clock.now())
         page.put("insert_namespaces", **as_row(begun))
         if _FOUND not in (view.account.halt or ""):  # it would repeat itself, and say less of the first
             view.account = halt_by_worker(page, view.account, reason)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from worker.domain.errors import LeaseLost
 from worker.ledger.halts import SeenHalts
+from worker.ledger.namespaces import Namespace, known_since
 from worker.ledger.view import AccountRow, View
 from worker.ports import Clock, Event, Watermark
 from worker.settings import LEASE_SECONDS
@@ -33,6 +34,7 @@ class Tenure:
     held_until: tuple[datetime, float] = (datetime.min.replace(tzinfo=UTC), float("-inf"))
     halts: SeenHalts = field(default_factory=SeenHalts)
     namespaces: frozenset[int] = field(default_factory=frozenset)
+    known_since: datetime | None = None  # before this, the ledger may have lost what it knew
     watermark: Watermark = field(default_factory=Watermark)
     is_lost: bool = False
 
@@ -64,7 +66,13 @@ class Tenure:
         A halt or a namespace that the commit does not bring does no harm until the next look at the account's row.
         """
         self.halts.note(view.account.halts)
-        self.namespaces |= {one.namespace for one in view.namespaces}
+        if view.namespaces:
+            self.learn_namespaces(view.namespaces)
+
+    def learn_namespaces(self, known: Sequence[Namespace]) -> None:
+        """Take note of all namespaces, in their order."""
+        self.namespaces |= {one.namespace for one in known}
+        self.known_since = known_since(known)
 
     def compared(self, watermark: Watermark) -> None:
         """Move the watermark on; it never goes back."""

@@ -63,7 +63,9 @@ class Validator:
             self.waiting.pop(str(execution.execution_id), None)
 
     def _before_the_market(self, execution: Execution, halt: Halt | None, problem: str | None) -> Refusal | None:
-        situation = Situation(execution, self._limits, self._clock.now(), halt, problem)
+        situation = Situation(
+            execution, self._limits, self._clock.now(), halt, problem, known_since=self._ledger.known_since
+        )
         return checks.first_refusal(checks.BEFORE_THE_MARKET, situation)
 
     async def _quote(self, execution: Execution) -> tuple[Quote | None, str | None]:

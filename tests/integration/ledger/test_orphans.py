@@ -99,6 +99,7 @@ async def test_after_orphans_every_worker_of_the_database_takes_tokens_from_a_ne
 ) -> None:
     other = await open_ledger("other", "host:2")
     old = ledger.namespaces
+    assert ledger.known_since is None
 
     await ledger.report_orphans([an_orphan()])
 
@@ -107,7 +108,11 @@ async def test_after_orphans_every_worker_of_the_database_takes_tokens_from_a_ne
         trade = a_trade(f"RPM-{number}", account=account)
         assert namespace_of((await worker.admit(an_arrival(trade))).execution.token) == new
         assert worker.namespaces == old | {new}
-    assert (await open_ledger("third", "host:3")).namespaces == old | {new}
+    third = await open_ledger("third", "host:3")
+    assert third.namespaces == old | {new}
+    # And all of them know since when nothing is missing
+    assert ledger.known_since is not None
+    assert third.known_since == other.known_since
 
 
 @pytest.mark.parametrize("unnoticed", [False, True], ids=["dumped and loaded", "disk and all"])

@@ -34,6 +34,7 @@ FAILING: list[tuple[str, Situation]] = [
     ("trading_halted", a_situation(halt=Halt("odd fills", "ops", NOW))),
     ("approval_expired", old(61)),
     ("approval_expired", old(61, halt=Halt("odd fills", "ops", NOW, hold=True))),
+    ("approval_expired", old(5, known_since=NOW)),
     ("terminal_unavailable", old(61, waited_for_terminal="logged out")),
     ("unknown_symbol", a_situation(quote=a_quote(instrument=None))),
     ("symbol_not_tradable", a_situation(quote=a_quote(instrument=an_instrument(trade_mode=0)))),
@@ -105,3 +106,15 @@ def test_a_limit_of_the_symbol_goes_before_the_general_one() -> None:
     refusal = first_refusal(ALL, a_situation(limits=limits))
     assert refusal is not None
     assert refusal.reason == "spread_too_wide"
+
+
+def test_what_was_approved_before_the_ledger_was_restored_is_sent_only_when_an_operator_allows_it() -> None:
+    since = NOW - timedelta(seconds=3)
+    forgotten = old(5, known_since=since, limits=Limits(Decimal(10), max_trade_age=timedelta(0)))
+    allowed = replace(forgotten, execution=replace(forgotten.execution, stale_allowed=True))
+
+    refusal = first_refusal(BEFORE_THE_MARKET, forgotten)
+    assert refusal is not None
+    assert "which may have lost that it was executed" in refusal.detail
+    assert first_refusal(BEFORE_THE_MARKET, allowed) is None
+    assert first_refusal(BEFORE_THE_MARKET, old(2, known_since=since)) is None

@@ -177,7 +177,7 @@ def _checked(story: Story, execution: Execution) -> Fate:
 
 def _view(story: Story) -> View:
     view = View(AccountRow("main", 1, "host:1", Halts(story.halt), Anchor(0, "0" * 64)))
-    view.namespaces, view.counters = [Namespace(1, 1, "s", "t", "o")], [1]
+    view.namespaces, view.counters = [Namespace(1, 1, "s", "t", "o", datetime(2026, 1, 5, tzinfo=UTC))], [1]
     view.replays[REPLAY_ID] = ReplayRecord(
         REPLAY_ID,
         UUID(int=1),

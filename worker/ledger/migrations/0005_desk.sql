@@ -12,10 +12,9 @@ $$;
 
 -- Twelve hexadecimal digits that letters share which failed for the same reason, in the same way, whatever their symbol.
 create function ledger.fingerprint_of(reason text, exception text, detail text, symbol text) returns text
-language sql immutable parallel safe as $$
-    select left(encode(sha256(convert_to(concat_ws(E'\n', reason, coalesce(exception, ''),
-        ledger.shape_of(case when symbol <> '' then replace(detail, symbol, '*') else detail end)), 'UTF8')), 'hex'), 12)
-$$;
+language sql immutable parallel safe
+    return left(encode(sha256(convert_to(concat_ws(E'\n', reason, coalesce(exception, ''),
+        ledger.shape_of(case when symbol <> '' then replace(detail, symbol, '*') else detail end)), 'UTF8')), 'hex'), 12);
 
 -- The symbol that a message is about: what its body says, else its routing key, else null. Bodies longer than the
 -- longest that the worker reads are not looked into.

@@ -97,7 +97,8 @@ on conflict do nothing
 
 -- name: all_namespaces
 -- Every token namespace this ledger has used; the last one is in use.
-select number, namespace, system_identifier, timeline, storage from ledger.namespaces order by number
+select number, namespace, system_identifier, timeline, storage, created_at as begun_at
+from ledger.namespaces order by number
 
 -- name: all_accounts
 -- For messages that name what there is.
