@@ -50,6 +50,7 @@ class Market:
     most_at_once: int = 0
     lease_left: float = 5.0
     passed: float = 0.0
+    known_since: datetime | None = None
 
     @property
     def halts(self) -> Halts:
