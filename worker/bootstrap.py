@@ -18,8 +18,6 @@ from worker import __version__, failpoints
 from worker.clock import SystemClock
 from worker.domain.errors import LeaseLost, WrongSetting
 from worker.domain.limits import Throttle
-from worker.health import Pulse, Vitals
-from worker.http import serving
 from worker.ledger.ledger import PostgresLedger
 from worker.lifecycle import Parts, Worker, cancelled, unless
 from worker.messaging.connection import connected
@@ -30,11 +28,13 @@ from worker.messaging.inspection import publish_all
 from worker.messaging.lifeline import Lifeline
 from worker.messaging.relay import Relay
 from worker.messaging.topology import approved_queue, topology
-from worker.metrics.exposition import Exposition
-from worker.metrics.gauges import Gauges
-from worker.metrics.instruments import Instruments
-from worker.metrics.terminal import MeteredTerminal
-from worker.monitoring import routes
+from worker.monitoring.exposition import Exposition
+from worker.monitoring.gauges import Gauges
+from worker.monitoring.health import Pulse, Vitals
+from worker.monitoring.http import serving
+from worker.monitoring.instruments import Instruments
+from worker.monitoring.pages import routes
+from worker.monitoring.terminal import MeteredTerminal
 from worker.mt5.pool import MT5ConnectionPool
 from worker.mt5.terminal import PooledTerminal
 from worker.observability import ALERTS, Outage, configure_logging

@@ -14,12 +14,12 @@ import structlog
 from worker import __version__
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.execution import Venue
-from worker.health import Vitals
 from worker.ledger.ledger import PostgresLedger
 from worker.messaging.consumer import Consumer
 from worker.messaging.dead_letters import Ingester
 from worker.messaging.relay import Relay
 from worker.metering import Backlog
+from worker.monitoring.health import Vitals
 from worker.mt5.terminal import PooledTerminal
 from worker.observability import ALERTS, Outage
 from worker.pipeline.drive import Driver

@@ -10,11 +10,11 @@ import pytest
 
 from tests.fixtures.prometheus import OPS, RULES
 from worker.clock import SystemClock
-from worker.health import Pulse, Vitals
 from worker.metering import Backlog
-from worker.metrics.exposition import Exposition
-from worker.metrics.gauges import Gauges
-from worker.metrics.instruments import Instruments
+from worker.monitoring.exposition import Exposition
+from worker.monitoring.gauges import Gauges
+from worker.monitoring.health import Pulse, Vitals
+from worker.monitoring.instruments import Instruments
 
 _NAME = re.compile(r"\b(?:mt5_worker|process)_\w+")
 _LABEL = re.compile(r'(\w+)(?:=|!=|=~|!~)\\?"([^"\\]+)\\?"')

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from worker.domain.execution import Execution
 from worker.domain.message import MessageKind, OutgoingMessage
 from worker.domain.slippage import Slippage
-from worker.metrics import labels
+from worker.monitoring import labels
 from worker.ports import Arrival, Change, Clock, RefusedMessage
 
 _P = ParamSpec("_P")

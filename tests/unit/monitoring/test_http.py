@@ -10,9 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.fixtures.scrape import Scraper
-from worker import http
 from worker.domain.errors import WrongSetting
-from worker.http import LONGEST_HEAD, MOST_CONNECTIONS, Reply, serving
+from worker.monitoring import http
+from worker.monitoring.http import LONGEST_HEAD, MOST_CONNECTIONS, Reply, serving
 
 
 def _fine() -> Reply:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from worker.health import Pulse, Vitals
 from worker.metering import Backlog
-from worker.metrics import labels
+from worker.monitoring import labels
+from worker.monitoring.health import Pulse, Vitals
 
 _ABOUT = {
     "ready": "Whether trades are executed: everything that this needs is there.",

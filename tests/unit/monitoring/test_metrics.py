@@ -24,13 +24,13 @@ from worker.domain.errors import TerminalUnavailable
 from worker.domain.execution import SETTLED, Execution, State
 from worker.domain.market import NotSentReason, SendReport, SendStatus
 from worker.domain.message import IncomingMessage, MessageKind, OutgoingMessage
-from worker.health import Pulse, Vitals
 from worker.metering import Backlog
-from worker.metrics import instruments, labels
-from worker.metrics.exposition import Exposition
-from worker.metrics.gauges import Gauges
-from worker.metrics.instruments import Instruments
-from worker.metrics.terminal import MeteredTerminal
+from worker.monitoring import instruments, labels
+from worker.monitoring.exposition import Exposition
+from worker.monitoring.gauges import Gauges
+from worker.monitoring.health import Pulse, Vitals
+from worker.monitoring.instruments import Instruments
+from worker.monitoring.terminal import MeteredTerminal
 from worker.ports import Change, ConfirmationDraft, RefusedMessage
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
-from worker.health import Answer, Pulse
-from worker.http import Reply, Routes
-from worker.metrics.exposition import CONTENT_TYPE, Exposition
+from worker.monitoring.exposition import CONTENT_TYPE, Exposition
+from worker.monitoring.health import Answer, Pulse
+from worker.monitoring.http import Reply, Routes
 
 
 def routes(pulse: Pulse, exposition: Exposition) -> Routes:

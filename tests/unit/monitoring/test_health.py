@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from worker.health import BEAT_SECONDS, STILL_SECONDS, Pulse, Vitals
+from worker.monitoring.health import BEAT_SECONDS, STILL_SECONDS, Pulse, Vitals
 
 
 class Time:
