@@ -38,7 +38,8 @@ class Scope(NamedTuple):
 
 ALONE = Scope(beginning, 1, Luck(crashes=2, restarts=1, cuts=1), inside=True)
 ALONE_WITH_A_PROGRAM = Scope(beginning, 1, Luck(crashes=1, restarts=1), inside=False)
-REPLAYED = Scope(leading, 1, Luck(crashes=1, restarts=1, replays=1, sends=3), inside=False)
+REPLAYED = Scope(leading, 1, Luck(restarts=1, replays=1, sends=3), inside=False)
+REPLAYED_AND_KILLED = Scope(leading, 1, Luck(crashes=1, restarts=1, replays=1, sends=3), inside=False)
 TWO = Scope(leading, 2, Luck(pauses=1), inside=True)
 TWO_AND_THE_MESSAGE = Scope(beginning, 2, Luck(pauses=1), inside=True)
 TWO_AND_A_CRASH = Scope(leading, 2, Luck(crashes=1, pauses=1), inside=True)
@@ -93,6 +94,7 @@ def explored(scope: Scope, rules: Rules = ALL) -> Exploration[World]:
         pytest.param(ALONE, id="one worker, killed twice"),
         pytest.param(ALONE_WITH_A_PROGRAM, id="one worker, killed once, the terminal a program of its own"),
         pytest.param(REPLAYED, id="replayed by an operator"),
+        pytest.param(REPLAYED_AND_KILLED, id="replayed by an operator, killed once", marks=pytest.mark.chaos),
         pytest.param(HALTED, id="halted twice, killed once"),
         pytest.param(TWO, id="two workers, one paused"),
         pytest.param(TWO_AND_A_HALT, id="two workers, one paused, halted", marks=pytest.mark.chaos),
