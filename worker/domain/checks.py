@@ -149,17 +149,22 @@ def too_old(execution: Execution, limits: Limits, now: datetime) -> str | None:
     return f"the approval is {age.total_seconds():.1f} s old, the limit is {limit.total_seconds():g} s"
 
 
+def perhaps_forgotten(approved_at: datetime, known_since: datetime | None) -> str | None:
+    """Tell in words that the lost part of a restored ledger may have executed what was approved then; None if not."""
+    if known_since is None or approved_at > known_since:
+        return None
+    return (
+        f"was approved before {known_since:%Y-%m-%d %H:%M:%S} UTC, when the ledger was found to be another copy, "
+        "which may have lost that it was executed (compare with the broker)"
+    )
+
+
 def _not_forgotten(situation: Situation) -> Refusal | None:
     """Refuse what the lost part of a restored ledger may have executed: to the copy it looks new."""
-    since, execution = situation.known_since, situation.execution
-    if since is None or execution.stale_allowed or execution.trade.decision.approved_at > since:
+    why = perhaps_forgotten(situation.execution.trade.decision.approved_at, situation.known_since)
+    if why is None or situation.execution.stale_allowed:
         return None
-    return Refusal(
-        "expired",
-        "approval_expired",
-        f"it was approved before {since:%Y-%m-%d %H:%M:%S} UTC, when the ledger was found to be another copy, "
-        "which may have lost that it was executed: compare with the broker; what is still wanted is approved anew",
-    )
+    return Refusal("expired", "approval_expired", f"it {why}; what is still wanted is approved anew")
 
 
 def _young_enough(situation: Situation) -> Refusal | None:

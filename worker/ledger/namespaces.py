@@ -39,6 +39,17 @@ def known_since(namespaces: Sequence[Namespace]) -> datetime | None:
     return namespaces[-1].begun_at if len(namespaces) > 1 else None
 
 
+async def misses_nothing_since(connection: Connection, now: datetime) -> datetime | None:
+    """
+    Return the same for who only looks: until now, if no worker has recognised this copy of the database yet.
+
+    Its worker begins a namespace when it comes, no earlier than that.
+    """
+    known = await _all(connection)
+    present = await (await connection.execute(sql("database_identity"))).fetchone()
+    return now if known and known[-1].copy != present else known_since(known)
+
+
 def next_namespace(known: Sequence[Namespace], copy: Mapping[str, str], now: datetime) -> Namespace:
     """Return a namespace that was never used, to follow those, in this copy of the database."""
     used = {one.namespace for one in known}
@@ -51,9 +62,13 @@ def next_namespace(known: Sequence[Namespace], copy: Mapping[str, str], now: dat
 async def namespaces_of(connection: Connection, copy: Mapping[str, str], now: datetime) -> Sequence[Namespace]:
     """Return all namespaces, the last one begun in this very copy of the database: now, if need be."""
     while True:
-        cursor = await connection.execute(sql("all_namespaces"))
-        known = [Namespace(**row) for row in await cursor.fetchall()]
+        known = await _all(connection)
         if known and known[-1].copy == copy:
             return known
         offer = next_namespace(known, copy, now)
         await connection.execute(sql("offer_namespace"), as_row(offer))
+
+
+async def _all(connection: Connection) -> Sequence[Namespace]:
+    cursor = await connection.execute(sql("all_namespaces"))
+    return [Namespace(**row) for row in await cursor.fetchall()]

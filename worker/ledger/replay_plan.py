@@ -13,6 +13,7 @@ from worker.domain.execution import State
 from worker.domain.message import IncomingMessage
 from worker.domain.trade import Trade
 from worker.ledger.encoding import Row, rows_as_json
+from worker.ledger.namespaces import misses_nothing_since
 from worker.ledger.operators import Operator
 from worker.ledger.records import execution_from, message_from
 from worker.ledger.statements import sql
@@ -61,11 +62,12 @@ async def _planned(desk: Operator, letter_ids: Sequence[UUID], terms: Terms) -> 
     messages = {row["letter_id"]: message_from(row["body"], row["envelope"]) for row in letters}
     readings = {row["letter_id"]: read(messages[row["letter_id"]], row["account"] or "", now) for row in letters}
     views = await _views(desk, letters, readings)
+    known_since = await misses_nothing_since(desk.connection, now)
     found = []
     for row in letters:
         letter_id, view = row["letter_id"], views.get(row["account"])
         reading = readings[letter_id]
-        case = _case(row, messages[letter_id], reading, view)
+        case = replace(_case(row, messages[letter_id], reading, view), known_since=known_since)
         found.append(_planned_as(row, case, foresee(case, terms, now)))
     return found
 
@@ -100,12 +102,14 @@ def _case(row: Row, message: IncomingMessage, reading: Trade | Refusal, view: Vi
     case = Case(
         state=row["state"],
         state_by=row["state_by"],
+        reason=row["reason"],
         account=row["account"],
         has_worker=view is not None,
         message=message,
         reading=reading,
         unresolved=row["execution_id"] if row["named_state"] == State.UNRESOLVED else None,
         errand=Errand(row["ordered_at"], row["is_waiting"], row["is_used"]) if is_replaying else None,
+        is_imported=row["imported_by"] is not None,
     )
     if view is None or isinstance(reading, Refusal):
         return case

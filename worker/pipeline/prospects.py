@@ -14,6 +14,7 @@ from uuid import UUID
 
 from schemas.refusals import DeadLetterReason
 from schemas.refusals import RefusedMessage as Refusal
+from worker.domain.checks import perhaps_forgotten
 from worker.domain.execution import Execution, State
 from worker.domain.halts import Halt
 from worker.domain.message import IncomingMessage
@@ -27,6 +28,13 @@ LOST_AFTER = timedelta(minutes=5)
 """When a message that has left the outbox and never arrived counts as lost: any living consumer is far quicker."""
 
 _AMQP_NAME_BYTES = 255  # the longest id or routing key that can be published
+
+_OF_A_TRADE = frozenset(
+    {DeadLetterReason.NETWORK_ERROR, DeadLetterReason.OUTCOME_UNKNOWN, DeadLetterReason.IDENTITY_CONFLICT}
+)  # whichever ledger wrote such a letter has a trade of that identity
+_OF_A_DELIVERY = frozenset(
+    {DeadLetterReason.DELIVERY_LIMIT, DeadLetterReason.EXPIRED, DeadLetterReason.INTERNAL_ERROR}
+)  # a worker may have taken the message before
 
 
 class Fate(StrEnum):
@@ -78,6 +86,7 @@ class Case:
 
     state: str
     state_by: str | None
+    reason: str
     account: str | None
     has_worker: bool  # one has run for this account
     message: IncomingMessage
@@ -86,6 +95,8 @@ class Case:
     unresolved: UUID | None = None  # the unresolved execution that the letter itself names
     halt: Halt | None = None  # of the trade's symbol or account
     errand: Errand | None = None  # of its latest replay
+    is_imported: bool = False  # another ledger took it in
+    known_since: datetime | None = None  # before it (UTC) this ledger may have lost some of its past
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +179,29 @@ def _admission(case: Case, terms: Terms, now: datetime) -> Prospect:
     found, known = admittance(case.reading, case.known, replayed=True), case.known
     if known is None:
         way = "was never a trade and is taken as new"
-        return _rpm_says_no(case.reading) or _halted(case.halt) or _aged(case.reading, way, terms, now)
+        return (
+            _known_elsewhere(case)
+            or _rpm_says_no(case.reading)
+            or _halted(case.halt)
+            or _aged(case, case.reading, way, terms, now)
+        )
     if found is Admittance.CONFLICT:
         since = f"{known.received_at:%Y-%m-%d %H:%M:%S}"
         return Prospect(Fate.IN_CONFLICT, f"is in conflict: its trade is known since {since} with another decision")
     if found is Admittance.REOPENED:
         way = f"reopens execution {known.execution_id}, proved not executed"
-        return _halted(case.halt) or _aged(known.trade, way, terms, now)
+        return _halted(case.halt) or _aged(case, known.trade, way, terms, now)
     return Prospect(Fate.WILL_CONFIRM, f"is only confirmed again: its trade is {known.state}")
+
+
+def _known_elsewhere(case: Case) -> Prospect | None:
+    """Refuse what would be taken as new, although the ledger that wrote the letter had, or may have, its trade."""
+    if case.reason not in (_OF_A_TRADE | _OF_A_DELIVERY if case.is_imported else _OF_A_TRADE):
+        return None
+    return _never(
+        f"failed as {case.reason}, and its order may stand at the broker: this ledger does not know its execution; "
+        "compare with the broker, what is still wanted is approved anew"
+    )
 
 
 def _rpm_says_no(trade: Trade) -> Prospect | None:
@@ -190,17 +216,20 @@ def _halted(halt: Halt | None) -> Prospect | None:
     return Prospect(Fate.HALTED, f"would be rejected for good, {halt}; resume first")
 
 
-def _aged(trade: Trade, way: str, terms: Terms, now: datetime) -> Prospect:
-    age, limit = now - trade.decision.approved_at, terms.max_trade_age
-    if not limit or age <= limit:
+def _aged(case: Case, trade: Trade, way: str, terms: Terms, now: datetime) -> Prospect:
+    stale = perhaps_forgotten(trade.decision.approved_at, case.known_since) or _too_old(trade, terms, now)
+    if stale is None:
         return Prospect(Fate.WILL_TRADE, way)
     if terms.allow_stale:
-        return Prospect(Fate.WILL_TRADE, f"{way}, although it was approved {_seconds(age)} ago")
-    return Prospect(
-        Fate.STALE,
-        f"was approved {_seconds(age)} ago, the limit is {_seconds(limit)}: it would expire; --allow-stale tries it at "
-        "today's price",
-    )
+        return Prospect(Fate.WILL_TRADE, f"{way}, although it {stale}")
+    return Prospect(Fate.STALE, f"{stale}: it would expire; --allow-stale tries it nevertheless")
+
+
+def _too_old(trade: Trade, terms: Terms, now: datetime) -> str | None:
+    age, limit = now - trade.decision.approved_at, terms.max_trade_age
+    if not limit or age <= limit:
+        return None
+    return f"was approved {_seconds(age)} ago, the limit is {_seconds(limit)}"
 
 
 def _seconds(time: timedelta) -> str:

@@ -30,14 +30,15 @@ from tests.integration.ledger.stories import (
 from worker.domain.errors import NotFound, Refused
 from worker.domain.execution import Execution, State
 from worker.domain.message import IncomingMessage, MessageKind, OutgoingMessage, PublishResult
+from worker.domain.token import attempt_token, base_token
 from worker.ledger.connection import Connection
 from worker.ledger.ledger import PostgresLedger
-from worker.ledger.operators import Operator, halt, operator
+from worker.ledger.operators import Operator, halt, operator, resume
 from worker.ledger.replay_plan import plan
 from worker.ledger.replays import replay
 from worker.pipeline.intake import read_trade
 from worker.pipeline.prospects import LOST_AFTER, Fate, Terms
-from worker.ports import Admission, Admittance, Arrival, DeadLetter
+from worker.ports import Admission, Admittance, Arrival, DeadLetter, Orphan
 
 pytestmark = pytest.mark.services
 
@@ -157,6 +158,40 @@ async def test_while_a_halt_rejects_trades_none_is_thrown_away_by_a_replay(
     await halt(desk, "main", reason="odd fills", by="ann", hold=True)
     admission = await _arrives(ledger, await _replayed(ledger, desk, letter))
     assert (admission.admittance, admission.execution.attempts) == (Admittance.REOPENED, ended.attempts)
+
+
+async def test_what_failed_as_a_trade_that_the_ledger_does_not_know_is_never_taken_as_new(
+    ledger: PostgresLedger, desk: Operator
+) -> None:
+    order = replace(AN_ORDER, terms=Terms(timedelta(0), allow_stale=True))
+
+    for reason in ("outcome_unknown", "network_error"):
+        letter = await _taken_in(ledger, replace(a_letter(an_approval()), reason=reason, execution_id=uuid4()))
+        with pytest.raises(Refused, match=f"failed as {reason}, and its order may stand at the broker: this ledger"):
+            await replay(desk, letter.letter_id, order)
+        assert await _state(desk, letter) == "new"
+
+
+async def test_what_a_copy_of_the_ledger_may_have_lost_is_stale_until_an_operator_says_so(
+    ledger: PostgresLedger, desk: Operator, database: Connection
+) -> None:
+    ended, given_up = await _given_up(ledger)
+    fresh = await _taken_in(ledger, a_letter(an_approval()))
+
+    # When the broker shows what it never wrote down
+    await ledger.report_orphans([Orphan(attempt_token(base_token(77, 900), 1), 7001, "EURUSD")])
+    await resume(desk, "main", reason="compared", by="ann")
+    later = await _taken_in(ledger, a_letter(an_approval()))
+
+    # Then what was approved before is refused, and all there is while no worker has recognised the copy
+    assert await _fates(desk, given_up, fresh, later) == [Fate.STALE, Fate.STALE, Fate.WILL_TRADE]
+    await database.execute("update ledger.namespaces set storage = 'elsewhere'")
+    assert await _fates(desk, given_up, fresh, later) == [Fate.STALE] * 3
+    with pytest.raises(Refused, match="another copy, which may have lost that it was executed"):
+        await replay(desk, given_up.letter_id, AN_ORDER)
+    arrived = await _arrives(ledger, await _replayed(ledger, desk, given_up, allow_stale=True))
+    assert arrived.execution.stale_allowed
+    assert ended.execution_id == arrived.execution.execution_id
 
 
 class TestUnresolved:
@@ -376,6 +411,10 @@ def an_approval(*, age: float = 0, **properties: object) -> IncomingMessage:
 async def _taken_in(ledger: PostgresLedger, letter: DeadLetter) -> DeadLetter:
     assert await ledger.take_in(letter, None)
     return letter
+
+
+async def _fates(desk: Operator, *letters: DeadLetter) -> list[Fate]:
+    return [one.prospect.fate for one in await plan(desk, [letter.letter_id for letter in letters], AN_ORDER.terms)]
 
 
 async def _of_other(ledger: PostgresLedger) -> DeadLetter:

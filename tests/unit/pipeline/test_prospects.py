@@ -57,14 +57,20 @@ class Story:
     known: Execution | None
     halt: Halt | None
     terms: Terms
+    known_since: datetime | None
 
     @property
     def case(self) -> Case:
         """The letter as the plan sees it."""
         reading = read(self.message, "main", NOW)
         found = _view(self).find("main", reading) if isinstance(reading, Trade) else None
-        return Case(
-            "new", None, "main", has_worker=True, message=self.message, reading=reading, known=found, halt=self.halt
+        return replace(
+            A_CASE,
+            message=self.message,
+            reading=reading,
+            known=found,
+            halt=self.halt,
+            known_since=self.known_since,
         )
 
 
@@ -120,7 +126,8 @@ def stories(draw: st.DrawFn) -> Story:
     )
     halts = st.sampled_from([None, Halt("odd", "ann", NOW), Halt("odd", "ann", NOW, hold=True)])
     terms = st.builds(Terms, st.sampled_from([timedelta(0), timedelta(seconds=60)]), st.booleans())
-    return Story(message, known, draw(halts), draw(terms))
+    known_since = draw(st.sampled_from([None, None, NOW - timedelta(seconds=30)]))
+    return Story(message, known, draw(halts), draw(terms), known_since)
 
 
 def executions_of(trade: Trade) -> st.SearchStrategy[Execution]:
@@ -167,7 +174,8 @@ def _happens(story: Story) -> Fate:
 
 def _checked(story: Story, execution: Execution) -> Fate:
     limits = Limits(Decimal(10), max_trade_age=story.terms.max_trade_age)
-    refusal = checks.first_refusal(checks.BEFORE_THE_MARKET, Situation(execution, limits, NOW, story.halt))
+    situation = Situation(execution, limits, NOW, story.halt, known_since=story.known_since)
+    refusal = checks.first_refusal(checks.BEFORE_THE_MARKET, situation)
     if refusal is None:
         return Fate.WILL_TRADE
     if refusal.reason == "approval_expired":
@@ -205,6 +213,7 @@ def _delivered(sent: OutgoingMessage) -> IncomingMessage:
 A_CASE = Case(
     "new",
     None,
+    "schema_invalid",
     "main",
     has_worker=True,
     message=IncomingMessage(b"{"),
@@ -243,6 +252,40 @@ def test_a_trade_whose_attempts_are_used_up_is_not_reopened() -> None:
 
     assert prospect.fate is Fate.IMPOSSIBLE
     assert "all 63 attempts" in prospect.detail
+
+
+@pytest.mark.parametrize(
+    ("reason", "origin", "fate"),
+    [
+        ("outcome_unknown", "taken in", Fate.IMPOSSIBLE),  # the letter outlived what the ledger knew, in RabbitMQ
+        ("network_error", "taken in", Fate.IMPOSSIBLE),
+        ("identity_conflict", "taken in", Fate.IMPOSSIBLE),
+        ("delivery_limit", "taken in", Fate.WILL_TRADE),
+        ("delivery_limit", "imported", Fate.IMPOSSIBLE),
+        ("expired", "imported", Fate.IMPOSSIBLE),
+        ("internal_error", "imported", Fate.IMPOSSIBLE),
+        ("unknown_account", "imported", Fate.WILL_TRADE),
+        ("schema_invalid", "imported", Fate.WILL_TRADE),
+    ],
+)
+def test_what_another_ledger_may_know_as_a_trade_is_not_taken_as_new(reason: str, origin: str, fate: Fate) -> None:
+    case = replace(A_CASE, reason=reason, is_imported=origin == "imported", reading=an_execution().trade)
+
+    prospect = foresee(case, replace(FOR_EVER, allow_stale=True), NOW)
+
+    assert prospect.fate is fate
+    assert ("this ledger does not know its execution" in prospect.detail) is (fate is Fate.IMPOSSIBLE)
+    assert foresee(replace(case, known=an_execution(state=State.ERROR)), FOR_EVER, NOW).fate is Fate.WILL_TRADE
+
+
+def test_what_a_restored_ledger_may_have_forgotten_is_stale() -> None:
+    case = replace(A_CASE, reading=an_execution().trade, known_since=NOW + timedelta(days=400))
+
+    prospect = foresee(case, FOR_EVER, NOW)
+
+    assert prospect.fate is Fate.STALE
+    assert "which may have lost that it was executed (compare with the broker)" in prospect.detail
+    assert foresee(case, replace(FOR_EVER, allow_stale=True), NOW).fate is Fate.WILL_TRADE
 
 
 def test_what_breaks_the_reader_is_foreseen_too(monkeypatch: pytest.MonkeyPatch) -> None:

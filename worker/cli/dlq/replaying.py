@@ -58,7 +58,7 @@ def replay(
     reason: WhyUnlessDry = "",
     wanted: LetterFilter,
     allow_stale: Annotated[
-        bool, typer.Option("--allow-stale", help="Also try what was approved too long ago, at today's price.")
+        bool, typer.Option("--allow-stale", help="Also try what was approved too long ago.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would become of each.")] = False,
     limit: Annotated[
@@ -78,8 +78,10 @@ def replay(
 
     A message that never was a trade is taken as new. A trade that ended in `error`, proved not executed, is tried again
     as the same execution. Anything else is only confirmed again. What is unresolved or stale is refused, and so is what
-    is being replayed already. Each letter is one step: Ctrl-C stops between two of them, and the same command goes on
-    with the rest. Exit code 1 when any of them was refused, or failed again within --wait.
+    is being replayed already. --allow-stale lifts the age limit and nothing else: what was never tried is measured
+    against today's price, what was tried against that of its first validation, and rejected as `price_moved` when the
+    price has moved too far since. Each letter is one step: Ctrl-C stops between two of them, and the same command goes
+    on with the rest. Exit code 1 when any of them was refused, or failed again within --wait.
     """
     if not reason.strip() and not dry_run:
         raise typer.BadParameter("say why: it is written into the audit trail", param_hint="--reason")

@@ -2,7 +2,7 @@
 -- Dead letters with what decides about their replay, but for the trades that their messages are: how far the message of
 -- the permission that stands has come, and where the execution stands that the letter itself names.
 select d.letter_id, d.account, d.reason, d.state, d.state_by, d.body, d.envelope, d.trade_id, d.execution_id,
-       e.state as named_state, r.created_at as ordered_at, r.consumed_at is not null as is_used,
+       d.imported_by, e.state as named_state, r.created_at as ordered_at, r.consumed_at is not null as is_used,
        d.state = 'replaying' and exists (
            select from ledger.outbox o
            where o.kind = 'replay' and o.properties #>> '{headers,replay-id}' = r.replay_id::text
