@@ -37,6 +37,7 @@ RESUME_BELOW = 0.9  # of MAX_IN_FLIGHT: the consumer does not flap at the limit
 PUBLISH_WITHIN_SECONDS = 5.0  # at the end, for what is already in the outbox
 HAND_OVER_WITHIN_SECONDS = 5.0  # at the end, for the last commits and the lease
 BACKLOG_SECONDS = 5.0  # between two looks at what is open, for metrics
+BACKLOG_KEPT_SECONDS = 3 * BACKLOG_SECONDS  # then it is not told any more: it may not be so
 
 _log = structlog.get_logger()
 
@@ -71,6 +72,7 @@ class Worker:
         self._running: set[asyncio.Task[None]] = set()
         self._keeping: asyncio.Task[None]
         self._backlog: Backlog | None = None
+        self._backlog_good_until = float("-inf")
         self._has_recovered = self._is_stopping = False
 
     async def work(self, stop: asyncio.Event) -> None:
@@ -199,7 +201,7 @@ class Worker:
         parts, sessions = self._parts, self._parts.terminal.report().values()
         return Vitals(
             missing=tuple(self._missing()),
-            lease_held=not self._lease_lost.is_set() and parts.ledger.lease_left > 0,
+            lease_left=0 if self._lease_lost.is_set() else max(0.0, parts.ledger.lease_left),
             lease_epoch=parts.ledger.lease_epoch,
             halted=parts.ledger.halts.account is not None,
             halted_symbols=len(parts.ledger.halts.symbols),
@@ -211,7 +213,7 @@ class Worker:
             replies_lost=parts.relay.counts.replies_lost,
             last_comparison_age_seconds=_age(parts.ledger.watermark.looked_until),
             clock_ahead_seconds=parts.intake.clock_ahead_seconds,
-            backlog=self._backlog,
+            backlog=self._backlog if time.monotonic() < self._backlog_good_until else None,
         )
 
     def _missing(self) -> Iterator[str]:
@@ -240,12 +242,13 @@ class Worker:
         return self._parts.consumer.connected and self._parts.relay.connected
 
     async def _look_at_backlog(self) -> None:
-        """Read now and then what the account has open; what cannot be read stays as it was."""
+        """Read now and then what the account has open; what cannot be read for a while is not known any more."""
         while True:
             try:
                 self._backlog = await self._parts.ledger.backlog()
+                self._backlog_good_until = time.monotonic() + BACKLOG_KEPT_SECONDS
             except Exception:  # noqa: BLE001 - figures must never end a worker
-                _log.exception("backlog_unread", meaning="metrics show old figures; trades are not affected")
+                _log.exception("backlog_unread", meaning="metrics lack figures; trades are not affected")
             await asyncio.sleep(BACKLOG_SECONDS)
 
     def _start(self, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -36,29 +36,32 @@ _OF_BACKLOG = (
 
 
 class Gauges(Collector):
-    """Tells of the vitals, and of the alerts that were raised. What is not known is left out, never said to be 0."""
+    """Tells of the vitals, and of the alerts that were raised. What is not known now is left out, never said to be 0."""
 
     def __init__(self, pulse: Pulse, alerts: Callable[[], Mapping[str, int]], about: Mapping[str, str]) -> None:
         self._pulse, self._alerts, self._about = pulse, alerts, about
 
     def collect(self) -> Iterator[Metric]:
         """Yield all of it, as it stands now."""
-        vitals = self._pulse.vitals
         yield _gauge("info", "Which program this is.", dict.fromkeys([tuple(self._about.values())], 1), *self._about)
         yield _gauge("loop_lag_seconds", "How late the event loop came to its work, at worst of late.", self._pulse.lag)
         yield _one("ready", self._pulse.ready().is_well)
-        yield from _standing(vitals)
-        yield from _connections(vitals)
-        if vitals.backlog is not None:
-            yield from _left_to_do(vitals.backlog)
+        yield _one("lease_held", self._pulse.lease_held)
         yield _alerts(self._alerts())
+        if self._pulse.live().is_well:  # what a beat has left long ago may not be so any more
+            yield from _of_last_beat(self._pulse.vitals)
+
+
+def _of_last_beat(vitals: Vitals) -> Iterator[Metric]:
+    yield from _standing(vitals)
+    yield from _connections(vitals)
+    if vitals.backlog is not None:
+        yield from _left_to_do(vitals.backlog)
 
 
 def _standing(vitals: Vitals) -> Iterator[Metric]:
-    for name in ("lease_held", "lease_epoch"):
-        yield _one(name, getattr(vitals, name))
     for name in (
-        "halted", "halted_symbols", "waiting_for_terminal", "last_comparison_age_seconds", "clock_ahead_seconds"
+        "lease_epoch", "halted", "halted_symbols", "waiting_for_terminal", "last_comparison_age_seconds", "clock_ahead_seconds"
     ):  # fmt: skip
         value = getattr(vitals, name)
         if value is not None:

@@ -22,7 +22,7 @@ class Vitals:
     """How a worker stands. What it cannot know, for instance a standby, is empty or None."""
 
     missing: tuple[str, ...]  # what it lacks to execute trades, in words; nothing when it is ready
-    lease_held: bool = False
+    lease_left: float = 0.0  # seconds until another worker may have it, as far as this one knows
     lease_epoch: int = 0
     halted: bool | None = None
     halted_symbols: int | None = None
@@ -73,13 +73,18 @@ class Pulse:
             self._lags.append(self._late())
 
     @property
+    def lease_held(self) -> bool:
+        """Tell whether the lease of the last beat has not run out meanwhile: a loop that stands still renews none."""
+        return self.vitals.lease_left > self._still
+
+    @property
     def lag(self) -> float:
         """Return how much later than it wanted the loop came to its work, in seconds: the longest of late."""
         return max(self._late(), *tuple(self._lags))
 
     def live(self) -> Answer:
         """Tell whether the event loop goes on."""
-        still = self._monotonic() - self._last_beat
+        still = self._still
         if still <= STILL_SECONDS:
             return Answer(is_well=True, about={"live": True, "loop_lag_seconds": round(self.lag, 3)})
         reason = f"the event loop has stood still for {still:.1f} s: what holds it up holds up every trade"
@@ -92,5 +97,9 @@ class Pulse:
             missing.insert(0, "the event loop stands still")
         return Answer(is_well=not missing, about={"ready": not missing, "missing": missing})
 
+    @property
+    def _still(self) -> float:
+        return self._monotonic() - self._last_beat
+
     def _late(self) -> float:
-        return max(0.0, self._monotonic() - self._last_beat - BEAT_SECONDS)
+        return max(0.0, self._still - BEAT_SECONDS)

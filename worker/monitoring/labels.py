@@ -12,7 +12,9 @@ OTHER = "other"
 REFUSALS = frozenset(reason.value for reason in DeadLetterReason)
 STATUSES = frozenset(status.value for status in REASONS_OF_STATUS)
 ENDINGS = frozenset(
-    (status.value, reason) for status, reasons in REASONS_OF_STATUS.items() for reason in reasons - REFUSALS or {""}
+    (status.value, reason)
+    for status, reasons in REASONS_OF_STATUS.items()
+    for reason in reasons - REFUSALS or reasons or {""}
 )
 """How a trade can end, and why: status and reason, the latter empty where there is none."""
 

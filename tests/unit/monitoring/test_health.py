@@ -46,6 +46,17 @@ def test_ready_is_whoever_lacks_nothing() -> None:
     assert pulse.ready().is_well
 
 
+def test_a_lease_runs_out_while_the_loop_stands_still() -> None:
+    time = Time()
+    pulse = Pulse(Vitals((), lease_left=4.0), time)
+
+    time.now += 3.9
+    assert pulse.lease_held
+    time.now += 0.2
+
+    assert not pulse.lease_held
+
+
 async def test_each_beat_takes_the_vitals_and_a_late_one_is_remembered() -> None:
     time, taken = Time(), asyncio.Event()
     pulse = Pulse(Vitals(()), time)

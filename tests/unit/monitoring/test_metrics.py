@@ -227,6 +227,34 @@ def test_what_is_not_known_is_not_told() -> None:
     assert not names & {"mt5_worker_unresolved", "mt5_worker_halted", "mt5_worker_outbox_messages"}
 
 
+def test_what_was_true_when_the_loop_stood_still_is_not_told_any_more() -> None:
+    # Given a leader that has all there is to have
+    measured, clock = Measured(), [0.0]
+    vitals = Vitals((), lease_left=5.0, connected={"postgresql": True}, terminal_up={"main": True}, halted=False)
+    pulse = Pulse(replace(vitals, backlog=Backlog({}, 0, 0, {}, 0, 0, 0)), lambda: clock[0])
+    measured.exposition.register([Gauges(pulse, dict, {"version": "1"})])
+    assert measured.value("lease_held") == measured.value("connected", service="postgresql") == 1
+
+    # When its loop stands still for longer than a lease
+    clock[0] = 6.0
+
+    # Then it says what it still knows, and that is not much
+    assert measured.value("lease_held") == measured.value("ready") == 0
+    assert measured.value("loop_lag_seconds") > 5
+    assert not {name for name, _ in measured.series} & {
+        f"mt5_worker_{name}" for name in ("connected", "terminal_up", "halted", "unresolved", "outbox_messages")
+    }
+
+
+@pytest.mark.parametrize(("state", "reason"), [(State.ERROR, "network_error"), (State.UNRESOLVED, "outcome_unknown")])
+def test_endings_are_counted_under_the_reason_that_their_confirmations_give(state: State, reason: str) -> None:
+    measured = Measured()
+
+    measured.instruments.recorded(_settled(replace(SLIPPED, state=state, reason=reason)))
+
+    assert measured.value("trades_total", status=state.value, reason=reason) == 1
+
+
 def test_every_alert_of_the_worker_is_a_label() -> None:
     sources = [
         path.read_text() for path in Path(worker.__file__).parent.rglob("*.py") if "alert=True" in path.read_text()
