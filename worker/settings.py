@@ -29,6 +29,7 @@ LEASE_SECONDS = 5.0  # a standby takes over when the renewal counter has stood s
 SEND_DEADLINE_SECONDS = 2.0  # a send starts within this time of its write-ahead commit; well below the lease
 KNOWN_PIP_SIZES = {"XAUUSD": Decimal("0.1"), "US500": Decimal("0.1"), "BTCUSD": Decimal(1), "ETHUSD": Decimal("0.1")}
 
+_BADLY_ENCODED = re.compile(r"\s|%(?![0-9A-Fa-f]{2})|^\w+://[^/?]*/[^?]*@")  # the last: a slash before the login's end
 _ACCOUNT = re.compile(r"[A-Za-z0-9_-]+")
 _Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 _PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -165,6 +166,14 @@ class Settings(BaseSettings):
         ]
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError(f"must start with {' or '.join(schemes)}")
+        return value
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _login_is_encoded(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse what would be read as something else, and shown as that: a part of the password as a port, say."""
+        if value is not None and _BADLY_ENCODED.search(value.get_secret_value()):
+            raise ValueError("percent-encode a / % or space that belongs to the user name or the password")
         return value
 
     @field_validator("failpoints")

@@ -57,10 +57,15 @@ def parameters(url: str, name: str, session: Mapping[str, str]) -> dict[str, Any
     try:
         given = {key: value for key, value in conninfo_to_dict(url).items() if value is not None}
     except psycopg.ProgrammingError as error:
-        raise WrongSetting(f"POSTGRES_URL: is not a PostgreSQL URL: {str(error).strip()}") from None
+        raise WrongSetting(f"POSTGRES_URL: is not a PostgreSQL URL: {_without_the_url(str(error))}") from None
     wanted = {**_SERVER_LIMITS, **session}
     options = " ".join([str(given.pop("options", "")), *(f"-c {key}={value}" for key, value in wanted.items())])
     return {**_CLIENT_LIMITS, "application_name": name, **given, "options": options.strip()}
+
+
+def _without_the_url(said: str) -> str:
+    """Return what libpq complains of without the URL, which it likes to quote with its password."""
+    return said.partition(': "')[0] if "://" in said else said.strip()
 
 
 async def connect(url: str, name: str, session: Mapping[str, str]) -> Connection:

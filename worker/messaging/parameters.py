@@ -46,11 +46,11 @@ def parameters(url: str, name: str) -> pika.URLParameters:
 
 
 def _check_address(url: str) -> None:
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise WrongSetting("AMQP_URL: no port number stands after the host (percent-encode / @ : in it)") from None
+        raise WrongSetting("AMQP_URL: no host and port can be read from it (percent-encode / @ : [ in it)") from None
     if port == 0 or not parts.hostname:
         raise WrongSetting("AMQP_URL: names no host and port, as in amqp://user:password@host:5672/vhost")
     if parts.username is not None and parts.password is None:

@@ -36,7 +36,7 @@ _OF_BACKLOG = (
 
 
 class Gauges(Collector):
-    """Tells of the vitals, and of the alerts that were raised. What is not known now is left out, never said to be 0."""
+    """Tells of the vitals, and of the alerts that were raised. What is not known is left out, never said to be 0."""
 
     def __init__(self, pulse: Pulse, alerts: Callable[[], Mapping[str, int]], about: Mapping[str, str]) -> None:
         self._pulse, self._alerts, self._about = pulse, alerts, about
@@ -61,7 +61,8 @@ def _of_last_beat(vitals: Vitals) -> Iterator[Metric]:
 
 def _standing(vitals: Vitals) -> Iterator[Metric]:
     for name in (
-        "lease_epoch", "halted", "halted_symbols", "waiting_for_terminal", "last_comparison_age_seconds", "clock_ahead_seconds"
+        "lease_epoch", "halted", "halted_symbols",
+        "waiting_for_terminal", "last_comparison_age_seconds", "clock_ahead_seconds",
     ):  # fmt: skip
         value = getattr(vitals, name)
         if value is not None:

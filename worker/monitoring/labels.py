@@ -14,7 +14,7 @@ STATUSES = frozenset(status.value for status in REASONS_OF_STATUS)
 ENDINGS = frozenset(
     (status.value, reason)
     for status, reasons in REASONS_OF_STATUS.items()
-    for reason in reasons - REFUSALS or reasons or {""}
+    for reason in reasons - REFUSALS or reasons or {""}  # what ends one way only is a reason of dead letters, too
 )
 """How a trade can end, and why: status and reason, the latter empty where there is none."""
 

@@ -110,10 +110,11 @@ async def test_every_statement_fits_the_schema(database: Connection) -> None:
         await database.execute(numbered + _with_numbers(statement))
 
 
-@pytest.mark.parametrize("url", ["postgresql://[h/x", "postgresql://h/x?nonsense=1"])
+@pytest.mark.parametrize("url", ["postgresql://rpm:s3cret@[h/x", "postgresql://h/x?nonsense=1"])
 async def test_a_url_that_is_none_is_a_wrong_setting(url: str) -> None:
-    with pytest.raises(WrongSetting, match="POSTGRES_URL: is not a PostgreSQL URL"):
+    with pytest.raises(WrongSetting, match="POSTGRES_URL: is not a PostgreSQL URL") as wrong:
         await check(url)
+    assert "s3cret" not in str(wrong.value)
 
 
 async def test_a_user_without_rights_is_told_what_to_do(ledger_url: str, database: Connection) -> None:

@@ -128,6 +128,19 @@ class TestMissingSettings:
         assert done.stderr.startswith(f"{name}: is not set")
 
 
+@pytest.mark.parametrize("password", ["s3cret%ZZ", "s3cret/x", "s3cret x", "a@s3cret/x"])
+def test_a_password_that_is_not_encoded_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    monkeypatch.setenv("POSTGRES_URL", f"postgresql://worker:{password}@127.0.0.1:1/ledger")
+
+    done = CliRunner().invoke(app, ["status"])
+
+    assert done.exit_code == 2
+    assert done.stderr.startswith("POSTGRES_URL: percent-encode")
+    assert "s3cret" not in done.stderr
+
+
 class TestSymbolOfAMessage:
     """The routing key's last part comes from the body, as far as it can be read."""
 

@@ -51,6 +51,7 @@ def test_verification_can_be_switched_off_and_the_servers_name_given() -> None:
     ("url", "words"),
     [
         ("amqp://rpm:pa/ss@rabbit/", "percent-encode"),
+        ("amqp://rpm:s3cret@[rabbit/", "no host and port can be read"),
         ("amqp://rpm:s3cret@rabbit:0/", "names no host and port"),
         ("amqp:///desk", "names no host and port"),
         ("amqp://rpm@rabbit/", "no password"),
