@@ -38,7 +38,8 @@ select lease_epoch, lease_holder, lease_counter from ledger.accounts where accou
 -- between two statements of a pipeline. Those of users that this one may not signal are left alone.
 select pg_terminate_backend(a.pid)
 from pg_stat_activity a join pg_roles r on r.oid = a.usesysid
-where a.wait_event in ('ClientRead', 'ClientWrite') and a.state_change < clock_timestamp() - interval '4 s'
+where a.datname = current_database()
+  and a.wait_event in ('ClientRead', 'ClientWrite') and a.state_change < clock_timestamp() - interval '4 s'
   and pg_has_role(a.usesysid, 'usage') and (not r.rolsuper or current_setting('is_superuser') = 'on')
   and exists (select from pg_locks l
               where l.pid = a.pid and l.relation = 'ledger.accounts'::regclass and l.database = a.datid
