@@ -311,6 +311,7 @@ class DeadLetter:
     execution_id: UUID | None = None
     failed_at: datetime | None = None
     content_digest: str = ""  # of body and headers: recognises a redelivery of a letter that has no id of its own
+    brought_back_by: str | None = None  # who brought it back from where it was parked
 
 
 class DeadLetterDesk(Protocol):

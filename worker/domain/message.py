@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+MAX_HEADERS_BYTES = 100_000
+"""Headers travel in one frame, of at most 128 KiB by RabbitMQ's default; a larger one closes the connection."""
+
+
+def size_of(headers: Mapping[str, str]) -> int:
+    """Return the bytes of headers, names included."""
+    return sum(len(name.encode()) + len(value.encode()) for name, value in headers.items())
+
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:

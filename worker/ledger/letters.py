@@ -91,10 +91,12 @@ class TakeIn:
 
     def _about(self) -> dict[str, object]:
         letter = self.letter
+        brought_back = {"brought_back_by": letter.brought_back_by} if letter.brought_back_by else {}
         return {
             "letter_id": letter.letter_id,
             "source_queue": letter.source_queue,
             "account": letter.account,
             "reason": letter.reason,
             "trade_id": self._trade_id,
+            **brought_back,
         }

@@ -19,7 +19,7 @@ from worker.domain.errors import NotStorable, WorkerError
 from worker.domain.message import IncomingMessage
 from worker.messaging.consumer import Consumer
 from worker.messaging.lifeline import Lifeline
-from worker.messaging.parking import Parked, Publish, parked, publish_surely, read_parked
+from worker.messaging.parking import BROUGHT_BACK_BY, Parked, Publish, parked, publish_surely, read_parked
 from worker.messaging.topology import (
     TRADES_DEAD,
     TRADES_PARKED,
@@ -70,7 +70,7 @@ class Ingester:
 
     async def _take_in(self, queue: str, message: IncomingMessage) -> None:
         known = read_parked(message)
-        letter = read_letter(queue, message) if known is None else _brought_back(known)
+        letter = read_letter(queue, message) if known is None else _brought_back(known, message)
         try:
             is_new = await self._desk.take_in(letter, self._explain(letter))
         except Exception as error:
@@ -112,8 +112,9 @@ def read_letter(queue: str, message: IncomingMessage) -> DeadLetter:
     return _from_rabbitmq(message, digest)
 
 
-def _brought_back(known: Parked) -> DeadLetter:
-    return replace(read_letter(known.queue, known.message), letter_id=known.letter_id)
+def _brought_back(known: Parked, message: IncomingMessage) -> DeadLetter:
+    letter = read_letter(known.queue, known.message)
+    return replace(letter, letter_id=known.letter_id, brought_back_by=message.header(BROUGHT_BACK_BY))
 
 
 def content_digest(message: IncomingMessage) -> str:

@@ -13,10 +13,7 @@ from typing import Any
 import pika
 from pika import data
 
-from worker.domain.message import IncomingMessage, OutgoingMessage
-
-MAX_HEADERS_BYTES = 100_000
-"""Headers travel in one frame, of at most 128 KiB by RabbitMQ's default; a larger one closes the connection."""
+from worker.domain.message import MAX_HEADERS_BYTES, IncomingMessage, OutgoingMessage, size_of
 
 _UNREADABLE = {"x-unreadable-headers": True}
 
@@ -39,7 +36,7 @@ def incoming(method: Any, properties: pika.BasicProperties, body: bytes) -> Inco
 
 def outgoing(message: OutgoingMessage) -> pika.BasicProperties:
     """Return the properties of a message: always persistent. Raises ValueError when AMQP cannot carry its headers."""
-    size = sum(len(name.encode()) + len(value.encode()) for name, value in message.headers.items())
+    size = size_of(message.headers)
     if size > MAX_HEADERS_BYTES:
         raise ValueError(f"its headers have {size} bytes, and RabbitMQ takes no more than {MAX_HEADERS_BYTES}")
     return pika.BasicProperties(

@@ -2,8 +2,9 @@
 The parking queue: dead letters that the ledger refuses for what they are.
 
 They cannot be stored, and must neither be lost nor stand in the way of others. So they wait in `trades.parked`, whole:
-the body as it was, and all else in headers of their own. None of their sender's headers is a header of the parked
-message, because RabbitMQ obeys some of them (`CC` would send a copy to any queue).
+all that is not body is a line of JSON in front of it. None of their sender's headers is a header of the parked message,
+because RabbitMQ obeys some of them (`CC` would send a copy to any queue), nor a part of one, which would have to fit a
+frame.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from worker.messaging.publisher import Publisher
 from worker.messaging.topology import TRADES_DEAD, TRADES_PARKED, TRADES_UNROUTABLE
 from worker.messaging.waiting import first_of
 
-ENVELOPE = "parked-envelope"
+ENVELOPE_BYTES = "parked-envelope-bytes"
+
+BROUGHT_BACK_BY = "brought-back-by"
 
 PREFETCH = 10
 
@@ -44,12 +47,13 @@ class Parked:
 
 def parked(letter_id: UUID, queue: str, message: IncomingMessage, why: str) -> OutgoingMessage:
     """Return a dead letter as it is parked; its id stays the same however often it is."""
-    envelope = {name: getattr(message, name) for name in _AS_THEY_ARE} | {"letter_id": str(letter_id), "queue": queue}
+    told = {name: getattr(message, name) for name in _AS_THEY_ARE} | {"letter_id": str(letter_id), "queue": queue}
+    envelope = json.dumps(told, separators=(",", ":")).encode()
     return OutgoingMessage(
         kind=MessageKind.DEAD_LETTER,
         exchange="",
         routing_key=TRADES_PARKED,
-        body=message.body,
+        body=envelope + b"\n" + message.body,
         message_id=str(letter_id),
         correlation_id=message.correlation_id,
         reply_to=message.reply_to,
@@ -57,7 +61,7 @@ def parked(letter_id: UUID, queue: str, message: IncomingMessage, why: str) -> O
         content_encoding=message.content_encoding,
         headers={
             "parked-because": cut_to(MAX_HEADER_BYTES, why),
-            ENVELOPE: json.dumps(envelope, ensure_ascii=False, separators=(",", ":")),
+            ENVELOPE_BYTES: str(len(envelope)),
         },
     )
 
@@ -65,9 +69,10 @@ def parked(letter_id: UUID, queue: str, message: IncomingMessage, why: str) -> O
 def read_parked(message: IncomingMessage) -> Parked | None:
     """Return what was parked, None for a message that never was, or that somebody else made look like one."""
     try:
-        told = json.loads(message.header(ENVELOPE) or "")
+        size = int(message.header(ENVELOPE_BYTES) or "")
+        told = json.loads(message.body[:size])
         original = IncomingMessage(
-            body=message.body,
+            body=message.body[size + 1 :],
             correlation_id=message.correlation_id,
             reply_to=message.reply_to,
             content_type=message.content_type,
@@ -80,11 +85,12 @@ def read_parked(message: IncomingMessage) -> Parked | None:
 
 
 async def unpark(
-    connection: AmqpConnection, count: int, on_progress: Callable[[int, int], None] = lambda _done, _of: None
+    connection: AmqpConnection, count: int, by: str, on_progress: Callable[[int, int], None] = lambda _done, _of: None
 ) -> int:
     """
     Bring the first `count` parked letters back to where dead letters are taken in from; returns how many there were.
 
+    Who did it goes with them, into the audit event of their taking in: the ledger has nothing of them before.
     Each leaves the parking queue when RabbitMQ has confirmed its copy, so one may come twice and none is lost. Raises
     MessagingUnavailable when RabbitMQ does not take one; those before it are back.
     """
@@ -97,7 +103,7 @@ async def unpark(
         while done < count:
             async with asyncio.timeout(ARRIVAL_SECONDS):
                 tag, message = await first_of(arrived.get(), connection.until_lost())
-            await publish_surely(publisher.publish, _back(message))
+            await publish_surely(publisher.publish, _back(message, by))
             channel.acknowledge(tag)
             done += 1
             on_progress(done, count)
@@ -117,7 +123,7 @@ async def publish_surely(publish: Publish, message: OutgoingMessage) -> None:
         )
 
 
-def _back(message: IncomingMessage) -> OutgoingMessage:
+def _back(message: IncomingMessage, by: str) -> OutgoingMessage:
     known = read_parked(message)
     queue = known.queue if known and known.queue == TRADES_UNROUTABLE else TRADES_DEAD
     return OutgoingMessage(
@@ -130,7 +136,10 @@ def _back(message: IncomingMessage) -> OutgoingMessage:
         reply_to=message.reply_to,
         content_type=message.content_type,
         content_encoding=message.content_encoding,
-        headers={name: value for name, value in message.headers.items() if isinstance(value, str)},
+        headers={
+            **{name: value for name, value in message.headers.items() if isinstance(value, str)},
+            BROUGHT_BACK_BY: cut_to(MAX_HEADER_BYTES, by),
+        },
     )
 
 

@@ -17,7 +17,7 @@ from schemas.refusals import RefusedMessage as Refusal
 from worker.domain.checks import perhaps_forgotten
 from worker.domain.execution import Execution, State
 from worker.domain.halts import Halt
-from worker.domain.message import IncomingMessage
+from worker.domain.message import MAX_HEADERS_BYTES, IncomingMessage, size_of
 from worker.domain.token import MAX_ATTEMPTS
 from worker.domain.trade import Trade
 from worker.pipeline.intake import AccountMismatch, read_trade
@@ -28,6 +28,8 @@ LOST_AFTER = timedelta(minutes=5)
 """When a message that has left the outbox and never arrived counts as lost: any living consumer is far quicker."""
 
 _AMQP_NAME_BYTES = 255  # the longest id or routing key that can be published
+
+_OUR_HEADERS_BYTES = 1000  # the replay's own
 
 _OF_A_TRADE = frozenset(
     {DeadLetterReason.NETWORK_ERROR, DeadLetterReason.OUTCOME_UNKNOWN, DeadLetterReason.IDENTITY_CONFLICT}
@@ -151,10 +153,16 @@ def _impossible(case: Case) -> Prospect | None:
         return _never(f"is for account {case.account}, and no worker has ever run for it: start one first")
     if case.known is not None and case.known.attempts >= MAX_ATTEMPTS:
         return _never(f"belongs to execution {case.known.execution_id}, all {MAX_ATTEMPTS} attempts of which are used")
-    message = case.message
+    return _unpublishable(case.message)
+
+
+def _unpublishable(message: IncomingMessage) -> Prospect | None:
     names = (message.message_id, message.correlation_id, message.reply_to, message.routing_key)
+    headers = {name: value for name, value in message.headers.items() if isinstance(value, str) and name[:2] != "x-"}
     if any(len((name or "").encode()) > _AMQP_NAME_BYTES for name in names):
         return _never(f"has an id longer than AMQP's {_AMQP_NAME_BYTES} bytes: have it published again by its sender")
+    if size_of(headers) > MAX_HEADERS_BYTES - _OUR_HEADERS_BYTES:
+        return _never("has more headers than can be published: have it published again by its sender")
     return None
 
 

@@ -47,10 +47,13 @@ async def test_a_letter_that_postgresql_refuses_is_parked_and_stored_once_the_ca
     assert await _stored(ledger_url) == {good.message_id}
     await database.execute("alter table ledger.dead_letters drop constraint taste")
     async with _ingesting(amqp_url, ledger):
-        assert await unpark(amqp, 1) == 1
+        assert await unpark(amqp, 1, "ann") == 1
         await until_ready(amqp, "trades.parked", 0)
         while await _stored(ledger_url) != {good.message_id, poison.message_id}:  # noqa: ASYNC110 - it tells only if asked
             await asyncio.sleep(0.02)
+    told = "select payload::json ->> 'brought_back_by' as by from ledger.audit_events where kind = 'dead_lettered'"
+    cursor = await database.execute(told.encode() + b" order by sequence")
+    assert [row["by"] for row in await cursor.fetchall()] == [None, "ann"]
 
 
 def _dead_letter(body: bytes) -> OutgoingMessage:

@@ -190,7 +190,7 @@ async def test_what_the_desk_refuses_for_what_it_is_is_parked_whole_and_comes_ba
     # When the cause is gone and it is brought back
     desk = Desk()
     async with ingesting(amqp_url, desk):
-        assert await unpark(amqp, 1) == 1
+        assert await unpark(amqp, 1, "ann") == 1
         [letter] = await desk.until(1)
         await until_ready(amqp, "trades.parked", 0)
 
@@ -199,6 +199,7 @@ async def test_what_the_desk_refuses_for_what_it_is_is_parked_whole_and_comes_ba
     assert (letter.reason, letter.account, letter.source_queue) == ("unknown_account", "nobody", "trades.unroutable")
     assert (letter.message.body, letter.message.routing_key) == (stray.body, stray.routing_key)
     assert letter.headers == {"traceparent": "00-1"}
+    assert letter.brought_back_by == "ann"
 
 
 async def test_what_is_refused_again_is_parked_again_under_the_same_id(amqp: AmqpConnection, amqp_url: str) -> None:
@@ -207,11 +208,11 @@ async def test_what_is_refused_again_is_parked_again_under_the_same_id(amqp: Amq
 
     async with ingesting(amqp_url, Desk(failures=[NotStorable("no"), NotStorable("still no")])) as logged:
         await until_ready(amqp, "trades.parked", 1)
-        assert await unpark(amqp, 1) == 1
+        assert await unpark(amqp, 1, "ann") == 1
         await until_ready(amqp, "trades.parked", 1)
     desk = Desk()
     async with ingesting(amqp_url, desk):
-        assert await unpark(amqp, 1) == 1
+        assert await unpark(amqp, 1, "ann") == 1
         [letter] = await desk.until(1)
 
     assert [line["id"] for line in logged if line.get("alert")] == [str(letter_id)] * 2

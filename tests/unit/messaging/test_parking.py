@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from worker.domain.message import IncomingMessage, OutgoingMessage
 from worker.messaging.envelope import outgoing
-from worker.messaging.parking import ENVELOPE, Parked, parked, read_parked
+from worker.messaging.parking import ENVELOPE_BYTES, Parked, parked, read_parked
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 plain = st.recursive(
@@ -43,10 +43,21 @@ def test_what_is_parked_comes_back_as_it_was(letter_id: UUID, queue: str, messag
     assert read_parked(_delivered(sent)) == Parked(letter_id, queue, message)
 
 
+def test_headers_that_would_not_fit_a_frame_again_are_no_hindrance() -> None:
+    huge = IncomingMessage(body=b"{}", headers={f"h{number}": '"' * 3000 for number in range(40)})
+
+    sent = parked(uuid4(), "trades.unroutable", huge, "too deep")
+
+    outgoing(sent)
+    known = read_parked(_delivered(sent))
+    assert known is not None
+    assert known.message == huge
+
+
 def test_no_header_of_the_sender_is_a_header_of_the_parked_message() -> None:
     hostile = IncomingMessage(body=b"{}", headers={"CC": ["trades.approved.main"], "x-delay": 5, "replay-id": "1"})
 
-    assert parked(uuid4(), "trades.dead", hostile, "too deep").headers.keys() == {"parked-because", ENVELOPE}
+    assert parked(uuid4(), "trades.dead", hostile, "too deep").headers.keys() == {"parked-because", ENVELOPE_BYTES}
 
 
 @pytest.mark.parametrize(
@@ -72,7 +83,10 @@ def test_no_header_of_the_sender_is_a_header_of_the_parked_message() -> None:
     ],
 )
 def test_what_only_looks_parked_is_a_message_like_any_other(envelope: str) -> None:
-    assert read_parked(IncomingMessage(body=b"{}", headers={ENVELOPE: envelope})) is None
+    body, size = envelope.encode() + b"\n{}", str(len(envelope))
+
+    assert read_parked(IncomingMessage(body, headers={ENVELOPE_BYTES: size})) is None
+    assert read_parked(IncomingMessage(body, headers={ENVELOPE_BYTES: "-x"})) is None
 
 
 def _delivered(sent: OutgoingMessage) -> IncomingMessage:

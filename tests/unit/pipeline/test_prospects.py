@@ -288,6 +288,14 @@ def test_what_a_restored_ledger_may_have_forgotten_is_stale() -> None:
     assert foresee(case, replace(FOR_EVER, allow_stale=True), NOW).fate is Fate.WILL_TRADE
 
 
+def test_a_message_that_could_not_be_published_again_is_not_left_in_the_outbox() -> None:
+    huge = replace(A_CASE.message, headers={f"h{number}": "x" * 3000 for number in range(40)})
+
+    prospect = foresee(replace(A_CASE, message=huge), FOR_EVER, NOW)
+
+    assert (prospect.fate, "more headers than can be published" in prospect.detail) == (Fate.IMPOSSIBLE, True)
+
+
 def test_what_breaks_the_reader_is_foreseen_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(*_: object) -> Trade:
         raise RuntimeError("a defect")

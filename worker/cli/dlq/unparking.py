@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from worker.cli.choices import Yes, examples
+from worker.cli.choices import By, Yes, examples
 from worker.cli.dlq.plans import counted, progress
 from worker.cli.exits import finish
 from worker.cli.parts import rabbitmq, settings
@@ -20,12 +20,14 @@ app = typer.Typer()
 
 
 @app.command(epilog=examples("mt5-worker dlq unpark", "mt5-worker dlq unpark --yes"))
-def unpark(yes: Yes = False) -> None:
+def unpark(by: By, yes: Yes = False) -> None:
     """
     Bring parked dead letters back to where the worker takes dead letters in.
 
     A dead letter that the ledger refuses for what it is waits in the queue `trades.parked`; the worker's alert
     `dead_letter_parked` says why. Remove the cause first: what is refused again is parked again.
+
+    The audit event of each letter's taking in names who brought it back.
     """
     found = settings()
     waiting = finish(_waiting(found))
@@ -34,7 +36,7 @@ def unpark(yes: Yes = False) -> None:
         return
     if not yes:
         typer.confirm(f"{counted(waiting)} will be handed to the worker again. Go on?", abort=True, err=True)
-    sys.stdout.write(f"{counted(finish(_bring_back(found, waiting)))} handed to the worker again\n")
+    sys.stdout.write(f"{counted(finish(_bring_back(found, waiting, by)))} handed to the worker again\n")
 
 
 async def _waiting(found: Settings) -> int:
@@ -45,7 +47,7 @@ async def _waiting(found: Settings) -> int:
         raise MessagingUnavailable(f"queue {depth} is missing or closed to this user: `mt5-worker topology check`")
 
 
-async def _bring_back(found: Settings, count: int) -> int:
+async def _bring_back(found: Settings, count: int, by: str) -> int:
     async with rabbitmq(found, "dlq unpark") as connection:
         with progress("unparked") as on_progress:
-            return await bring_back(connection, count, on_progress)
+            return await bring_back(connection, count, by, on_progress)
