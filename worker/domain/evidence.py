@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from worker.domain.execution import Deal, Execution, State
+from worker.domain.execution import Attempt, Deal, Execution, State
 from worker.domain.market import BrokerDeal, BrokerOrder, BrokerPosition, OrderState
-from worker.domain.token import token_in
+from worker.domain.token import MAX_ATTEMPTS, token_in
 
 
 def token_of(seen: BrokerOrder | BrokerDeal | BrokerPosition) -> int:
@@ -58,6 +58,23 @@ class Evidence:
             return self.orders.get(execution.order_ticket)
         eligible = (one for one in self.orders.values() if one.has_effect or token_of(one) >= execution.latest_token)
         return max(eligible, key=token_of, default=None)
+
+    def forgotten_attempt(self, execution: Execution) -> Attempt | None:
+        """Return an attempt that has taken effect and that the ledger never wrote down; None when there is none."""
+        orders = {token_of(order): order for order in self.orders.values() if order.has_effect}
+        magic = max([*orders, *map(token_of, self.deals.values())], default=0)
+        if magic <= execution.latest_token:
+            return None
+        order = orders.get(magic)
+        executed = sum((deal.volume for deal in self.deals.values() if token_of(deal) == magic), Decimal(0))
+        return Attempt(
+            number=magic & MAX_ATTEMPTS,
+            magic=magic,
+            lots=executed if order is None else order.volume_initial,
+            outcome="found",
+            order_ticket=None if order is None else order.ticket,
+            detail="the broker shows it; the ledger was restored from an older copy, and never wrote it down",
+        )
 
     def new_deals(self, execution: Execution) -> tuple[Deal, ...]:
         """Return the deals that the execution does not have yet, or has only on an operator's word, oldest first."""

@@ -235,6 +235,21 @@ class Execution:
             State.RECEIVED, round_start=self.sends, stale_allowed=stale_allowed, **dict.fromkeys(forgotten)
         )
 
+    def remembering(self, forgotten: Attempt) -> Execution:
+        """
+        Return it with an attempt that the ledger had never written down.
+
+        What a lot is follows from the approval, if it was not known: the attempt was for all of its units.
+        """
+        units = self.trade.decision.units or Decimal(0)
+        return replace(
+            self,
+            attempts=forgotten.number,
+            sends=self.sends + 1,
+            requested_lots=forgotten.lots,
+            contract_size=self.contract_size or units / forgotten.lots,
+        )
+
     def amend(self, **changes: Any) -> Execution:
         """Return the next revision in the same state (more deals, a ticket learnt)."""
         return replace(self, revision=self.revision + 1, **changes)

@@ -29,6 +29,7 @@ ALERTS = frozenset(
         "correction_failed",
         "dead_letter_parked",
         "execution_failed",
+        "forgotten_attempt",
         "history_differs",
         "late_deal",
         "orphan_order",

@@ -116,8 +116,8 @@ class Flow:
 
     async def _attempt(self, execution: Execution, place: Place) -> Execution:
         validated = await self._validator.validate(execution)
-        if execution.attempts and self._seen(execution).shows_an_effect:
-            return await self._reconciler.doubted(execution)
+        if (seen := self._seen(execution)).shows_an_effect:
+            return await self._reconciler.doubted(await self._validator.measured(execution), seen)
         if isinstance(validated.verdict, Halt):
             return validated.execution
         if isinstance(validated.verdict, Refusal):

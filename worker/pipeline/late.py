@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 
 import structlog
 
@@ -54,27 +55,32 @@ class LateEvidence:
 
     async def _correct_alone(self, base_token: int, seen: Evidence) -> None:
         """Correct one trade; its defect must not end the others, whose worker this is."""
-        try:
-            await self._correct(base_token, seen)
-        except (LeaseLost, ServiceUnavailable):
-            raise
-        except Exception:  # noqa: BLE001 - told to a person; the next recovery compares it again
-            _log.exception("correction_failed", alert=True, token=base_token, deals=list(seen.deals))
+        with ExitStack() as names:
+            try:
+                await self._correct(base_token, seen, names)
+            except (LeaseLost, ServiceUnavailable):
+                raise
+            except Exception:  # noqa: BLE001 - told to a person; the next recovery compares it again
+                _log.exception("correction_failed", alert=True, token=base_token, deals=list(seen.deals))
 
-    async def _correct(self, base_token: int, seen: Evidence) -> None:
+    async def _correct(self, base_token: int, seen: Evidence, names: ExitStack) -> None:
+        """Correct it; `names` is what its failure is told under."""
         while True:
             execution = await self._ledger.find_by_token(base_token)
             if execution is not None and execution.state in OPEN:
                 self._kept.setdefault(base_token, Evidence()).add(seen)
             if execution is None or execution.state not in FINAL:
                 return
+            forgotten = seen.forgotten_attempt(execution)
+            if forgotten is not None:
+                execution = execution.remembering(forgotten)
             deals = seen.new_deals(execution)
             if not deals:
                 return
+            names.enter_context(named(execution))
             try:
-                with named(execution):
-                    _tell(execution, deals)
-                    await self._settler.corrected(execution, deals)
+                _tell(execution, deals)
+                await self._settler.corrected(execution, deals, forgotten)
             except StaleRevision:
                 continue  # an operator was quicker: look again, a deal is told of only once
             return

@@ -57,13 +57,25 @@ class Reconciler:
         after = execution.advance(State.UNKNOWN, detail=detail, sends=execution.sends + 1)
         return await self._ledger.record(Change(after=after, events=(event,)))
 
-    async def doubted(self, execution: Execution) -> Execution:
-        """Stop a trade on its way to another attempt: the broker shows something of one that was proved absent."""
+    async def doubted(self, execution: Execution, seen: Evidence) -> Execution:
+        """Stop a trade on its way to an attempt: the broker shows one that was proved absent, or that nobody knows."""
+        forgotten = seen.forgotten_attempt(execution)
+        if forgotten is not None:
+            return await self._remembered(execution, forgotten)
         detail = f"attempt {execution.attempts} or one before it was proved not executed, and now the broker shows it"
         _log.error("proof_refuted", alert=True, detail=detail)
-        event = Event("alert", {"alert": "proof_refuted", "detail": detail}, execution.execution_id)
-        after = execution.advance(State.UNKNOWN, detail=detail)
-        return await self._ledger.record(Change(after=after, events=(event,)))
+        return await self._doubt(execution.advance(State.UNKNOWN, detail=detail), "proof_refuted")
+
+    async def _remembered(self, execution: Execution, attempt: Attempt) -> Execution:
+        """Write down what was sent by the lost part of a restored ledger; its end is sought like any other."""
+        detail = f"the broker shows attempt {attempt.number}, and this ledger, being an older copy, never wrote it down"
+        _log.error("forgotten_attempt", alert=True, detail=detail)
+        after = execution.remembering(attempt).advance(State.UNKNOWN, detail=detail)
+        return await self._doubt(after, "forgotten_attempt", attempt)
+
+    async def _doubt(self, after: Execution, alert: str, attempt: Attempt | None = None) -> Execution:
+        event = Event("alert", {"alert": alert, "detail": after.detail}, after.execution_id)
+        return await self._ledger.record(Change(after=after, events=(event,), attempt=attempt))
 
     async def seek(self, execution: Execution) -> Execution:
         """Search until the attempt is found or proved absent; return it unresolved when neither seems possible."""

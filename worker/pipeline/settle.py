@@ -51,11 +51,15 @@ class Settler:
             _log.error("overfilled", alert=True, meaning=_OVERFILLED)
         return await self._ledger.record(replace(change, attempt=attempt, dead_letter=letter))
 
-    async def corrected(self, execution: Execution, deals: tuple[Deal, ...]) -> Execution:
-        """Publish the next version of a settled execution: a deal has appeared afterwards."""
+    async def corrected(
+        self, execution: Execution, deals: tuple[Deal, ...], attempt: Attempt | None = None
+    ) -> Execution:
+        """Publish the next version of a settled execution: a deal has appeared, perhaps of an attempt nobody knew."""
         payload = {"alert": "late_deal", "was": execution.state.value, "deals": [deal_payload(deal) for deal in deals]}
         alert = Event("alert", payload, execution.execution_id)
-        return await self.concluded(execution, executed(execution, deals), deals=deals, before=(alert,))
+        return await self.concluded(
+            execution, executed(execution, deals), deals=deals, attempt=attempt, before=(alert,)
+        )
 
     def _dead_letter(self, after: Execution) -> OutgoingMessage | None:
         if after.state not in DEAD_LETTERED:

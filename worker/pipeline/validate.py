@@ -13,6 +13,7 @@ from worker.domain.checks import Measures, Refusal, Situation
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.execution import Execution, Venue
 from worker.domain.halts import Halt
+from worker.domain.instrument import pip_size
 from worker.domain.market import Quote, QuoteRequest
 from worker.ports import Clock, Ledger, Terminal
 from worker.settings import Settings
@@ -61,6 +62,21 @@ class Validator:
                 await asyncio.sleep(TERMINAL_PATIENCE_SECONDS)
         finally:
             self.waiting.pop(str(execution.execution_id), None)
+
+    async def measured(self, execution: Execution) -> Execution:
+        """Return an execution that was sent, yet never validated in this ledger, with what its symbol tells of it."""
+        execution = replace(execution, broker_symbol=self._broker_symbol(execution))
+        while execution.contract_size is None:
+            quote, problem = await self._quote(execution)
+            if quote is None:
+                _log.warning("found_trade_waits_for_terminal", detail=problem)
+                await asyncio.sleep(TERMINAL_PATIENCE_SECONDS)
+            elif quote.instrument is None:
+                break  # its units are not known then
+            else:
+                pip = pip_size(quote.instrument, execution.trade.decision.symbol, self._limits.pip_sizes)
+                execution = replace(execution, contract_size=quote.instrument.contract_size, pip_size=pip)
+        return execution
 
     def _before_the_market(self, execution: Execution, halt: Halt | None, problem: str | None) -> Refusal | None:
         situation = Situation(

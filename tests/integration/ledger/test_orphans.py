@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
 from typing import TypeVar
 
 import pytest
@@ -13,15 +14,19 @@ from ops.services import Services
 from ops.services.isolation import with_path
 from tests.fixtures.chain import first_fault
 from tests.integration.ledger.conftest import OpenLedger
-from tests.integration.ledger.stories import RealClock, a_trade, an_arrival, written_ahead
+from tests.integration.ledger.stories import NOON, RealClock, a_trade, an_arrival, rejected, written_ahead
 from worker.domain.errors import HaltedAtCommit
-from worker.domain.execution import Attempt, Execution
+from worker.domain.evidence import Evidence
+from worker.domain.execution import Attempt, Execution, State
+from worker.domain.market import BrokerDeal, BrokerOrder, OrderState
 from worker.domain.token import ATTEMPT_BITS, COUNTER_BITS, attempt_token, base_token, namespace_of, trade_of
 from worker.ledger.audit import AuditRow
 from worker.ledger.connection import PERSON_SESSION, Connection, connect
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.operators import halt, operator, resume
 from worker.ledger.statements import sql
+from worker.pipeline.late import LateEvidence
+from worker.pipeline.settle import Settler
 from worker.ports import Orphan
 
 pytestmark = pytest.mark.services
@@ -113,6 +118,28 @@ async def test_after_orphans_every_worker_of_the_database_takes_tokens_from_a_ne
     # And all of them know since when nothing is missing
     assert ledger.known_since is not None
     assert third.known_since == other.known_since
+
+
+async def test_a_trade_that_was_refused_though_the_lost_part_of_the_ledger_had_sent_it_is_corrected(
+    ledger: PostgresLedger,
+) -> None:
+    # Given a trade that a restored ledger knows, and has refused, as the broker's history was late to show its order
+    execution = await ledger.record(rejected((await ledger.admit(an_arrival())).execution))
+    magic, lot = attempt_token(execution.token, 2), Decimal("1.00")
+    seen = Evidence()
+    seen.add_order(BrokerOrder(7, magic, "EURUSD", OrderState.FILLED, lot, Decimal(0), 70, "", historical=True))
+    seen.add_deal(BrokerDeal(9, 7, magic, 70, "EURUSD", lot, Decimal("1.1"), Decimal(0), Decimal(0), NOON, ""))
+
+    # When it is shown, then the account is halted, and the trade is confirmed as the broker has it
+    await LateEvidence(ledger, Settler(ledger, RealClock(), "host:1")).take({execution.token: seen})
+
+    corrected = await ledger.find_by_token(execution.token)
+    assert corrected is not None
+    assert (corrected.state, corrected.version, corrected.attempts) == (State.FILLED, 2, 2)
+    assert [deal.units for deal in corrected.deals] == [execution.trade.decision.units]
+    attempt = await ledger.latest_attempt(execution.execution_id)
+    assert (attempt.magic, attempt.outcome) == (magic, "found")
+    assert "has 1 order under a token" in str(ledger.halts.account)
 
 
 @pytest.mark.parametrize("unnoticed", [False, True], ids=["dumped and loaded", "disk and all"])

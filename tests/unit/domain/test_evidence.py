@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -97,3 +98,35 @@ def test_an_order_that_was_over_stays_over() -> None:
     known = evidence.order_of(accepted())
     assert known is not None
     assert known.is_over
+
+
+def test_an_attempt_that_nobody_wrote_down_is_told_from_those_that_are_known() -> None:
+    known = an_execution(attempts=1)
+    evidence, lost = Evidence(), known.token | 2
+    evidence.add_order(replace(order(OrderState.FILLED, "0"), magic=known.token | 1))
+    evidence.add_order(replace(order(OrderState.REJECTED, "1"), ticket=8, magic=known.token | 3))  # without effect
+    assert evidence.forgotten_attempt(known) is None
+
+    evidence.add_deal(replace(deal(1, "0.4"), magic=lost))
+    without_order = evidence.forgotten_attempt(known)
+    evidence.add_order(replace(order(OrderState.PARTIAL, "0.6", historical=False), ticket=9, magic=lost))
+    found = evidence.forgotten_attempt(known)
+
+    assert without_order is not None
+    assert (without_order.number, without_order.lots, without_order.order_ticket) == (2, Decimal("0.4"), None)
+    assert found is not None
+    assert (found.number, found.magic, found.lots, found.order_ticket) == (2, lost, Decimal(1), 9)
+    assert evidence.forgotten_attempt(an_execution(attempts=2)) is None
+
+
+def test_what_a_lot_is_follows_from_the_approval_when_the_ledger_has_forgotten_all_of_the_attempt() -> None:
+    evidence, execution = Evidence(), an_execution()
+    evidence.add_order(replace(order(OrderState.FILLED, "0"), magic=execution.token | 1))
+    forgotten = evidence.forgotten_attempt(execution)
+    assert forgotten is not None
+
+    remembered = execution.remembering(forgotten)
+
+    assert (remembered.attempts, remembered.sends, remembered.requested_lots) == (1, 1, Decimal(1))
+    assert remembered.contract_size == execution.trade.decision.units
+    assert accepted().remembering(forgotten).contract_size == Decimal(100_000)

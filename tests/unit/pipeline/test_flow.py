@@ -49,7 +49,10 @@ class Stages:
     async def refused(self, execution: Execution, _why: Refusal) -> Execution:
         return self._ended("refused", execution)
 
-    async def doubted(self, execution: Execution) -> Execution:
+    async def measured(self, execution: Execution) -> Execution:
+        return execution
+
+    async def doubted(self, execution: Execution, _seen: Evidence) -> Execution:
         self.called.append("doubted")
         return execution.advance(State.UNKNOWN)
 
@@ -88,7 +91,7 @@ class Corrections:
     def __init__(self) -> None:
         self.late: list[int] = []
 
-    async def corrected(self, execution: Execution, deals: Any) -> Execution:
+    async def corrected(self, execution: Execution, deals: Any, _attempt: object) -> Execution:
         self.late += [deal.deal_id for deal in deals]
         return execution
 
@@ -149,6 +152,16 @@ async def test_no_other_attempt_is_made_when_the_broker_shows_the_one_that_was_p
     house = House(tried_once(), settled, **refusal)
     broker = a_broker_with(1, lambda broker: broker.fill(LOTS))
     house.watch.register(TOKEN).evidence.add(shown(broker))
+
+    ended = await house.carry_out()
+
+    assert house.stages.called == ["doubted", "seek"]
+    assert ended.state is State.FILLED
+
+
+async def test_nothing_is_sent_or_refused_when_the_broker_shows_an_attempt_that_a_restored_ledger_has_lost() -> None:
+    house = House(an_execution(), settled, verdict=Refusal("rejected", "trading_halted", "a restored ledger"))
+    house.watch.register(TOKEN).evidence.add(shown(a_broker_with(1, lambda broker: broker.fill(LOTS))))
 
     ended = await house.carry_out()
 
