@@ -175,7 +175,8 @@ def test_an_end_that_was_cut_off_with_its_head_shows_in_the_copies(new_desk: Des
         )
         assert (done.code, done.err) == (1, "")
         name = f"{told[-1]['execution_id']}:1"
-        assert done.out == f"account main: event {last} is missing: confirmation {name} was made after event {last}\n"
+        missing = f"events {last} to {last + 1} are missing: confirmation {name} was made with event {last + 1}"
+        assert done.out == f"account main: {missing}\n"
 
 
 def _stored(desk: Desk) -> list[dict[str, Any]]:

@@ -59,6 +59,8 @@ def _read(stream: TextIO) -> Iterator[tuple[str, Any]]:
 def _parsed(text: str, where: str) -> Any:
     try:
         return json.loads(text)
+    except RecursionError:
+        raise typer.BadParameter(f"{where} is no confirmation: it is nested too deeply") from None
     except ValueError as error:
         raise typer.BadParameter(f"{where} is no JSON: {error}") from None
 
@@ -72,4 +74,6 @@ def _anchor(told: Any) -> tuple[str, Anchor | None]:
     sequence, digest = audit["sequence"], audit["hash"]
     if type(sequence) is not int or not isinstance(digest, str):  # True is an int, too
         raise TypeError(audit)
+    if sequence < 0:
+        raise ValueError(sequence)  # no event has such a number: nothing would ever contradict it
     return account, Anchor(sequence, digest)

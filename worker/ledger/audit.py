@@ -107,6 +107,7 @@ class Chain:
         self._witnesses: dict[int, list[Witness]] = defaultdict(list)
         for witness in witnesses:
             self._witnesses[witness.anchor.sequence].append(witness)
+        self._youngest = self._witnesses[max(self._witnesses)][0] if self._witnesses else None
 
     def follow(self, row: AuditRow) -> Fault | None:
         """Take the next event in the order of the sequence; None when it holds."""
@@ -143,10 +144,11 @@ class Chain:
         return sum(map(len, self._witnesses.values()))
 
     def _cut_off(self) -> Fault | None:
-        last = max(self._witnesses, default=0)
-        if last <= self.head.sequence:
+        """Miss what a witness knows of: an anchor is the head before the confirmation's own event."""
+        if self._youngest is None or self._youngest.anchor.sequence < self.head.sequence:
             return None
-        return self._missing(last, f"confirmation {self._witnesses[last][0].confirmation} was made after event {last}")
+        own = self._youngest.anchor.sequence + 1
+        return self._missing(own, f"confirmation {self._youngest.confirmation} was made with event {own}")
 
     def _contradiction(self, anchor: Anchor) -> str | None:
         for witness in self._witnesses.pop(anchor.sequence, ()):

@@ -236,7 +236,7 @@ class TestAnchors:
         done = offline(desk, str(file), "--anchors", str(copies))
 
         assert done.code == 0
-        assert "1 anchors of subscribers agree; 1 are of events" in _flat(done.out)
+        assert "1 anchors of subscribers agree 1 anchors are of events that are not in the file" in _flat(done.out)
         copies.write_text(_copy(events[3]["sequence"], "0" * 64))
         done = offline(desk, str(file), "--anchors", str(copies))
         assert done.code == 1

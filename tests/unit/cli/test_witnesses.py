@@ -80,6 +80,9 @@ def test_a_confirmation_of_an_account_without_a_chain_witnesses_nothing(file: Pa
         ('[{"account": "main", "audit": {"sequence": true, "hash": "x"}}]', "entry 1 is no confirmation"),
         ('{"account": "main", "audit": {"sequence": 1, "hash": null}}', "line 1 is no confirmation"),
         ('{"account": "main", "audit": 1}', "line 1 is no confirmation"),
+        ('{"account": "main", "audit": {"sequence": -1, "hash": "x"}}', "line 1 is no confirmation"),
+        ("[" * 100_000, "it is no confirmation: it is nested too deeply"),
+        ('{"a":' * 100_000, "line 1 is no confirmation: it is nested too deeply"),
     ],
 )
 def test_a_copy_that_cannot_be_read_does_not_pass_for_one_that_agrees(file: Path, content: str, complaint: str) -> None:

@@ -134,7 +134,8 @@ class TestWitnesses:
 
     def test_copies_of_an_untouched_chain_agree(self) -> None:
         rows = a_chain()
-        witnesses = [Witness(GENESIS, "a:1"), *(Witness(row.anchor, "b:1") for row in rows), Witness(GENESIS, "c:1")]
+        told = [Witness(row.anchor, "b:1") for row in rows[:-1]]
+        witnesses = [Witness(GENESIS, "a:1"), *told, Witness(GENESIS, "c:1")]
 
         assert _end(rows, head=rows[-1].anchor, witnesses=witnesses) is None
 
@@ -162,7 +163,17 @@ class TestWitnesses:
 
         fault = _end(rows[:2], head=rows[1].anchor, witnesses=[Witness(rows[3].anchor, "x:1")])
 
-        assert fault == Fault("main", 3, "events 3 to 4 are missing: confirmation x:1 was made after event 4")
+        assert fault == Fault("main", 3, "events 3 to 5 are missing: confirmation x:1 was made with event 5")
+
+    @pytest.mark.parametrize("kept", [0, 3])
+    def test_a_copy_misses_the_event_of_its_own_confirmation(self, kept: int) -> None:
+        rows = a_chain(kept)
+        head = rows[-1].anchor if rows else GENESIS
+
+        fault = _end(rows, head=head, witnesses=[Witness(head, "x:1")])
+
+        own = kept + 1
+        assert fault == Fault("main", own, f"event {own} is missing: confirmation x:1 was made with event {own}")
 
 
 @given(TEXTS, TEXTS, TEXTS, TEXTS)

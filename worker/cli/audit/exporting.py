@@ -76,6 +76,9 @@ def export(  # noqa: PLR0917 - what the command line has
     Every value is the exact text that an event's hash covers, the payload's JSON too. The manifest tells count, range,
     SHA-256 and each chain's head: keep it with the file, then `audit verify FILE` needs no ledger. An export of a
     symbol or a trade leaves gaps in the chains: what that means for its proof is told by `audit verify`.
+
+    A spreadsheet takes a text that begins with = + - or @ for a formula, such as an actor's name: import every column
+    of a CSV as text, from a copy.
     """
     if symbol is not None and trade is not None:
         raise typer.BadParameter("a trade has one symbol: give --trade without --symbol")

@@ -33,6 +33,10 @@ _PROVES = {
 }
 _NO_MANIFEST = "Without its manifest, what was cut off at an end does not show: give it with --manifest."
 _NO_ANCHORS = "A file that was made anew as a whole shows only in subscribers' copies: give them with --anchors."
+_ELSEWHERE = (
+    "anchors are of events that are not in the file. That is right for confirmations from outside of its range; of one "
+    "from inside it, events were taken out of the ledger before the export."
+)
 
 
 @app.command(
@@ -106,10 +110,9 @@ def _lines(copy: Copy, judged: Judged, *, are_anchored: bool) -> list[str]:
     if copy.manifest is None:
         lines.append(_NO_MANIFEST)
     if are_anchored:
-        lines.append(
-            f"{judged.verdict.witnesses} anchors of subscribers agree; {judged.verdict.elsewhere} are of events that "
-            "are not in the file"
-        )
+        lines.append(f"{judged.verdict.witnesses} anchors of subscribers agree")
+        if judged.verdict.elsewhere:
+            lines.append(f"{judged.verdict.elsewhere} {_ELSEWHERE}")
     else:
         lines.append(_NO_ANCHORS)
     return lines
