@@ -4,7 +4,7 @@
 POSTGRES_URL comes from the environment or the folder's ``.env``; passwords may also stand in ``.pgpass``. PostgreSQL's
 client programs (pg_dump, pg_restore) must be installed, in the server's version or a newer one.
 
-Exit codes: 0 done, 1 failed or does not hold, 2 wrong usage, 3 PostgreSQL does not answer.
+Exit codes: 0 done, 1 failed or does not hold, 2 wrong usage, 3 PostgreSQL does not answer, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from ops.backup.manifest import Manifest
 from ops.backup.restore import restore
 from ops.backup.server import postgres_url
 
+_INTERRUPTED = 130  # as a shell reports what Ctrl-C has ended
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says and return the exit code."""
@@ -32,8 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     except OSError as error:
-        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+        sys.stderr.write(f"not finished: {error.strerror}{f': {error.filename}' if error.filename else ''}\n")
         return BackupError.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: not finished\n")
+        return _INTERRUPTED
     return 0
 
 

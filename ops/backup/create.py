@@ -45,22 +45,29 @@ def create(url: str, folder: Path) -> Path:
         beside = dump.with_name(f"{dump.name}.partial")
         try:
             _dump(url, snapshot, beside)
-            size, digest = beside.stat().st_size, manifest.sha256_of(beside)
+            described = _described(dump.name, beside, snapshot)
             manifest.settle(beside, dump)
         finally:
             beside.unlink(missing_ok=True)
-    described = Manifest(
-        dump=dump.name,
-        sha256=digest,
-        size=size,
+    try:
+        manifest.write(dump.with_suffix(manifest.SUFFIX), described)
+    except BaseException:
+        dump.unlink(missing_ok=True)  # no backup without it, and on a full disk the room is needed
+        raise
+    return dump
+
+
+def _described(name: str, dump: Path, snapshot: _Snapshot) -> Manifest:
+    return Manifest(
+        dump=name,
+        sha256=manifest.sha256_of(dump),
+        size=dump.stat().st_size,
         taken_at=snapshot.taken_at.isoformat(),
         database=snapshot.database,
         server_version=snapshot.server_version,
         migration=snapshot.migration,
         heads=snapshot.heads,
     )
-    manifest.write(dump.with_suffix(manifest.SUFFIX), described)
-    return dump
 
 
 @contextmanager
@@ -76,7 +83,7 @@ def _snapshot(connection: Connection, url: str) -> Iterator[_Snapshot]:
 
 def _look(connection: Connection) -> _Snapshot:
     row = connection.execute(
-        "select pg_export_snapshot(), clock_timestamp(), current_database(), current_setting('server_version'),"
+        "select pg_export_snapshot(), statement_timestamp(), current_database(), current_setting('server_version'),"
         " (select name from ledger.migrations order by version desc limit 1)"
     ).fetchone()
     if row is None:

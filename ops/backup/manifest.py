@@ -43,8 +43,11 @@ class Manifest:
 def write(file: Path, manifest: Manifest) -> None:
     """Write it as a whole or not at all."""
     beside = file.with_name(f"{file.name}.partial")
-    beside.write_text(json.dumps(asdict(manifest), indent=2) + "\n", "utf-8")
-    settle(beside, file)
+    try:
+        beside.write_text(json.dumps(asdict(manifest), indent=2) + "\n", "utf-8")
+        settle(beside, file)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read(dump: Path) -> Manifest:

@@ -28,7 +28,7 @@ def run(program: str, *arguments: str, url: str | None = None) -> str:
     )
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        errors = [line for line in said if "error" in line.lower()] or said  # not the statements that they quote
+        errors = [line for line in said if re.search("error|detail", line.lower())] or said  # not quoted statements
         raise BackupError(f"{program} failed: {' / '.join(errors[:_SHOWN]) or f'exit code {done.returncode}'}")
     return done.stdout.decode("utf-8", "replace")
 

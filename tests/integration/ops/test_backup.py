@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import secrets
@@ -12,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ops.backup import __main__ as command
 from ops.backup import tools
 from ops.backup.__main__ import main
 from ops.backup.server import of_database
@@ -219,6 +221,35 @@ def test_a_dump_that_fails_leaves_nothing_behind(
     assert list(backups.iterdir()) == []
     # And no command line had the address or the password in it
     assert os.environ["POSTGRES_URL"].split("@")[0].rpartition(":")[2] not in said, SHOWN
+
+
+def test_a_disk_that_is_full_before_the_manifest_is_written_is_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a disk that takes the dump and not a byte more
+    def full(file: Path, content: str, encoding: str) -> None:
+        file.write_bytes(content.encode(encoding)[:7])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+
+    assert main(["create", str(tmp_path / "backups")]) == 1
+
+    assert capsys.readouterr().err == "not finished: No space left on device\n"
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
+def test_an_interrupted_backup_ends_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_url: str, _folder: Path) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "create", interrupted)
+
+    assert main(["create", str(tmp_path)]) == 130
+
+    assert capsys.readouterr().err == "interrupted: not finished\n"
 
 
 def test_programs_that_are_not_installed_are_named(
