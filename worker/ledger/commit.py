@@ -33,6 +33,7 @@ from worker.ledger.line import Line
 from worker.ledger.measured import tell
 from worker.ledger.page import Page
 from worker.ledger.statements import sql
+from worker.ledger.subject import about
 from worker.ledger.tenure import Tenure
 from worker.ledger.transaction import transaction
 from worker.ledger.view import Question, View, read_view
@@ -217,7 +218,7 @@ class Committer:
             await self._answer(wishes, again=True)
             return
         job = wishes[0].job
-        _log.error("the ledger refused a write", job=type(job).__name__, execution_id=job.steps, error=str(error))
+        _log.error("the ledger refused a write", job=type(job).__name__, **about(job), error=str(error))
         _grant_all(wishes, _explained(error))
 
 

@@ -29,6 +29,7 @@ _PASSES_BY_ITSELF = (
 _COMES_AGAIN = (errors.ProgramLimitExceeded, errors.StatementTooComplex)  # whoever sends the same values
 
 
+QUIET_SECONDS = 3.0  # a refusal that lasts longer is told: a disk that is full, a lock that somebody holds
 WORK_SECONDS = 10.0  # beyond the server's own limits: whoever has not answered by then does not answer
 
 
@@ -63,7 +64,7 @@ class Line:
         self._greet = greet
         self._connection: Connection | None = None
         self._warnings: list[str] = []
-        self._was_connected = False
+        self._was_connected = self._has_complained = False
         self._one_at_a_time = asyncio.Lock()
 
     async def run(self, work: Callable[[Connection], Awaitable[T]], *, within: float | None = None) -> T:
@@ -95,6 +96,7 @@ class Line:
             with cut_off_after(within, connection):
                 result = await work(connection)
             self._doubt_warnings()
+            self._has_complained = False
         except BaseException as error:
             # Whatever state this left the connection in, a new one is clean.
             if not isinstance(error, WorkerError):
@@ -130,5 +132,14 @@ class Line:
         return connection
 
     def _say_again(self, state: RetryCallState) -> None:
-        if state.outcome is not None:
-            _log.debug("postgresql: trying again", line=self._name, error=str(state.outcome.exception()))
+        error = state.outcome.exception() if state.outcome is not None else None
+        _log.debug("postgresql: trying again", line=self._name, error=str(error))
+        if isinstance(error, psycopg.Error) and error.sqlstate and (state.seconds_since_start or 0) > QUIET_SECONDS:
+            self._complain(error)
+
+    def _complain(self, error: psycopg.Error) -> None:
+        """Tell once of a server that answers and does not do the work: no outage says why nothing goes on."""
+        if not self._has_complained:
+            self._has_complained = True
+            meaning = "what it refuses is tried until it succeeds; nothing is sent meanwhile"
+            _log.error("postgresql refuses", line=self._name, why=str(error), code=error.sqlstate, meaning=meaning)

@@ -76,13 +76,13 @@ class Record:
     def _refuted(self, view: View) -> Iterator[Event]:
         """Tell of each deal that an operator had attested for another execution: that one was not executed by it."""
         for deal in self.change.deals:
-            owner = view.attested.get(deal.deal_id)
-            if deal.attested_by is None and owner not in {None, self.steps}:
+            owner, trade_id = view.attested.get(deal.deal_id, (self.steps, ""))
+            if deal.attested_by is None and owner != self.steps:
                 detail = (
                     f"deal {deal.deal_id} was attested for execution {owner}, and the broker shows it as one of "
                     f"execution {self.steps}: what was told of the first is not true; look for its own order"
                 )
-                _log.error("attestation_refuted", alert=True, execution_id=str(owner), detail=detail)
+                _log.error("attestation_refuted", alert=True, execution_id=str(owner), trade_id=trade_id, detail=detail)
                 yield Event("alert", {"alert": "attestation_refuted", "detail": detail}, owner)
 
     def _write_parts(self, page: Page) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -107,9 +108,10 @@ class View:
     def __init__(self, account: AccountRow) -> None:
         self.account = account
         self.namespaces: list[Namespace] = []
+        self.known_since: datetime | None = None  # only when one of the jobs has found that something is missing
         self.counters: list[int] = []
         self.strangers: set[int] = set()
-        self.attested: dict[int, UUID] = {}
+        self.attested: dict[int, tuple[UUID, str]] = {}  # by deal: the execution and its trade
         self.revisions: dict[UUID, int] = {}
         self.addresses: dict[UUID, list[ReplyAddress]] = defaultdict(list)
         self.confirmations: dict[UUID, Confirmation] = {}
@@ -182,5 +184,7 @@ _READERS: dict[str, Callable[[View, Row], None]] = {
     "find_refusals": lambda view, row: view.refusals.add(row["content_digest"]),
     "find_letters": lambda view, row: view.letters.update({row["letter_id"]: row}),
     "find_strangers": lambda view, row: view.strangers.add(row["magic"]),
-    "find_attested_deals": lambda view, row: view.attested.update({row["deal_id"]: row["execution_id"]}),
+    "find_attested_deals": lambda view, row: view.attested.update(
+        {row["deal_id"]: (row["execution_id"], row["trade_id"])}
+    ),
 }

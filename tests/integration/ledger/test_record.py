@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.integration.ledger.conftest import OpenLedger
 from tests.integration.ledger.stories import (
@@ -216,10 +217,16 @@ async def test_the_schema_names_every_state_of_the_domain(database: Connection) 
 async def test_a_constraint_of_the_schema_speaks_in_a_sentence(ledger: PostgresLedger) -> None:
     execution = await _new(ledger)
 
-    with pytest.raises(
-        WorkerError, match=r"the ledger refused a write, nothing of it is stored: .*refused_means_a_reason"
+    with (
+        capture_logs() as lines,
+        pytest.raises(
+            WorkerError, match=r"the ledger refused a write, nothing of it is stored: .*refused_means_a_reason"
+        ),
     ):
         await ledger.record(Change(execution.advance(State.REJECTED, version=1)))
+
+    [line] = lines
+    assert (line["execution_id"], line["trade_id"]) == (str(execution.execution_id), "RPM-1")
 
 
 async def _new(ledger: PostgresLedger, order_id: str = "RPM-1") -> Execution:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.fixtures.chain import first_fault
 from tests.integration.ledger.conftest import user_of
@@ -236,8 +237,11 @@ class TestWhenTheBrokerShowsTheDeal:
         mistaken = await say(desk, await _unresolved(ledger), by_deals(AttestedDeal(9001)))
         owner = await _unresolved(ledger, "RPM-2")
 
-        await ledger.record(_shown(owner, a_deal(owner, 9001)))
+        with capture_logs() as lines:
+            await ledger.record(_shown(owner, a_deal(owner, 9001)))
 
+        [line] = lines
+        assert (line["execution_id"], line["trade_id"]) == (str(mistaken.execution_id), "RPM-1")
         events = (await story_of(desk, "RPM-1")).events
         assert [event.kind for event in events][-1] == "alert"
         assert "attestation_refuted" in str(events[-1].payload)

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from tests.faults.proxy import Proxy
 from tests.faults.wire_formats import Towards
@@ -124,6 +125,27 @@ async def _record_while(something_happens: Callable[[], None], ledger: PostgresL
 
     await ledger.record(Change(change.after, confirmation=replace(change.confirmation, render=render)))
     return change.after.token
+
+
+async def test_a_disk_that_is_full_is_told_once_and_trades_go_on_when_it_is_not(
+    ledger: PostgresLedger, database: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "QUIET_SECONDS", 0.1)
+    await database.execute(
+        "create function no_space() returns trigger language plpgsql as "
+        "$$ begin raise 'No space left on device' using errcode = 'disk_full'; end $$; "
+        "create trigger no_space before insert on ledger.executions for each row execute function no_space()"
+    )
+
+    with capture_logs() as lines:
+        admitting = asyncio.create_task(ledger.admit(an_arrival(a_trade())))
+        while not any(one["event"] == "postgresql refuses" for one in lines):  # noqa: ASYNC110 - a log gives no event
+            await asyncio.sleep(0.02)
+        await database.execute("drop function no_space() cascade")
+        assert (await admitting).execution.account == "main"
+
+    [told] = [one for one in lines if one["event"] == "postgresql refuses"]
+    assert told["why"].startswith("No space left on device")
 
 
 @asynccontextmanager

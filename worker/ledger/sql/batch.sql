@@ -72,9 +72,10 @@ where not exists (select from ledger.attempts a where a.magic = seen.magic)
   and not exists (select from ledger.orphans o where o.account = %(account)s and o.magic = seen.magic)
 
 -- name: find_attested_deals
--- Which of these deals the broker shows now stand in the ledger on an operator's word, and for which execution.
-select deal_id, execution_id from ledger.deals
-where account = %(account)s and deal_id = any(%(ids)s) and attested_by is not null
+-- Which of these deals the broker shows now stand in the ledger on an operator's word, and for which trade.
+select d.deal_id, d.execution_id, e.trade_id
+from ledger.deals d join ledger.executions e using (execution_id)
+where d.account = %(account)s and d.deal_id = any(%(ids)s) and d.attested_by is not null
 
 -- name: insert_executions
 -- New trades, in an order that two workers cannot lock each other out with.
