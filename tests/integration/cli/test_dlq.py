@@ -48,6 +48,10 @@ HOSTILE = "\x1b[31m[bold red]gotcha[/] \x00\u202e 漢字漢字漢字漢字漢字
 NOW = datetime.now(UTC)
 
 
+def _ago(minutes: int) -> str:
+    return (NOW - timedelta(minutes=minutes)).isoformat()
+
+
 def a_letter_of(reason: str, minutes: int, **more: Any) -> DeadLetter:
     """Return a letter that failed so many minutes ago."""
     return replace(a_letter(), reason=reason, failed_at=NOW - timedelta(minutes=minutes), **more)
@@ -154,7 +158,7 @@ class TestList:
             (("--symbol", "GBPUSD"), ["schema_invalid"]),
             (("--symbol", "US500.cash"), ["malformed_json"]),
             (("--state", "discarded", "--state", "resolved"), []),
-            (("--since", "25m", "--until", "10m"), ["outcome_unknown"]),
+            (("--since", _ago(25), "--until", _ago(10)), ["outcome_unknown"]),
             (("--until", "2001-01-01"), []),
             (("--text", "NEEDLE"), ["malformed_json"]),
             (("--text", "rpm-77"), ["schema_invalid"]),
