@@ -36,7 +36,8 @@ class LetterFilter:
     Which dead letters are meant; None, or an empty list, means any.
 
     Times (UTC) bound when they failed: since <= time < until. `text` is looked for, whatever its case, in detail, trade
-    id, exception and body. `group` is a fingerprint.
+    id, exception and body. `group` is a fingerprint. `latest`, for a change: without those that failed again and have
+    become another letter by that.
     """
 
     account: str | None = None
@@ -47,6 +48,7 @@ class LetterFilter:
     until: datetime | None = None
     text: str | None = None
     group: str | None = None
+    latest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ from worker.ledger.letter_story import LetterStory, letter_story
 from worker.ledger.operators import operator
 from worker.ledger.replays import replay
 from worker.ledger.schema import all_migrations, migrate
+from worker.ledger.status import status
 from worker.ports import DeadLetter
 
 pytestmark = pytest.mark.services
@@ -183,6 +184,27 @@ async def test_a_letter_names_the_one_whose_replay_failed_with_it_however_often(
     assert [line.follows for line in story.failures] == [None, first.letter_id, second.letter_id]
     assert [line.state for line in story.failures] == ["failed_again", "failed_again", "new"]
     assert [one.letter_id for one in story.replays] == [first.letter_id, second.letter_id]
+
+    # And only the last one waits for a person: to replay each of them would double them every time
+    async with operator(ledger_url, RealClock()) as seat:
+        open_ = LetterFilter(states=["new", "failed_again"], latest=True)
+        assert [letter.id for letter in await letters_to_change(seat, open_)] == [third.letter_id]
+        assert (await status(seat, "main")).dead_letters_by_reason == {third.reason: 1}
+    assert (await ledger.backlog()).dead_letters == {third.reason: 1}
+
+
+async def test_a_letter_for_an_account_without_a_worker_is_told_of_by_whoever_took_it_in(
+    ledger: PostgresLedger, open_ledger: OpenLedger, ledger_url: str
+) -> None:
+    await open_ledger("other", "host:2")
+    for account in ("nobody", "other", None):
+        await ledger.take_in(replace(a_letter(), account=account), None)
+
+    async with operator(ledger_url, RealClock()) as seat:
+        told = [sum((await status(seat, account)).dead_letters_by_reason.values()) for account in ("main", "other")]
+
+    assert told == [2, 1]
+    assert sum((await ledger.backlog()).dead_letters.values()) == 2
 
 
 async def test_a_message_that_is_refused_again_names_its_letter(ledger: PostgresLedger, ledger_url: str) -> None:

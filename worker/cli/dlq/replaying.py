@@ -74,10 +74,10 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """
-    Publish dead letters' messages once more: those that are named, or all new ones of a filter.
+    Publish dead letters' messages once more: those that are named, or all open ones of a filter.
 
-    A message that never was a trade is taken as new. A trade that ended in `error`, proved not executed, is tried again
-    as the same execution. Anything else is only confirmed again. What is unresolved or stale is refused, and so is what
+    Of a message that failed again and again a filter takes the latest letter only. A message that never was a trade is
+    taken as new. A trade that ended in `error`, proved not executed, is tried again as the same execution. Anything else is only confirmed again. What is unresolved or stale is refused, and so is what
     is being replayed already. --allow-stale lifts the age limit and nothing else: what was never tried is measured
     against today's price, what was tried against that of its first validation, and rejected as `price_moved` when the
     price has moved too far since. Each letter is one step: Ctrl-C stops between two of them, and the same command goes
@@ -112,7 +112,7 @@ async def _plan(
 ) -> Sequence[PlannedReplay]:
     async with ledger(found) as desk:
         if not named:
-            fitting = await letters_to_change(desk, replace(wanted, states=_OPEN), limit)
+            fitting = await letters_to_change(desk, replace(wanted, states=_OPEN, latest=True), limit)
             named = [letter.id for letter in fitting]
         return await plan(desk, named, terms)
 

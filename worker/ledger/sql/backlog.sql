@@ -5,9 +5,12 @@ with open as (
     select state, count(*) as count, min(received_at) as oldest
     from ledger.executions where account = %(account)s and is_open group by state
 ), letters as (
-    select reason, count(*) as count, min(taken_in_at) as oldest
-    from ledger.dead_letters
-    where (account = %(account)s or (account is null and desk = %(account)s)) and state in ('new', 'failed_again')
+    select reason, count(*) as count, min(taken_in_at) as oldest -- as `dead_letters_by_reason` counts them
+    from ledger.dead_letters d
+    where state in ('new', 'failed_again')
+      and (account = %(account)s or (desk = %(account)s and not exists (
+          select from ledger.accounts a where a.account = d.account)))
+      and (state = 'new' or not exists (select from ledger.dead_letters f where f.follows = d.letter_id))
     group by reason
 ), mail as (
     select count(*) as count, min(created_at) as oldest from ledger.outbox where account = %(account)s

@@ -8,10 +8,11 @@ order by failed_at desc, letter_id
 limit %(limit)s
 
 -- name: letters_to_change
--- The same letters for a change of many: only what a plan needs, the oldest first.
+-- The same letters for a change of many: only what a plan needs, the oldest first; the latest of each chain, if wanted.
 select letter_id as id, desk, reason, state, state_by, account, symbol
 from ledger.letters_that_fit(%(account)s, %(symbol)s, %(reasons)s, %(states)s, %(since)s, %(until)s, %(text)s,
-                             %(group)s)
+                             %(group)s) d
+where not %(latest)s or not exists (select from ledger.dead_letters f where f.follows = d.letter_id)
 order by failed_at, letter_id
 limit %(limit)s
 

@@ -37,8 +37,12 @@ select execution_id, trade_id, symbol, detail, settled_at
 from ledger.executions where account = %(account)s and is_unresolved order by received_at
 
 -- name: dead_letters_by_reason
--- Those that wait for an operator: of this account, or taken in for it without an account of their own.
+-- Those that wait for an operator: of this account, or taken in by it and of none that has a worker of its own, which
+-- would tell of them. One that has failed again is told of by the letter that it has become.
 select reason, count(*) as count
-from ledger.dead_letters
-where state in ('new', 'failed_again') and (account = %(account)s or (account is null and desk = %(account)s))
+from ledger.dead_letters d
+where state in ('new', 'failed_again')
+  and (account = %(account)s or (desk = %(account)s and not exists (
+      select from ledger.accounts a where a.account = d.account)))
+  and (state = 'new' or not exists (select from ledger.dead_letters f where f.follows = d.letter_id))
 group by reason order by reason
