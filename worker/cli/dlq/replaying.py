@@ -76,12 +76,13 @@ def replay(
     """
     Publish dead letters' messages once more: those that are named, or all open ones of a filter.
 
-    Of a message that failed again and again a filter takes the latest letter only. A message that never was a trade is
-    taken as new. A trade that ended in `error`, proved not executed, is tried again as the same execution. Anything else is only confirmed again. What is unresolved or stale is refused, and so is what
-    is being replayed already. --allow-stale lifts the age limit and nothing else: what was never tried is measured
-    against today's price, what was tried against that of its first validation, and rejected as `price_moved` when the
-    price has moved too far since. Each letter is one step: Ctrl-C stops between two of them, and the same command goes
-    on with the rest. Exit code 1 when any of them was refused, or failed again within --wait.
+    Of a message that failed again and again a filter takes the latest letter only. A message that never was a trade
+    is taken as new. A trade that ended in `error`, proved not executed, is tried again as the same execution.
+    Anything else is only confirmed again. What is unresolved or stale is refused, and so is what is being replayed
+    already. --allow-stale lifts the age limit and nothing else: what was never tried is measured against today's
+    price, what was tried against that of its first validation, and rejected as `price_moved` when the price has
+    moved too far since. Each letter is one step: Ctrl-C stops between two of them, and the same command goes on
+    with the rest. Exit code 1 when any of them was refused, or failed again within --wait.
     """
     if not reason.strip() and not dry_run:
         raise typer.BadParameter("say why: it is written into the audit trail", param_hint="--reason")
