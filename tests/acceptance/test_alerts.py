@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from signal import SIGKILL, SIGSTOP
 
+import psycopg
 import pytest
 
 from ops.services.places import free_port
@@ -66,6 +67,7 @@ def test_trades_that_go_wrong(watched: Watched) -> None:
         "ClockWrong",
         "DeadLettersWaiting",
         "DeadLettersGrowing",
+        "DeadLetterParked",
     ):
         # What a broker does to single trades
         for symbol in ("EURUSD.nohistory", "EURUSD.pending", "GBPUSD.slip", *["AUDUSD.neversent"] * 3):
@@ -83,6 +85,10 @@ def test_trades_that_go_wrong(watched: Watched) -> None:
         desk.publish(approval("EURUSD", age=-60.0))
         for number in range(12):
             desk.publish(b'{"decision": "number %d"' % number)
+        # A dead letter that the ledger refuses
+        with psycopg.connect(desk.settings["POSTGRES_URL"], autocommit=True) as ledger:
+            ledger.execute("alter table ledger.dead_letters add constraint taste check (body <> 'poison')")
+            desk.publish(b"poison")
 
 
 def test_a_terminal_that_hangs_and_dies(watched: Watched) -> None:

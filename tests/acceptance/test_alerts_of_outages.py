@@ -126,6 +126,14 @@ def test_a_forgotten_transaction_keeps_the_lease_from_everybody(watched: Watched
     watched.calms_down()
 
 
+def test_a_forgotten_transaction_hides_what_is_open(watched: Watched) -> None:
+    with psycopg.connect(watched.desk.settings["POSTGRES_URL"]) as forgotten, watched.tells("FiguresMissing"):
+        forgotten.execute("lock table ledger.dead_letters in access exclusive mode")
+
+    assert watched.desk.confirmed(approval("EURUSD")).outcome == ("filled", None)
+    watched.calms_down()
+
+
 def test_a_machine_that_has_no_time_for_the_worker(watched: Watched) -> None:
     with watched.tells("LoopSlow"):
         for _ in range(4):
