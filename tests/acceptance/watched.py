@@ -73,4 +73,5 @@ def watch(desk: Desk) -> Iterator[Watched]:
         prometheus.watch(int(desk.settings["HTTP_PORT"]))
         watched = Watched(desk, prometheus)
         watched.is_scraped()
+        watched.calms_down()  # from there having been nobody to scrape
         yield watched

@@ -62,6 +62,16 @@ def test_every_question_is_about_the_chosen_accounts(dashboard: dict[str, Any]) 
         assert 'account=~"main|metals"' in query, title
 
 
+def test_a_tile_shows_what_is_and_never_what_was_last_known(dashboard: dict[str, Any]) -> None:
+    tiles = [panel for panel in dashboard["panels"] if panel["type"] == "stat"]
+
+    assert tiles
+    for tile in tiles:
+        for target in tile["targets"]:
+            assert (target["instant"], target["range"]) == (True, False), tile["title"]
+            assert "mt5_worker_ready" not in target["expr"].partition(" or ")[2] or "ALERTS" in target["expr"]
+
+
 def test_no_two_panels_share_an_id_or_a_place(dashboard: dict[str, Any]) -> None:
     ids = [panel["id"] for panel in dashboard["panels"]]
     places: set[tuple[int, int]] = set()
