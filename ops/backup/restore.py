@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -65,9 +66,10 @@ def _make_unless_there(url: str, database: str) -> None:
     try:
         with connected(of_database(url, "postgres")) as connection:
             if not _has_database(connection, database):
-                connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(database)))
-    except psycopg.errors.DuplicateDatabase:
-        return  # somebody was quicker: whether it is empty is looked at anyway
+                with suppress(psycopg.errors.DuplicateDatabase):  # somebody was quicker: is it empty? is asked anyway
+                    connection.execute(
+                        sql.SQL("create database {} template template0").format(sql.Identifier(database))
+                    )
     except OutOfReach:
         with connected(of_database(url, database)):
             return  # no way into `postgres`, but the database is there

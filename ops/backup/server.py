@@ -16,6 +16,7 @@ from ops.services.isolation import with_path
 
 Connection = psycopg.Connection[Any]
 _PATIENCE_SECONDS = 10
+_LONGEST_NAME = 63  # of PostgreSQL; it cuts a longer one, and would make another database than the one asked for
 _NO_URL = "POSTGRES_URL is no URL such as postgresql://user@host:5432/ledger: nothing was done"
 
 
@@ -34,7 +35,9 @@ def postgres_url() -> str:
 
 
 def of_database(url: str, name: str) -> str:
-    """Return the address of another database on the same server."""
+    """Return the address of another database on the same server; raises WrongUse for what is no name."""
+    if not 0 < len(name.encode()) <= _LONGEST_NAME:
+        raise WrongUse(f"a database's name has 1 to {_LONGEST_NAME} bytes: nothing was done")
     return with_path(url, name)
 
 
@@ -46,7 +49,7 @@ def where(url: str) -> str:
 
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
-    """Connect, in autocommit. Raises OutOfReach, or BackupError when this user may not do what is needed."""
+    """Connect, in autocommit. Raises OutOfReach, or BackupError when the server refuses what is asked of it."""
     try:
         with psycopg.connect(
             url, autocommit=True, connect_timeout=_PATIENCE_SECONDS, application_name="mt5-worker backup"
@@ -56,6 +59,8 @@ def connected(url: str) -> Iterator[Connection]:
         raise OutOfReach(f"PostgreSQL does not answer ({where(url)}): {' '.join(str(error).split())}") from None
     except psycopg.errors.InsufficientPrivilege as error:
         raise BackupError(f"this user may not do that in {where(url)}: {error.diag.message_primary}") from None
+    except psycopg.Error as error:
+        raise BackupError(f"{where(url)} refused: {error.diag.message_primary or error}") from None
 
 
 def as_environment(url: str) -> dict[str, str]:

@@ -131,6 +131,13 @@ def test_a_database_with_anything_in_it_is_left_alone(
         assert connection.execute("select to_regclass('ledger.accounts')").fetchone() == (None,)
 
 
+@pytest.mark.parametrize("name", ["", "n" * 80])
+def test_a_name_that_no_database_can_have_is_refused(dump: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["restore", str(dump), "--database", name]) == 2
+
+    assert "a database's name has 1 to 63 bytes" in capsys.readouterr().err
+
+
 def test_a_damaged_dump_is_not_restored(
     dump: Path, spare: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,7 +62,8 @@ def report(  # noqa: PLR0917 - what the command line has
     """
     Show how trades ended and why, how far fills were from the intended price, and how long they took.
 
-    Figures are those that subscribers were told last; a trade belongs to the day, in UTC, of its first confirmation.
+    Figures are those that subscribers were told last; a trade belongs to the day, in UTC, on which its first
+    confirmation was written down: moments after the `timestamp` in it.
     Slippage is in pips, positive is worse for us; percentiles are values that occurred. Times run from receipt to the
     last deal, by the broker's clock.
     """
