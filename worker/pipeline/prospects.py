@@ -139,7 +139,8 @@ def _on_its_way(errand: Errand, account: str | None) -> str:
     if errand.is_used:
         return "its message has arrived, and its trade has not ended yet"
     if errand.is_waiting:
-        return f"its message waits in the outbox until the worker of account {account} publishes it; start one if none runs"
+        until = f"until the worker of account {account} publishes it"
+        return f"its message waits in the outbox {until}; start one if none runs"
     minutes = LOST_AFTER.total_seconds() / 60
     return f"its message is on its way; if it has not arrived {minutes:g} minutes after the order, replay it again"
 
