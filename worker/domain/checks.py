@@ -28,6 +28,8 @@ from worker.domain.market import Quote, Tick
 from worker.domain.slippage import adverse_pips
 from worker.domain.trade import Direction
 
+CLOCK_TOLERANCE = timedelta(seconds=5)  # by which RPM's clock may be ahead of the worker's
+
 _OPENS = {
     Direction.LONG: frozenset({TradeMode.FULL, TradeMode.LONG_ONLY}),
     Direction.SHORT: frozenset({TradeMode.FULL, TradeMode.SHORT_ONLY}),
@@ -151,7 +153,7 @@ def too_old(execution: Execution, limits: Limits, now: datetime) -> str | None:
 
 def perhaps_forgotten(approved_at: datetime, known_since: datetime | None) -> str | None:
     """Tell in words that the lost part of a restored ledger may have executed what was approved then; None if not."""
-    if known_since is None or approved_at > known_since:
+    if known_since is None or approved_at > known_since + CLOCK_TOLERANCE:
         return None
     return (
         f"was approved before {known_since:%Y-%m-%d %H:%M:%S} UTC, when the ledger was found to be another copy, "

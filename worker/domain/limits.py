@@ -38,7 +38,7 @@ class OrderLimits:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is counted. Orders in the same symbol (RPM's name), direction and units are alike."""
+    """What is counted. Orders in the same symbol (the broker's name), direction and units are alike."""
 
     symbol: str
     direction: Direction

@@ -13,7 +13,7 @@ from psycopg.rows import DictRow
 
 from worker.ledger.connection import Connection
 from worker.ledger.halting import halt_by_worker
-from worker.ledger.namespaces import namespaces_of
+from worker.ledger.namespaces import known_since, namespaces_of
 from worker.ledger.page import Page
 from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
@@ -41,6 +41,7 @@ async def recognise(connection: Connection, tenure: Tenure, clock: Clock) -> Non
             tenure.halts.note(_note_the_change(page, account, before, present).halts)
             await page.write(connection)
         tenure.learn_namespaces(await namespaces_of(connection, present, clock.now()))
+        tenure.known_since = await known_since(connection, tenure.account)
 
 
 def _note_the_change(page: Page, account: AccountRow, before: DictRow, present: DictRow) -> AccountRow:

@@ -30,16 +30,13 @@ class Namespace:
         return {"system_identifier": self.system_identifier, "timeline": self.timeline, "storage": self.storage}
 
 
-def known_since(namespaces: Sequence[Namespace]) -> datetime | None:
-    """
-    Return when this copy of the ledger began to miss nothing; None when it has never missed anything.
-
-    Each namespace but the first was begun because the ledger may have lost some of its past until then.
-    """
-    return namespaces[-1].begun_at if len(namespaces) > 1 else None
+async def known_since(connection: Connection, account: str) -> datetime | None:
+    """Return when this copy of the ledger began to miss nothing of an account; None when it never missed a thing."""
+    row = await (await connection.execute(sql("known_since"), {"account": account})).fetchone()
+    return row["since"] if row else None
 
 
-async def misses_nothing_since(connection: Connection, now: datetime) -> datetime | None:
+async def misses_nothing_since(connection: Connection, account: str, now: datetime) -> datetime | None:
     """
     Return the same for who only looks: until now, if no worker has recognised this copy of the database yet.
 
@@ -47,7 +44,7 @@ async def misses_nothing_since(connection: Connection, now: datetime) -> datetim
     """
     known = await _all(connection)
     present = await (await connection.execute(sql("database_identity"))).fetchone()
-    return now if known and known[-1].copy != present else known_since(known)
+    return now if known and known[-1].copy != present else await known_since(connection, account)
 
 
 def next_namespace(known: Sequence[Namespace], copy: Mapping[str, str], now: datetime) -> Namespace:

@@ -39,15 +39,16 @@ class ReportOrphans:
         new = list({orphan.magic: orphan for orphan in self.seen if orphan.magic in view.strangers}.values())
         if not new:
             return new
-        reason = halt_reason(new)
+        reason, now = halt_reason(new), page.clock.now()
         for orphan in new:
-            page.put("insert_orphans", account=page.account, **as_row(orphan), seen_at=page.clock.now())
+            page.put("insert_orphans", account=page.account, **as_row(orphan), seen_at=now)
         page.append(Event("alert", _alert(new, reason)))
-        begun = next_namespace(view.namespaces, view.namespaces[-1].copy, page.clock.now())
+        begun = next_namespace(view.namespaces, view.namespaces[-1].copy, now)
         page.put("insert_namespaces", **as_row(begun))
         if _FOUND not in (view.account.halt or ""):  # it would repeat itself, and say less of the first
             view.account = halt_by_worker(page, view.account, reason)
         view.namespaces.append(begun)
+        view.known_since = now
         view.strangers.difference_update(orphan.magic for orphan in new)
         return new
 

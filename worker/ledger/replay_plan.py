@@ -62,12 +62,12 @@ async def _planned(desk: Operator, letter_ids: Sequence[UUID], terms: Terms) -> 
     messages = {row["letter_id"]: message_from(row["body"], row["envelope"]) for row in letters}
     readings = {row["letter_id"]: read(messages[row["letter_id"]], row["account"] or "", now) for row in letters}
     views = await _views(desk, letters, readings)
-    known_since = await misses_nothing_since(desk.connection, now)
+    known_since = {name: await misses_nothing_since(desk.connection, name, now) for name in views}
     found = []
     for row in letters:
         letter_id, view = row["letter_id"], views.get(row["account"])
         reading = readings[letter_id]
-        case = replace(_case(row, messages[letter_id], reading, view), known_since=known_since)
+        case = replace(_case(row, messages[letter_id], reading, view), known_since=known_since.get(row["account"]))
         found.append(_planned_as(row, case, foresee(case, terms, now)))
     return found
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from worker.domain.errors import LeaseLost
 from worker.ledger.halts import SeenHalts
-from worker.ledger.namespaces import Namespace, known_since
+from worker.ledger.namespaces import Namespace
 from worker.ledger.view import AccountRow, View
 from worker.ports import Clock, Event, Watermark
 from worker.settings import LEASE_SECONDS
@@ -66,13 +66,12 @@ class Tenure:
         A halt or a namespace that the commit does not bring does no harm until the next look at the account's row.
         """
         self.halts.note(view.account.halts)
-        if view.namespaces:
-            self.learn_namespaces(view.namespaces)
+        self.known_since = view.known_since or self.known_since
+        self.learn_namespaces(view.namespaces)
 
     def learn_namespaces(self, known: Sequence[Namespace]) -> None:
-        """Take note of all namespaces, in their order."""
+        """Take note of namespaces."""
         self.namespaces |= {one.namespace for one in known}
-        self.known_since = known_since(known)
 
     def compared(self, watermark: Watermark) -> None:
         """Move the watermark on; it never goes back."""

@@ -132,4 +132,6 @@ async def _to_its_end(send: Coroutine[Any, Any, Execution]) -> Execution:
         return await asyncio.shield(sending)
     except asyncio.CancelledError:
         await asyncio.wait({sending})
+        if not sending.cancelled():
+            sending.exception()  # what it could not record is in the ledger as it was, for the next worker
         raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import uuid4
 
 import structlog
@@ -13,14 +13,13 @@ from schemas.canonical import body_digest
 from schemas.refusals import DeadLetterReason
 from schemas.refusals import RefusedMessage as Refusal
 from schemas.rpm_output import RPMOutput, SchemaInvalid, UnsupportedVersion, read_rpm_output
+from worker.domain.checks import CLOCK_TOLERANCE
 from worker.domain.errors import LeaseLost, ServiceUnavailable
 from worker.domain.execution import Execution
 from worker.domain.message import IncomingMessage
 from worker.domain.trade import Decision, Direction, IdentityKind, Trade, TradeIdentity
 from worker.pipeline.refusal import Refuser
 from worker.ports import Admittance, Arrival, Clock, Ledger, RefusedMessage
-
-CLOCK_TOLERANCE = timedelta(seconds=5)  # an approval from further in the future means that a clock is wrong
 
 _log = structlog.get_logger()
 

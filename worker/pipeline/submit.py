@@ -189,7 +189,8 @@ def answered_event(execution: Execution, attempt: Attempt, report: SendReport) -
 
 def _counted(validated: Execution) -> Order:
     decision = validated.trade.decision
-    return Order(decision.symbol, decision.direction, decision.units or Decimal(0), is_retry=validated.attempts > 0)
+    symbol = validated.broker_symbol or decision.symbol  # SYMBOL_MAP may give one symbol of the broker several names
+    return Order(symbol, decision.direction, decision.units or Decimal(0), is_retry=validated.attempts > 0)
 
 
 def _touch(validated: Execution) -> dict[str, str | None]:

@@ -99,7 +99,7 @@ async def test_a_halt_waits_no_longer_than_a_send_may_begin(
     ledger: PostgresLedger, desk: Operator, database: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(operators, "SENT_WITHIN", timedelta(0))
-    await ledger.record(_just_now(written_ahead(await _new(ledger, "A", "EURUSD"))))
+    await ledger.record(written_ahead(await _new(ledger, "A", "EURUSD")))  # by a worker whose clock is months behind
 
     assert await halt(desk, "main", reason="odd fills", by="ann", symbols=["USDJPY"]) == 0
     assert await halt(desk, "main", reason="odd fills", by="ann") == 1

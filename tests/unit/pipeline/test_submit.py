@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.unit.domain.stories import NOW, a_tick, an_execution, an_instrument
+from tests.unit.domain.stories import NOW, a_tick, a_trade, an_execution, an_instrument
 from worker.domain.absence import HANDED_OVER_WITHIN, SENT_WITHIN
 from worker.domain.checks import Measures
 from worker.domain.execution import Execution, State, Venue
@@ -59,10 +60,10 @@ class Desk:
         return self.passed
 
 
-def a_submitter(desk: Any) -> Submitter:
+def a_submitter(desk: Any, throttle: Throttle | None = None) -> Submitter:
     settings = Settings(max_retries=3, _env_file=None)
     settler, runways = Settler(desk, desk, "here"), Runways(desk.sender_of)
-    return Submitter(desk, desk, desk, settings, settler, runways, Throttle(OrderLimits()), lambda _: None)
+    return Submitter(desk, desk, desk, settings, settler, runways, throttle or Throttle(OrderLimits()), lambda _: None)
 
 
 async def after_attempts(answer: SendReport | Desk, count: int) -> Execution:
@@ -114,3 +115,19 @@ async def test_a_send_that_was_written_ahead_long_ago_does_not_begin(commit_take
     assert desk.orders[0].send_before == NOW + SENT_WITHIN
     assert desk.orders[0].send_before_monotonic == SENT_WITHIN.total_seconds()
     assert SENT_WITHIN < HANDED_OVER_WITHIN
+
+
+async def test_two_names_of_one_symbol_at_the_broker_are_alike() -> None:
+    # Given a map that gives EURUSD.r of the broker two names, and a limit of one order alike
+    desk, trade = Desk(BROKEN_PIPE), a_trade()
+    submitter = a_submitter(desk, Throttle(OrderLimits(repeated=1)))
+    measures = Measures(an_instrument(), a_tick(), a_tick().ask, Decimal(1), Decimal("0.0001"), Decimal(10))
+    ends = []
+    for name in ("EURUSD", "EUR/USD"):
+        named = replace(trade, decision=replace(trade.decision, symbol=name))
+        execution = an_execution(named, broker_symbol="EURUSD.r", venue=Venue("simulated", "Demo", 1, "simulated"))
+        ends.append(await submitter.submit(execution, measures, Turns().join(name)))
+
+    assert [end.reason for end in ends] == [None, "limit_exceeded"]
+    assert "to buy 100000 EURUSD.r were written ahead" in (ends[1].detail or "")
+    assert len(desk.orders) == 1

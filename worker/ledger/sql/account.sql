@@ -101,6 +101,18 @@ on conflict do nothing
 select number, namespace, system_identifier, timeline, storage, created_at as begun_at
 from ledger.namespaces order by number
 
+-- name: known_since
+-- When this copy of the ledger began to miss nothing of an account: when it was last found to be another copy than
+-- before, or when the broker last showed orders of the account that it had never written down. An account of which the
+-- broker shows none has lost none, whatever was found of another one: so only its own count.
+select greatest(
+    (select max(n.created_at)
+     from ledger.namespaces n join ledger.namespaces before on before.number = n.number - 1
+     where (n.system_identifier, n.timeline, n.storage)
+           is distinct from (before.system_identifier, before.timeline, before.storage)),
+    (select max(seen_at) from ledger.orphans where account = %(account)s)
+) as since
+
 -- name: all_accounts
 -- For messages that name what there is.
 select account from ledger.accounts order by account

@@ -36,7 +36,7 @@ select * from ledger.attempts where execution_id = %(execution_id)s order by num
 
 -- name: orders_since
 -- What was written ahead lately, in its order: it counts for the limits on orders sent.
-select a.written_at, e.symbol, e.direction, e.units, a.number > 1 as is_retry
+select a.written_at, coalesce(e.broker_symbol, e.symbol) as symbol, e.direction, e.units, a.number > 1 as is_retry
 from ledger.attempts a join ledger.executions e using (execution_id)
 where e.account = %(account)s and a.written_at > %(since)s
 order by a.written_at
