@@ -86,7 +86,11 @@ class _Server(socketserver.ThreadingTCPServer):
         if not self.free.acquire(blocking=False):
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread to be had
+            self.free.release()
+            raise
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's
         """Tell of a defect; a connection that went away is nobody's business."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import socketserver
 from collections.abc import Iterator
 from http import HTTPStatus
 
@@ -87,6 +88,19 @@ def test_too_many_at_a_time_are_sent_away(port: int, monkeypatch: pytest.MonkeyP
     for connection in silent:
         assert _rest(connection) == b""
         connection.close()
+    assert Scraper(port).get("/fine").status == HTTPStatus.OK
+
+
+def test_a_thread_that_cannot_be_started_takes_nobody_s_place(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as machine, capture_logs() as lines:
+        machine.setattr(socketserver.ThreadingMixIn, "process_request", no_more)
+        for _ in range(MOST_CONNECTIONS):
+            assert _answer(port, b"GET /fine HTTP/1.1\r\n\r\n") == b""
+
+    assert len(lines) == MOST_CONNECTIONS
     assert Scraper(port).get("/fine").status == HTTPStatus.OK
 
 
