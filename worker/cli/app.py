@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import MutableMapping
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
 from worker import __version__
 from worker.cli.choices import examples
-from worker.cli.exits import Commands
+from worker.cli.exits import Commands, all_written
 from worker.cli.groups import ImportedWhenAsked
 
 
@@ -50,7 +52,9 @@ def root(
 
 def main() -> None:
     """Run the command line; it ends the program with a code of `exits.ExitCode`, or with 130 after Ctrl-C."""
+    if sys.stdout is None:  # started without one
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - open to the end of the program
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a console may lack a letter that a message has
-    app()
+    all_written(app)

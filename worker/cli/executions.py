@@ -29,6 +29,7 @@ app = typer.Typer(name="executions", help="What became of trades.", no_args_is_h
 
 Name = Annotated[str, typer.Argument(metavar="ID", help="An execution_id or a trade_id.")]
 _SIDES = {1: "buy", -1: "sell"}
+_NONE = "no execution fits; names are compared letter for letter"
 _NOT_ENDED = sorted(OPEN | {State.UNRESOLVED})
 _TICKETS = 2**63 - 1
 
@@ -80,7 +81,7 @@ def list_(  # noqa: PLR0917 - what the command line has
         print_json([asdict(line) for line in listed])
     else:
         columns = ["execution, trade", "symbol, order", "status, received (UTC)"]
-        print_table(columns, map(_cells, listed), none="no execution fits", whole=columns[:1])
+        print_table(columns, map(_cells, listed), none=_NONE, whole=columns[:1])
     if len(found) > most:
         complain(f"there are more: the next page is behind --after {listed[-1].execution_id}")
 

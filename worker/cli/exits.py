@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -37,6 +39,7 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (ServicesError, ExitCode.OUT_OF_REACH),
     (OSError, ExitCode.FAILED),
 )
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE})
 _EXPECTED = tuple(kind for kind, _ in _CODES)
 
 
@@ -50,8 +53,34 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             raise  # the reader of our output has gone: typer ends silently
         except _EXPECTED as error:
-            complain(str(error))
+            _tell(error)
             raise typer.Exit(exit_code(error)) from None
+
+
+def all_written(program: Callable[[], None]) -> None:
+    """
+    Run a program whose output is a part of what was asked for: what could not be written makes the exit code 1.
+
+    A reader that has gone, as `head` does, has seen what it wanted: that needs no sentence.
+    """
+    try:
+        try:
+            program()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        _tell(error)
+        raise SystemExit(ExitCode.FAILED) from None
+
+
+def _tell(error: Exception) -> None:
+    if not isinstance(error, OSError) or error.errno not in _UNWRITABLE:
+        complain(str(error))
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left must not fail once more
+    if not isinstance(error, BrokenPipeError):
+        place = error.filename or "the output"
+        complain(f"{place} cannot be written ({error.strerror}); what was asked for may have been done: look first")
 
 
 def exit_code(error: Exception) -> ExitCode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +12,7 @@ from worker import bootstrap
 from worker.cli.choices import AsJson, examples
 from worker.cli.exits import finish
 from worker.cli.parts import settings
-from worker.cli.show import console, print_json, print_table
+from worker.cli.show import console, print_json, print_table, words
 from worker.domain.errors import NotFound
 from worker.domain.instrument import Instrument, pip_size
 from worker.settings import Settings
@@ -20,16 +20,11 @@ from worker.settings import Settings
 app = typer.Typer()
 
 PATIENCE_SECONDS = 30.0  # for the terminal to open
-_COLUMNS = {  # of the table, and what they show
-    "symbol": "symbol",
-    "contract": "contract_size",
-    "step": "step_units",
-    "minimum": "minimum_units",
-    "maximum": "maximum_units",
-    "tick": "tick_size",
-    "pip": "pip_size",
-    "kind": "calculated_as",
-    "tradable": "tradable",
+_COLUMNS = {  # of the table, and what they show, two lines for each symbol
+    "symbol\nkind, tradable": ("symbol", "calculated_as", "tradable"),
+    "contract\nstep": ("contract_size", "step_units"),
+    "minimum\nmaximum": ("minimum_units", "maximum_units"),
+    "tick\npip": ("tick_size", "pip_size"),
 }
 
 
@@ -54,9 +49,16 @@ def instruments(
     if as_json:
         print_json(rows)
         return
-    cells = [[row[field] for field in _COLUMNS.values()] for row in rows]
-    print_table(list(_COLUMNS), cells, none="the terminal shows no symbol", whole=["symbol"])
+    symbol, *figures = _COLUMNS
+    print_table(
+        [symbol, *figures], map(_cells, rows), none="the terminal shows no symbol", whole=figures, numbers=figures
+    )
     _tell_of_missing_pips(rows)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    (symbol, *rest), *figures = [[words(row[field]) for field in fields] for fields in _COLUMNS.values()]
+    return [f"{symbol}\n{', '.join(rest)}", *("\n".join(pair) for pair in figures)]
 
 
 def _tell_of_missing_pips(rows: Sequence[dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +25,7 @@ _CONTROL = re.compile(
 )
 
 _LAST_OF_A_BYTE = 0xFF
-_NAME_CHARACTERS = 36
+_NAME_COLUMNS = 36  # as wide as a UUID
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400  # seconds
 _SIZES = ((_DAY, _HOUR, "dh"), (_HOUR, _MINUTE, "hm"), (_MINUTE, 1, "ms"))  # a unit, the one below, their letters
 
@@ -84,8 +85,9 @@ def cell(value: object) -> Text:
 
 
 def shortened(name: str) -> str:
-    """Cut a name that its sender made as long as it liked to the length of a UUID; `--json` has it whole."""
-    return name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 3]}..."
+    """Cut a name that its sender made as long and as wide as it liked to a UUID's width; `--json` has it whole."""
+    shown = cell(name).plain
+    return shown if cell_len(shown) <= _NAME_COLUMNS else f"{set_cell_size(shown, _NAME_COLUMNS - 3).rstrip()}..."
 
 
 def words(value: object) -> str:

@@ -27,6 +27,8 @@ from worker.settings import Settings
 
 app = typer.Typer()
 
+_SECONDS = 2.0  # between two looks
+
 Seen = Picture | LedgerUnavailable
 Show = Callable[[Seen], None]
 
@@ -38,8 +40,11 @@ def status(
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C.")] = False,
     seconds: Annotated[
-        float, typer.Argument(min=0.1, max=3600, metavar="[SECONDS]", help="With --watch: between two looks.")
-    ] = 2.0,
+        float | None,
+        typer.Argument(
+            min=0.1, max=3600, metavar="[SECONDS]", show_default="2", help="With --watch: between two looks."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -50,10 +55,12 @@ def status(
 
     With --watch, --json prints one line for each account and look; an outage is shown and waited for.
     """
+    if seconds is not None and not watch:
+        raise typer.BadParameter("SECONDS says how often --watch looks again; without --watch it looks once")
     found = settings()
     if watch:
         with suppress(KeyboardInterrupt), _showing(as_lines=as_json) as show:
-            finish(_watch(found, account, seconds, show))
+            finish(_watch(found, account, seconds or _SECONDS, show))
         return
     picture = finish(_look(found, account))
     if as_json:

@@ -192,7 +192,7 @@ class TestList:
     @pytest.mark.parametrize("command", ["list", "groups"])
     def test_an_empty_listing_is_json_too(self, full: Desk, command: str) -> None:
         assert full.say("dlq", command, "--symbol", "NONE", "--json").out == "[]\n"
-        assert full.say("dlq", command, "--symbol", "NONE").out == "no dead letter fits\n"
+        assert full.say("dlq", command, "--symbol", "NONE").out == "no dead letter fits; names are compared letter for letter\n"
 
     def test_what_was_written_by_others_fits_and_cannot_take_over_the_terminal(self, full: Desk) -> None:
         letter_id = str(MALFORMED.letter_id)

@@ -111,3 +111,10 @@ def test_on_a_terminal_it_is_drawn_in_its_place(desk: Desk) -> None:
 def test_a_time_between_looks_is_bounded(desk: Desk) -> None:
     assert desk.say("status", "--watch", "0").code == 2
     assert desk.say("status", "--watch", "soon").code == 2
+
+
+def test_seconds_are_for_watching(desk: Desk) -> None:
+    looked_once = desk.say("status", "5")
+
+    assert looked_once.code == 2
+    assert "--watch" in looked_once.err

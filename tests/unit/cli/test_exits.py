@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import IO
 
 import pytest
 import typer
@@ -72,3 +78,44 @@ def test_ctrl_c_is_130() -> None:
         raise KeyboardInterrupt
 
     assert CliRunner().invoke(_app(act), ["act"]).exit_code == 130
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--version"], ["dlq", "--help"]])
+def test_what_cannot_be_written_is_told(arguments: list[str], unbuffered: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = _run(arguments, full, PYTHONUNBUFFERED=unbuffered)
+
+    assert done.returncode == 1
+    assert re.fullmatch("the output cannot be written .*: look first\n", done.stderr)
+
+
+def test_a_reader_that_has_gone_needs_no_sentence() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    with os.fdopen(writer, "wb") as pipe:
+        done = _run(["--version"], pipe)
+
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_program_that_was_started_without_standard_output_does_its_work() -> None:
+    shell = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "worker", "--version"]
+
+    done = subprocess.run(shell, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def _run(arguments: list[str], out: IO[bytes], **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "worker", *arguments],
+        stdout=out,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | environment,
+    )

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from worker.cli import show
 from worker.domain.execution import State
@@ -127,3 +128,13 @@ def test_fields_without_a_value_are_left_out(capsys: pytest.CaptureFixture[str])
     show.print_fields({"account": "main", "halt": None})
 
     assert capsys.readouterr().out.split() == ["account", "main"]
+
+
+@given(st.text(max_size=200))
+def test_a_senders_name_takes_no_more_room_than_an_id(name: str) -> None:
+    assert cell_len(show.shortened(name)) <= len(str(UUID(int=0)))
+
+
+@pytest.mark.parametrize("name", ["円" * 18, "RPM-20260302-000042", str(UUID(int=1))])
+def test_a_name_that_fits_is_left_as_it_is(name: str) -> None:
+    assert show.shortened(name) == name

@@ -18,6 +18,7 @@ from worker.settings import Settings
 
 app = typer.Typer()
 
+_NONE = "no dead letter fits; names are compared letter for letter"
 _DETAIL_CHARACTERS = 160  # in a listing; `dlq show` has all of it
 
 
@@ -36,8 +37,8 @@ def list_(wanted: LetterFilter, limit: Limit = None, as_json: AsJson = False) ->
     if as_json:
         print_json([asdict(line) for line in found])
         return
-    columns = ["id\nfailed, UTC", "reason\nstate", "account, symbol, trade\ndetail"]
-    print_table(columns, map(_cells, found), none="no dead letter fits", whole=columns[:1])
+    columns = ["id\nfailed, UTC\nreason, state", "account, symbol\ntrade\ndetail"]
+    print_table(columns, map(_cells, found), none=_NONE, whole=columns[:1])
 
 
 @app.command(
@@ -57,22 +58,22 @@ def groups(wanted: LetterFilter, limit: Limit = None, as_json: AsJson = False) -
     if as_json:
         print_json([asdict(group) for group in found])
         return
-    columns = ["group\nletters", "reason\nstates", "first, UTC\nlast, UTC", "exception, example"]
-    print_table(columns, map(_group_cells, found), none="no dead letter fits", whole=[columns[0], columns[2]])
+    columns = ["group\nletters", "reason\nfirst, UTC\nlast, UTC", "exception, example"]
+    print_table(columns, map(_group_cells, found), none=_NONE, whole=columns[:2])
 
 
 def _cells(line: LetterLine) -> list[str]:
-    whose = f"{shortened(line.account or '-')} {line.symbol or '-'} {shortened(line.trade_id or '-')}"
-    return [f"{line.id}\n{words(line.failed_at)}", f"{line.reason}\n{line.state}", f"{whose}\n{_cut(line.detail)}"]
+    whose = f"{shortened(line.account or '-')}, {line.symbol or '-'}\n{line.trade_id or '-'}"
+    what = f"{words(line.failed_at)}\n{line.reason}, {line.state}"
+    return [f"{line.id}\n{what}", f"{whose}\n{_cut(line.detail)}"]
 
 
 def _group_cells(group: LetterGroup) -> list[str]:
     states = "\n".join(f"{number} {state}" for state, number in sorted(group.states.items()))
     example = _cut(group.example)
     return [
-        f"{group.fingerprint}\n{group.letters}",
-        f"{group.reason}\n{states}",
-        f"{words(group.first_at)}\n{words(group.last_at)}",
+        f"{group.fingerprint}\n{states}",
+        f"{group.reason}\n{words(group.first_at)}\n{words(group.last_at)}",
         example if group.exception is None else f"{shortened(group.exception)}\n{example}",
     ]
 
