@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from worker.cli.choices import AlreadyAsked, By, Reason, examples
-from worker.cli.exits import finish
+from worker.cli.exits import complain, finish
 from worker.cli.parts import ledger, settings
 from worker.cli.show import cell, words
 from worker.domain.halts import Halt, Halts
 from worker.ledger import operators
+from worker.ledger.listing import symbols_of_late
 from worker.settings import Settings
 
 app = typer.Typer()
@@ -61,6 +62,8 @@ def halt(by: By, reason: Reason, symbol: Symbols = None, hold: Hold = False, yes
     """
     found, symbols = settings(), symbol or []
     unanswered = finish(_halt(found, symbols, reason, by, hold=hold))
+    if symbols:
+        _doubt(found, symbols, finish(_symbols_of_late(found)))
     if unanswered:
         sys.stdout.write(f"{unanswered} orders sent before have no answer yet: they are watched to their end\n")
 
@@ -102,6 +105,19 @@ async def _resume(found: Settings, symbols: Collection[str], reason: str, by: st
     async with ledger(found) as desk:
         lifted = await operators.resume(desk, found.account, reason=reason, by=by, symbols=symbols)
         return lifted, await operators.halts(desk, found.account)
+
+
+async def _symbols_of_late(found: Settings) -> Sequence[str]:
+    async with ledger(found) as desk:
+        return await symbols_of_late(desk, found.account)
+
+
+def _doubt(found: Settings, symbols: Sequence[str], traded: Sequence[str]) -> None:
+    """Say of what is halted, but was not traded lately, that it may be misspelt: then nothing at all is halted."""
+    for symbol in set(symbols).difference(traded):
+        meant = [name for name in traded if name.casefold() == symbol.strip().casefold()]
+        hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
+        complain(f"look at the name: no recent trade of account {found.account} is of {symbol}{hint}")
 
 
 def _said(symbol: str | None, lifted: Sequence[Halt], left: Halts) -> str:

@@ -84,6 +84,11 @@ async def executions(desk: Operator, wanted: ExecutionFilter, limit: int) -> Seq
     return found
 
 
+async def symbols_of_late(desk: Operator, account: str) -> Sequence[str]:
+    """Return the symbols, as RPM names them, of the newest `STRETCH` trades of an account."""
+    return [row["symbol"] for row in await _rows(desk, "symbols_of_late", account=account, most=STRETCH)]
+
+
 async def _named(desk: Operator, wanted: ExecutionFilter) -> AsyncIterator[Sequence[UUID]]:
     """Yield for each filter that names a few executions at once, by an index or in one go, which those are."""
     if wanted.deal is not None:

@@ -110,6 +110,17 @@ class TestDeadLetters:
 
 
 class TestHalt:
+    @pytest.mark.parametrize(
+        ("name", "doubt"), [("EURUSD", ""), ("eurusd", "did you mean EURUSD?"), ("EURXXX", "is of EURXXX")]
+    )
+    def test_a_symbol_that_nobody_trades_may_be_misspelt(self, desk: Desk, name: str, doubt: str) -> None:
+        halted = desk.say("halt", "--symbol", name, "--reason", "odd fills")
+
+        assert halted.code == 0
+        assert doubt in halted.err
+        assert bool(halted.err) == bool(doubt)
+        assert desk.say("resume", "--symbol", name, "--reason", "explained").code == 0
+
     def test_a_halt_is_seen_until_it_is_lifted(self, desk: Desk) -> None:
         assert desk.say("halt", "--reason", "odd fills", "--by", "alice").code == 0
         assert "halted by alice: odd fills" in desk.say("status").out

@@ -67,3 +67,10 @@ where %(account)s::text is null or a.account = %(account)s
 union all
 select e.execution_id from ledger.accounts a join ledger.executions e on e.account = a.account and e.is_unresolved
 where %(account)s::text is null or a.account = %(account)s
+
+-- name: symbols_of_late
+-- What has been traded, or refused, of the newest so many arrivals of an account.
+select distinct symbol from (
+    select symbol from ledger.executions where account = %(account)s order by received_at desc limit %(most)s
+) recent
+order by symbol
