@@ -13,7 +13,7 @@ import typer
 from worker.cli.choices import AlreadyAsked, AsJson, By, Limit, Reason, Since, Until, examples, read_deal, rows
 from worker.cli.exits import complain, finish
 from worker.cli.parts import ledger, settings
-from worker.cli.show import console, print_json, print_table, shortened, words
+from worker.cli.show import console, looking, print_json, print_table, shortened, words
 from worker.cli.story import print_story, story_as_json
 from worker.clock import SystemClock
 from worker.domain.attestation import AttestedDeal, Statement
@@ -75,7 +75,8 @@ def list_(  # noqa: PLR0917 - what the command line has
     states = [*(status or []), *(_NOT_ENDED if is_open else [])]
     wanted = ExecutionFilter(account, states, symbol, reason, since, until, text, order, deal, after)
     most = rows(limit, as_json=as_json)
-    found = finish(_list(settings(), wanted, most + 1))
+    with looking():
+        found = finish(_list(settings(), wanted, most + 1))
     listed = found[:most]
     if as_json:
         print_json([asdict(line) for line in listed])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -33,6 +34,14 @@ _SIZES = ((_DAY, _HOUR, "dh"), (_HOUR, _MINUTE, "hm"), (_MINUTE, 1, "ms"))  # a 
 def console() -> Console:
     """Return where people read: colours and a live width on a terminal, plain text of 80 columns elsewhere."""
     return Console(highlight=False)
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """Show on a terminal that the ledger is being searched, for as long as it is: millions of rows take seconds."""
+    screen = Console(stderr=True)
+    with screen.status("looking through the ledger; Ctrl-C stops") if screen.is_terminal else nullcontext():
+        yield
 
 
 def print_json(value: object) -> None:

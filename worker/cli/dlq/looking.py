@@ -11,7 +11,7 @@ from worker.cli.choices import AsJson, Limit, examples, rows
 from worker.cli.dlq.filters import for_listing
 from worker.cli.exits import finish
 from worker.cli.parts import ledger, settings
-from worker.cli.show import print_json, print_table, shortened, words
+from worker.cli.show import looking, print_json, print_table, shortened, words
 from worker.ledger import desk as letters
 from worker.ledger.desk import LetterFilter, LetterGroup, LetterLine
 from worker.settings import Settings
@@ -33,7 +33,8 @@ _DETAIL_CHARACTERS = 160  # in a listing; `dlq show` has all of it
 @for_listing
 def list_(wanted: LetterFilter, limit: Limit = None, as_json: AsJson = False) -> None:
     """List dead letters of all accounts, the newest first."""
-    found = finish(_list(settings(), wanted, rows(limit, as_json=as_json)))
+    with looking():
+        found = finish(_list(settings(), wanted, rows(limit, as_json=as_json)))
     if as_json:
         print_json([asdict(line) for line in found])
         return
@@ -54,7 +55,8 @@ def groups(wanted: LetterFilter, limit: Limit = None, as_json: AsJson = False) -
     A fingerprint is made of reason, exception and detail without its numbers, ids and quoted values. Each command that
     takes a filter takes a group with --group.
     """
-    found = finish(_groups(settings(), wanted, rows(limit, as_json=as_json)))
+    with looking():
+        found = finish(_groups(settings(), wanted, rows(limit, as_json=as_json)))
     if as_json:
         print_json([asdict(group) for group in found])
         return
