@@ -94,7 +94,8 @@ class Flow:
     async def _send(self, execution: Execution, place: Place) -> Execution:
         """Validate and submit until the broker has the order, or nothing will be sent, or nobody knows."""
         place.rejoin()
-        await self._holding.over(execution)  # not on the runway, where trades of other symbols wait
+        # Not on the runway, where trades of other symbols wait.
+        await self._holding.over(execution, self._watch.register(execution.token))
         async with self._runways.slot(execution.trade.decision.symbol):
             await place.near()
             after = await self._attempt(execution, place)
@@ -108,7 +109,7 @@ class Flow:
         was_halted = self._holding.is_halted(after)
         if was_halted:
             place.speed_up()  # those behind, on the runway perhaps, are to find it out too
-            await self._holding.over(after)
+            await self._holding.over(after, self._watch.register(after.token))
         await place.first()
         if after.attempts > before.attempts and not was_halted:
             place.slow_down()

@@ -9,8 +9,10 @@ from uuid import UUID
 
 from worker.domain.checks import Limits, too_old
 from worker.domain.execution import Execution
+from worker.pipeline.watch import Sighting
 from worker.ports import Clock, Ledger
 
+_GLANCE_SECONDS = 5.0  # between two looks at what was seen of a held trade
 _JUST_AFTER = timedelta(milliseconds=1)  # at its very limit an approval is not too old yet
 
 
@@ -34,21 +36,21 @@ class Holding:
         """Tell whether a halt stands that this trade may not be sent under."""
         return self._ledger.halts.of(execution.trade.decision.symbol) is not None
 
-    async def over(self, execution: Execution) -> None:
-        """Return when no halt holds the trade back, or when it is too old to be sent."""
+    async def over(self, execution: Execution, sighting: Sighting) -> None:
+        """Return when no halt holds the trade back, when it is too old to be sent, or when the broker shows it."""
         symbol = execution.trade.decision.symbol
         try:
             while (halt := self._ledger.halts.of(symbol)) is not None and halt.hold:
-                if too_old(execution, self._limits, self._clock.now()) is not None:
+                if sighting.evidence.shows_an_effect or too_old(execution, self._limits, self._clock.now()) is not None:
                     return
                 self._held[execution.execution_id] = symbol
                 await self._ledger.halts_changed(self._seconds_left(execution))
         finally:
             self._held.pop(execution.execution_id, None)
 
-    def _seconds_left(self, execution: Execution) -> float | None:
-        """Return how long the approval is still good for; None where its age does not matter."""
+    def _seconds_left(self, execution: Execution) -> float:
+        """Return how long the approval is still good for, and no more than what may pass between two looks."""
         if execution.stale_allowed or not self._limits.max_trade_age:
-            return None
+            return _GLANCE_SECONDS
         ends = execution.trade.decision.approved_at + self._limits.max_trade_age + _JUST_AFTER
-        return (ends - self._clock.now()).total_seconds()
+        return min((ends - self._clock.now()).total_seconds(), _GLANCE_SECONDS)

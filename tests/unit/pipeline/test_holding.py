@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +19,9 @@ from worker.domain.errors import HaltedAtCommit
 from worker.domain.execution import Execution
 from worker.domain.halts import Halt, Halts
 from worker.domain.limits import OrderLimits, Throttle
-from worker.domain.market import OrderRequest, Quote, QuoteRequest, SendReport, SendStatus
+from worker.domain.market import BrokerOrder, OrderRequest, Quote, QuoteRequest, SendReport, SendStatus
 from worker.ledger.halts import SeenHalts
+from worker.pipeline import holding
 from worker.pipeline.drive import Driver
 from worker.pipeline.flow import Flow
 from worker.pipeline.holding import Holding
@@ -29,7 +31,7 @@ from worker.pipeline.settle import Settler
 from worker.pipeline.submit import Submitter
 from worker.pipeline.turns import Turns
 from worker.pipeline.validate import Validator
-from worker.pipeline.watch import Watch
+from worker.pipeline.watch import Sighting, Watch
 from worker.ports import Change
 from worker.settings import Settings
 
@@ -310,6 +312,21 @@ async def test_a_held_trade_that_grows_too_old_ends_and_says_what_kept_it() -> N
     assert house.ended[1].detail == (
         "the approval is 61.0 s old, the limit is 60 s; it was kept waiting: halted by ann: a test"
     )
+
+
+async def test_a_held_trade_that_the_broker_shows_is_held_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holding, "_GLANCE_SECONDS", 0.001)
+    # Given a trade that waits for another attempt, as the one before it was proved absent
+    house, sighting = House(max_trade_age_seconds=0), Sighting()
+    house.market.take(("hold", None))
+    over = asyncio.create_task(house.holding.over(an_execution(attempts=1, sends=1), sighting))
+    await come(lambda: bool(house.holding.held))
+
+    # When the broker shows an order of it after all, then nobody waits for the end of the halt to tell of it
+    sighting.evidence.add_order(BrokerOrder(7, 1, "EURUSD", 1, Decimal(1), Decimal(1), 0, "", historical=False))
+    async with asyncio.timeout(1):
+        await over
+    assert not house.holding.held
 
 
 async def test_a_worker_that_ends_does_not_wait_for_held_trades() -> None:
