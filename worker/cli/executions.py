@@ -84,7 +84,7 @@ def list_(  # noqa: PLR0917 - what the command line has
         columns = ["execution, trade", "symbol, order", "status, received (UTC)"]
         print_table(columns, map(_cells, listed), none=_NONE, whole=columns[:1])
     if len(found) > most:
-        complain(f"there are more: the next page is behind --after {listed[-1].execution_id}")
+        complain(f"there are more: go on with --after {listed[-1].execution_id}")
 
 
 @app.command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Sequence
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -92,8 +93,9 @@ async def _halt(found: Settings, symbols: Sequence[str], reason: str, by: str, *
     def tell() -> None:
         kept = "nothing new is sent, trades wait" if hold else "nothing new is sent"
         for name in _whose_halts(symbols):
-            again = "mt5-worker resume" if name is None else f"mt5-worker resume --symbol {name}"
-            sys.stdout.write(f"{_whose(found, name)} is halted: {kept} until `{again}`\n")
+            symbol = "" if name is None else f" --symbol {quote(cell(name).plain)}"
+            sys.stdout.write(f"{_whose(found, name)} is halted: {kept}\n")
+            sys.stdout.write(f"  until: mt5-worker resume{symbol} --reason WHY\n")
 
     async with ledger(found) as desk:
         return await operators.halt(
