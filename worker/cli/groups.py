@@ -49,4 +49,13 @@ class ImportedWhenAsked(Mapping[str, Any]):
 @cache
 def _imported(name: str) -> Any:
     group = typer.main.get_group(import_module(f"worker.cli.{MODULES[name]}").app)
+    _unfold(group)
     return group.commands.get(name, group)
+
+
+def _unfold(command: Any) -> None:
+    """Leave it to the terminal where a help text's lines end: typer would end them where the source's lines do."""
+    if command.help:
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in command.help.split("\n\n"))
+    for one in getattr(command, "commands", {}).values():
+        _unfold(one)

@@ -102,3 +102,8 @@ def test_the_version() -> None:
 
 def test_shell_completion_is_on_offer() -> None:
     assert "--install-completion" in CliRunner().invoke(app, ["--help"]).output
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_the_lines_of_a_help_end_where_the_terminal_wants_it(path: tuple[str, ...]) -> None:
+    assert not re.search(r"[^\n]\n[^\n]", ALL[path].help)
