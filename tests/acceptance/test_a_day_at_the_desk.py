@@ -233,6 +233,8 @@ class TestOneMind:
             assert shown.out.startswith("An order at the broker?")
             told = desk.command("dlq", "show", line["id"], "--json").json
             assert (told["id"], told["reason"]) == (line["id"], line["reason"])
+            decides = "executions resolve" if line["reason"] == "outcome_unknown" else f"dlq discard {line['id']}"
+            assert decides in told["to_do"][-1]
             assert (told["at_broker"]["answer"] == "no") == (line["reason"] != "outcome_unknown")
 
 

@@ -8,8 +8,10 @@ from uuid import UUID
 from worker.domain.execution import OPEN, Execution, State
 from worker.domain.token import comment_of
 from worker.ledger.history import ExecutionStory, Leader
+from worker.ledger.letter_story import LetterStory
 from worker.settings import LEASE_SECONDS
 
+_NOT_ENDED = OPEN | {State.UNRESOLVED}
 _OPEN_LETTER = frozenset({"new", "failed_again"})
 
 
@@ -23,6 +25,19 @@ def to_do(story: ExecutionStory) -> Sequence[str]:
     if execution.state is State.ERROR:
         return [replaying(letter.id) for letter in story.dead_letters if letter.state in _OPEN_LETTER]
     return []
+
+
+def to_do_about(story: LetterStory) -> Sequence[str]:
+    """Return what is left to a person about a dead letter, a line each; none when there is nothing."""
+    if story.trade is not None and story.trade.execution.state in _NOT_ENDED and (first := to_do(story.trade)):
+        return first
+    line = story.letter.line
+    if line.state not in _OPEN_LETTER:
+        return []
+    return [
+        f"mt5-worker dlq replay {line.id} --dry-run (what trying again would come to)",
+        f"or mt5-worker dlq discard {line.id} --reason WHY",
+    ]
 
 
 def is_silent(leader: Leader) -> bool:

@@ -13,7 +13,7 @@ import typer
 from worker.cli.audit.copies import manifest_beside
 from worker.cli.audit.progress import progress
 from worker.cli.choices import examples, read_since, whoami
-from worker.cli.exits import finish
+from worker.cli.exits import complain, finish
 from worker.cli.new_file import check_is_new, new_file
 from worker.cli.parts import ledger, settings
 from worker.ledger.exported.codec import Format
@@ -102,7 +102,10 @@ def _export(wanted: Selection, form: Format, by: str, output: Path | None, manif
         # Closed in reverse: the manifest is there before its file, so that no whole export is without one.
         events = files.enter_context(new_file(output)) if output else sys.stdout.buffer
         notes = files.enter_context(new_file(manifest)) if manifest else sys.stderr.buffer
-        notes.write(finish(_write(found, wanted, form, by, events)).to_bytes())
+        done = finish(_write(found, wanted, form, by, events))
+        notes.write(done.to_bytes())
+    if output:
+        complain(f"{done.contents.events} events exported; the manifest, {manifest}, belongs to them")
 
 
 async def _write(found: Settings, wanted: Selection, form: Format, by: str, stream: BinaryIO) -> Manifest:

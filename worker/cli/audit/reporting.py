@@ -63,7 +63,9 @@ def report(  # noqa: PLR0917 - what the command line has
     Show how trades ended and why, how far fills were from the intended price, and how long they took.
 
     Figures are those that subscribers were told last; a trade belongs to the day, in UTC, on which its first
-    confirmation was written down: moments after the `timestamp` in it.
+    confirmation was written down: moments after the `timestamp` in it. Messages that were refused before they became
+    trades count among the rejected ones when their sender was told so; `executions list` has none of them.
+
     Slippage is in pips, positive is worse for us; percentiles are values that occurred. Times run from receipt to the
     last deal, by the broker's clock.
     """

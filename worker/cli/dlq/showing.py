@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from worker.cli.advice import to_do_about
 from worker.cli.choices import AsJson, examples
 from worker.cli.dlq.letter import LetterId, letter_uuid
 from worker.cli.exits import finish
@@ -49,7 +50,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """
-    Show one dead letter: whether an order stands at the broker, why it failed, its message, and what came of it.
+    Show one dead letter: whether an order stands at the broker, what to do, why it failed, and what came of it.
 
     With its headers, the failures before and after it, all replays, its trade and the confirmations of it.
     """
@@ -81,6 +82,7 @@ def _as_json(story: LetterStory) -> dict[str, Any]:
     return asdict(letter.line) | {
         "at_broker": {"answer": story.at_broker.answer, "why": story.at_broker.why},
         "units_at_risk": story.at_broker.units_at_risk,
+        "to_do": to_do_about(story),
         "headers": letter.headers,
         "message": asdict(letter.message) | {"body_base64": body},
         "failures": [asdict(line) for line in story.failures],
@@ -92,7 +94,8 @@ def _as_json(story: LetterStory) -> dict[str, Any]:
 
 def _print(story: LetterStory) -> None:
     console().print(cell(f"An order at the broker? {story.at_broker}"), style="bold", soft_wrap=False)
-    print_fields({"at risk": _at_risk(story), **_about(story.letter.line), **_trade(story)})
+    to_do = "\n".join(to_do_about(story)) or "nothing"
+    print_fields({"at risk": _at_risk(story), "to do": to_do, **_about(story.letter.line), **_trade(story)})
     columns = ["failed, UTC", "reason, state", "dead letter"]
     _section("Failures of this message or trade", columns, _failures(story), whole=columns[2:])
     _section("Replays", ["ordered, UTC", "by, why", "came to"], [_replay(one) for one in story.replays])
