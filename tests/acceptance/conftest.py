@@ -12,6 +12,7 @@ import pytest
 
 from ops.services import Services
 from tests.acceptance.desk import Desk, eventually, open_desk
+from tests.fixtures.services import new_ledger
 from tests.fixtures.worker_process import WorkerProcess
 
 _LOG_CHARACTERS_SHOWN = 6000
@@ -34,7 +35,7 @@ def new_desk(services: Services, tmp_path_factory: pytest.TempPathFactory) -> De
     def make(**settings: str) -> Iterator[Desk]:
         name = f"acceptance_{secrets.token_hex(5)}"
         folder = tmp_path_factory.mktemp("desk")
-        amqp_url, postgres_url = services.new_vhost(name), services.new_database(name)
+        amqp_url, postgres_url = services.new_vhost(name), new_ledger(services, name)
         try:
             with open_desk(amqp_url, postgres_url, folder, **settings) as desk:
                 yield desk

@@ -25,10 +25,10 @@ from tests.faults.story import SETTINGS, Story, ends
 from tests.faults.verdict import Verdict, judge
 from tests.fixtures.book import Book
 from tests.fixtures.rpm import RPM
+from tests.fixtures.services import new_ledger
 from tests.fixtures.subscriber import Subscriber
 from tests.fixtures.terminal import set_broker
 from tests.fixtures.worker_process import WorkerProcess
-from worker.ledger.schema import migrate
 from worker.messaging.connection import connected
 from worker.messaging.declaration import declare
 from worker.messaging.topology import approved_queue, topology
@@ -72,8 +72,7 @@ class Lane:
 @contextmanager
 def open_lanes(services: Services, name: str, count: int, folder: Path) -> Iterator[list[Lane]]:
     """Open so many lanes, each on a virtual host of its own, over one database."""
-    postgres_url = services.new_database(name)
-    asyncio.run(migrate(postgres_url))
+    postgres_url = new_ledger(services, name)
     with ExitStack() as opened:
         opened.callback(services.drop_database, name)
         yield [opened.enter_context(_lane(services, f"{name}_{n}", postgres_url, folder)) for n in range(count)]

@@ -19,6 +19,7 @@ from tests.acceptance.runs import trades
 from tests.faults.verdict import Verdict, judge, wait_until_quiet
 from tests.fixtures.book import Book
 from tests.fixtures.rpm import Sent
+from tests.fixtures.services import new_ledger
 from tests.fixtures.subscriber import Confirmation
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.services]
@@ -44,7 +45,7 @@ class Run:
 @pytest.fixture(scope="module")
 def run(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     name, folder = f"verdict_{secrets.token_hex(4)}", tmp_path_factory.mktemp("verdict")
-    amqp_url, postgres_url = services.new_vhost(name), services.new_database(name)
+    amqp_url, postgres_url = services.new_vhost(name), new_ledger(services, name)
     with open_desk(amqp_url, postgres_url, folder) as desk:
         published = [desk.publish(message) for message in trades(TRADES)]
         published.append(desk.publish(published[0].body))

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ops.services import Services
+from tests.fixtures.services import new_ledger
 from tests.integration.ledger.stories import (
     RealClock,
     a_letter,
@@ -86,7 +87,7 @@ def bare(amqp_url: str, postgres_url: str, tmp_path: Path) -> Desk:
 def desk(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Sit down before a ledger with a filled trade, a failed one, and two dead letters; no worker runs."""
     name = f"cli_{secrets.token_hex(5)}"
-    amqp_url, postgres_url = services.new_vhost(name), services.new_database(name)
+    amqp_url, postgres_url = services.new_vhost(name), new_ledger(services, name)
     asyncio.run(_declare(amqp_url))
     asyncio.run(_fill(postgres_url))
     yield Desk(desk_settings(amqp_url, postgres_url), str(tmp_path_factory.mktemp("desk")))

@@ -17,6 +17,7 @@ import pytest
 from rich.cells import cell_len
 
 from ops.services import Services
+from tests.fixtures.services import new_ledger
 from tests.integration.cli.conftest import Desk, Done, desk_settings
 from tests.integration.ledger.stories import (
     RealClock,
@@ -88,7 +89,7 @@ def full(desk_of_letters: Desk) -> Desk:
 def desk_of_letters(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Sit down before a ledger with five dead letters: three without a trade, one filled and one unresolved."""
     name = f"dlq_{secrets.token_hex(5)}"
-    amqp_url, postgres_url = services.new_vhost(name), services.new_database(name)
+    amqp_url, postgres_url = services.new_vhost(name), new_ledger(services, name)
     asyncio.run(_fill(amqp_url, postgres_url))
     yield Desk(desk_settings(amqp_url, postgres_url), str(tmp_path_factory.mktemp("desk")))
     services.delete_vhost(name)
@@ -99,7 +100,7 @@ def desk_of_letters(services: Services, tmp_path_factory: pytest.TempPathFactory
 def elsewhere(services: Services, full: Desk) -> Iterator[Desk]:
     """Sit down before the empty ledger of another installation."""
     name = f"dlq_{secrets.token_hex(5)}"
-    postgres_url = services.new_database(name)
+    postgres_url = new_ledger(services, name)
     asyncio.run(_open(postgres_url))
     yield Desk({**full.settings, "POSTGRES_URL": postgres_url}, full.folder)
     services.drop_database(name)
@@ -192,7 +193,10 @@ class TestList:
     @pytest.mark.parametrize("command", ["list", "groups"])
     def test_an_empty_listing_is_json_too(self, full: Desk, command: str) -> None:
         assert full.say("dlq", command, "--symbol", "NONE", "--json").out == "[]\n"
-        assert full.say("dlq", command, "--symbol", "NONE").out == "no dead letter fits; names are compared letter for letter\n"
+        assert (
+            full.say("dlq", command, "--symbol", "NONE").out
+            == "no dead letter fits; names are compared letter for letter\n"
+        )
 
     def test_what_was_written_by_others_fits_and_cannot_take_over_the_terminal(self, full: Desk) -> None:
         letter_id = str(MALFORMED.letter_id)

@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 
 from ops.services import Services
 from tests.fixtures.rpm import JsonObject, approval, changed
+from tests.fixtures.services import new_ledger
 from tests.fixtures.worker_process import environment
 from tests.integration.cli.conftest import Desk
 from tests.integration.ledger.stories import (
@@ -59,7 +60,7 @@ POSSIBLE = {"will_trade", "will_confirm", "in_conflict", "will_be_refused"}
 def seat(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Sit down before a ledger with dead letters of every kind, and six that are all alike; no worker runs."""
     name = f"replaying_{secrets.token_hex(5)}"
-    postgres_url = services.new_database(name)
+    postgres_url = new_ledger(services, name)
     asyncio.run(_fill(postgres_url))
     settings = {"POSTGRES_URL": postgres_url, "MAX_TRADE_AGE_SECONDS": "3600", "COLUMNS": "80"}
     yield Desk(settings, str(tmp_path_factory.mktemp("seat")))

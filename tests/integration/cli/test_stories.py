@@ -14,6 +14,7 @@ from ops.services import Services
 from tests.acceptance.desk import Desk as TradingDesk
 from tests.acceptance.desk import eventually, open_desk
 from tests.fixtures.rpm import Sent, approval
+from tests.fixtures.services import new_ledger
 from tests.integration.cli.conftest import Desk
 
 pytestmark = pytest.mark.services
@@ -60,7 +61,7 @@ class Run:
 def run(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Let one worker carry out a trade of every kind, an operator resolve one and replay another."""
     name, folder = f"stories_{secrets.token_hex(5)}", tmp_path_factory.mktemp("stories")
-    amqp_url, postgres_url = services.new_vhost(name), services.new_database(name)
+    amqp_url, postgres_url = services.new_vhost(name), new_ledger(services, name)
     impatient = {
         "MAX_RETRIES": "2",
         "ORDER_TIMEOUT_SECONDS": "1",

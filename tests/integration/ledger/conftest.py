@@ -13,15 +13,8 @@ from psycopg.sql import SQL, Identifier, Literal
 from tests.integration.ledger.stories import RealClock
 from worker.ledger.connection import PERSON_SESSION, Connection, connect
 from worker.ledger.ledger import PostgresLedger
-from worker.ledger.schema import migrate
 
 OpenLedger = Callable[..., Awaitable[PostgresLedger]]
-
-
-@pytest.fixture
-async def ledger_url(postgres_url: str) -> str:
-    await migrate(postgres_url)
-    return postgres_url
 
 
 @pytest.fixture

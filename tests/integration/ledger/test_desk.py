@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.services import Services
+from tests.fixtures.services import new_ledger
 from tests.integration.ledger.conftest import OpenLedger, user_of
 from tests.integration.ledger.stories import (
     AN_ORDER,
@@ -70,7 +71,7 @@ Plain = psycopg.Connection[tuple[str, ...]]
 def plain(services: Services) -> Iterator[Plain]:
     """Connect without a loop, which Hypothesis cannot use, to a ledger that nothing is written in."""
     name = f"desk_{secrets.token_hex(5)}"
-    url = services.new_database(name)
+    url = new_ledger(services, name)
     asyncio.run(migrate(url))
     with psycopg.connect(url, autocommit=True) as connection:
         yield connection
