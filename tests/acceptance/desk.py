@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.fixtures.book import Book
 from tests.fixtures.broker import Broker
-from tests.fixtures.rpm import RPM, JsonObject, Sent
+from tests.fixtures.rpm import RPM, JsonObject, Sent, approval
 from tests.fixtures.subscriber import Confirmation, Subscriber
 from tests.fixtures.worker_process import Finished, WorkerProcess, run_command
 
@@ -81,6 +81,17 @@ class Desk:
     def confirmed(self, message: JsonObject | bytes, **properties: Any) -> Confirmation:
         """Publish and wait for the confirmation."""
         return self.confirmation(self.publish(message, **properties))
+
+    def trades_again(self) -> Sent:
+        """Approve trades until one is filled: after a discovery, a few seconds of approvals count as before it."""
+        approved: list[Sent] = []
+
+        def filled() -> bool:
+            approved.append(self.publish(approval("EURUSD", 2_000.0)))
+            return self.confirmation(approved[-1]).outcome == ("filled", None)
+
+        eventually(filled, "no trade is filled any more")
+        return approved[-1]
 
     def command(self, *arguments: str, given: str | None = None, **settings: str) -> Finished:
         """Run one command of an operator of this desk."""

@@ -97,8 +97,7 @@ class TestLedgers:
 
         # And after a person has looked, new trades go on under tokens that nobody has used
         assert desk.command("resume", "--reason", "compared, and put right by hand").code == 0
-        fresh = desk.publish(approval("EURUSD", 2_000.0))
-        assert desk.confirmation(fresh).outcome == FILLED
+        fresh = desk.trades_again()
         assert [_effective(desk, sent) for sent in (before, *after, fresh)] == [1] * 5
         magics = [one.order["magic"] >> 6 for one in desk.book.traded()]
         assert len(set(magics)) == len(magics)

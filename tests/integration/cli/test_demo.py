@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from ops.services import Services
@@ -56,7 +57,8 @@ def own_process_untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("own_process_untouched")
 def test_every_trade_is_confirmed_as_it_should_be(settings: Mapping[str, str]) -> None:
-    done = CliRunner().invoke(app, ["demo"], env=settings)
+    with capture_logs():  # which go to the standard error of a real demo
+        done = CliRunner().invoke(app, ["demo"], env=settings)
 
     assert done.exit_code == 0, done.output
     assert "trades were confirmed as they should be" in done.stdout
