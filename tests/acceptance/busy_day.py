@@ -38,6 +38,7 @@ HOSTILE = "\x1b[2J[red]\u202eEUR\u5186\x07"  # clears the screen, looks like mar
 WIDE = "[red]\u5186\u5186\u5186\u5186\U0001f4b6"  # printable, looks like markup, and takes twice the columns
 LONG_NAME = "RPM-" + "\u5186" * 60  # 184 bytes, 124 columns
 _STEP = {"BTCUSD": 0.01, "XAUUSD": 1.0}
+_SHORT = 100  # trades
 _HUGE = b" " * 5_000_000
 
 
@@ -50,6 +51,11 @@ class Day:
     letters: Counter[str] = field(default_factory=Counter)
     seen_to: Counter[str] = field(default_factory=Counter)
     correlations: list[str] = field(default_factory=list)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether there is time to look at everything, or at one of each sort."""
+        return len(self.trades) > _SHORT
 
     @property
     def waiting(self) -> Counter[str]:

@@ -30,7 +30,6 @@ LISTINGS = (
     ("executions", "list"),
     ("executions", "list", "--open"),
     ("executions", "list", "--status", "rejected", "--since", "1h"),
-    ("executions", "list", "--reason", "unknown_symbol"),
     ("executions", "list", "--symbol", "EURUSD.partial", "--account", "main"),
     ("executions", "list", "--text", LONG_NAME),
     ("dlq", "list"),
@@ -40,7 +39,6 @@ LISTINGS = (
     ("dlq", "groups"),
     ("instruments",),
     ("status",),
-    ("status", "--account", "main"),
     ("doctor",),
     ("audit", "report"),
     ("audit", "verify"),
@@ -132,9 +130,7 @@ class TestWhatIsListed:
     @pytest.mark.parametrize("listing", EMPTY, ids=" ".join)
     def test_nothing_is_an_empty_list(self, desk: Desk, listing: tuple[str, ...]) -> None:
         assert desk.listing(*listing) == []
-        nothing = desk.command(*listing)
-        _is_legible(nothing)
-        assert nothing.out.startswith("no ")
+        assert _done(desk, *listing).startswith("no ")
 
     @pytest.mark.parametrize("listing", [("executions", "list"), ("dlq", "list"), ("dlq", "groups"), ("status",)])
     def test_it_is_legible_on_a_terminal_of_80_columns(self, desk: Desk, listing: tuple[str, ...]) -> None:
@@ -210,8 +206,9 @@ class TestOneMind:
             "the metrics count other dead letters",
         )
 
-    def test_every_id_of_a_listing_leads_to_its_story(self, desk: Desk) -> None:
-        one_of_each = {(one["status"], one["reason"]): one for one in desk.listing("executions", "list")}
+    def test_every_id_of_a_listing_leads_to_its_story(self, desk: Desk, published: Day) -> None:
+        listed = desk.listing("executions", "list")
+        one_of_each = {(one["status"], published.is_long and one["reason"]): one for one in listed}
         page = desk.command("executions", "list", "--limit", "1000").out
 
         for line in one_of_each.values():
@@ -221,14 +218,13 @@ class TestOneMind:
             assert {name: told[name] for name in EXECUTION_FIELDS} == {name: line[name] for name in EXECUTION_FIELDS}
             assert told["timeline"]
 
-    def test_every_dead_letter_says_whether_money_is_at_risk(self, desk: Desk) -> None:
+    def test_every_dead_letter_says_whether_money_is_at_risk(self, desk: Desk, published: Day) -> None:
         page = desk.command("dlq", "list").out
 
         for line in {one["reason"]: one for one in desk.listing("dlq", "list", "--state", "new")}.values():
             assert line["id"] in page
-            shown = desk.command("dlq", "show", line["id"])
-            _is_legible(shown)
-            assert shown.out.startswith("An order at the broker?")
+            if published.is_long or line["reason"] in {"schema_invalid", "outcome_unknown"}:
+                assert _done(desk, "dlq", "show", line["id"]).startswith("An order at the broker?")
             told = desk.command("dlq", "show", line["id"], "--json").json
             assert (told["id"], told["reason"]) == (line["id"], line["reason"])
             decides = "executions resolve" if line["reason"] == "outcome_unknown" else f"dlq discard {line['id']}"
