@@ -130,6 +130,24 @@ def test_how_far_ahead_the_market_is_looked_through_makes_no_difference(script: 
         assert a_day(script, 1, netting=False) == far
 
 
+def test_of_two_positions_that_close_in_one_moment_the_older_closes_first() -> None:
+    step = Step(0, DEAL, "EURUSD", kind=0, points=0, sl=100, tp=100, number=0, lasts=None)
+    with a_dealer() as dealer:
+        # Given two positions with the same levels, the older of which was looked after last
+        for _ in range(2):
+            dealer.send(**request(dealer, step))
+        dealer.settle()
+        dealer.book.change("UPDATE schedule SET id = 1000 WHERE order_ticket = ?", (FIRST_TICKET,))
+
+        # When the market has come to one of the levels
+        look(dealer, OPENED + 7 * 86_400_000, 1)
+
+        # Then both are closed at the same price, the older first
+        closing = [deal for deal in dealer.deals() if deal["entry"]]
+        assert [deal["position_id"] for deal in closing] == [FIRST_TICKET, FIRST_TICKET + 1]
+        assert len({deal["time_msc"] for deal in closing}) == 1
+
+
 @given(st.integers(BUY_LIMIT, BUY_STOP), st.integers(0, 120), st.integers(0, 10**9), st.integers(0, 99))
 def test_an_order_is_executed_at_the_first_tick_that_touches_its_price(
     kind: int, points: int, since: int, within_tick: int

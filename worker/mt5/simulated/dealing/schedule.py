@@ -48,11 +48,16 @@ def is_anything_due(desk: Desk) -> bool:
 
 
 def take_next(desk: Desk) -> tuple[Any, ...] | None:
-    """Take out what is due first: its moment (UTC ms), its event, the ticket and the lots; None when nothing is."""
+    """
+    Take out what is due first: its moment (UTC ms), its event, the ticket and the lots; None when nothing is.
+
+    Of what is due in one moment the oldest ticket comes first, and what waits for a price last: when that was written
+    down depends on how far ahead the market was looked through.
+    """
     rows = desk.book.rows(
         "SELECT id, due_utc_msc, event, order_ticket, lots FROM schedule WHERE due_utc_msc <= ? "
-        "ORDER BY due_utc_msc, id LIMIT 1",
-        (desk.utc_msc,),
+        "ORDER BY due_utc_msc, order_ticket, event IN (?, ?), id LIMIT 1",
+        (desk.utc_msc, LOOK, GUARD),
     )
     if not rows:
         return None
