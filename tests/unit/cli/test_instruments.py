@@ -51,6 +51,7 @@ silver = an_instrument(
 @pytest.fixture(autouse=True)
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MT5_BACKEND", "simulated")
+    monkeypatch.setattr("worker.cli.parts.configure_logging", lambda *_: None)
     monkeypatch.setattr(bootstrap, "terminal_pool", lambda *_: Terminal(an_instrument(), silver))
 
 
