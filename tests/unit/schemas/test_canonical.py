@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.canonical import body_digest, canonical_text
@@ -80,6 +80,18 @@ def test_keys_are_sorted_by_utf_16_units() -> None:
 @given(_values)
 def test_it_is_the_canonical_form_of_the_reference_library(value: object) -> None:
     assert canonical_text(as_parsed(value)).encode() == rfc8785.dumps(value)  # type: ignore[arg-type]
+
+
+@given(digits=st.integers(-(10**19), 10**19), point=st.integers(0, 24), zeros=st.integers(0, 6))
+@example(digits=-1, point=7, zeros=0)
+@example(digits=999_999_999_999_999, point=1, zeros=0)
+@example(digits=2**53 + 1, point=1, zeros=1)
+@example(digits=0, point=3, zeros=0)
+def test_a_number_is_written_as_its_double_would_be(digits: int, point: int, zeros: int) -> None:
+    number = Decimal(f"{Decimal(digits).scaleb(-point - 1):f}{'0' * zeros}")
+
+    assert canonical_text(number) == rfc8785.dumps(float(number)).decode()
+    assert canonical_text(digits) == rfc8785.dumps(float(digits)).decode()
 
 
 @given(_values)
