@@ -7,13 +7,12 @@ Started as `python -m worker.mt5.session_process`; see `session.py` for the pare
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import json
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,10 +28,10 @@ from worker.mt5.searching import Searcher
 from worker.mt5.sending import Sender
 from worker.mt5.server_clock import ServerClock
 from worker.mt5.silence import Listener
+from worker.mt5.watchdog import Watchdog
 from worker.mt5.wire import Command, Opening, VenueFacts
 
 _LOCK_PATIENCE = 1.0  # seconds; then the parent is told, which asks again
-_PARENT_IS_QUICKER = 2.0  # seconds
 
 _Handler = Callable[[Any], Any]
 
@@ -44,15 +43,14 @@ class Desk:
         self._lock: BinaryIO | None = None
         self._link: Link | None = None
         self._quotes: Quotes | None = None
-        self._limit = wire.OPENING_SECONDS
+        self.limit = wire.OPENING_SECONDS  # of one command
         self.silence_limit: float | None = None
         self._commands: dict[str, tuple[Command[Any, Any], _Handler]] = {"open": (wire.OPEN, self._open)}
 
     def answer(self, line: bytes) -> bytes:
         """Execute one line's command and return the line to answer; errors are answers too."""
         try:
-            with _time_limit(self._limit):
-                return self._execute(json.loads(line))
+            return self._execute(json.loads(line))
         except TerminalUnavailable as error:
             return wire.unavailable(error)
         except Exception as error:  # noqa: BLE001 - one command's defect must not take the terminal away from the others
@@ -80,7 +78,7 @@ class Desk:
         quotes = Quotes(link, clock)
         quotes.watch(opening.symbols, OPENING_WATCH_SECONDS)
         sender, news, searcher = Sender(link, quotes), News(link, quotes, clock), Searcher(link, quotes, clock)
-        self._link, self._quotes, self._limit = link, quotes, opening.call_timeout
+        self._link, self._quotes, self.limit = link, quotes, opening.call_timeout
         self._commands = {
             "quote": (wire.QUOTE, quotes.quote),
             "submit": (wire.SUBMIT, sender.submit),
@@ -102,26 +100,14 @@ class Desk:
 
 def serve(commands: BinaryIO, answers: BinaryIO, desk: Desk) -> None:
     """Answer commands until the parent has closed its end. A line that was cut off is not a command."""
-    listener = Listener(commands)
-    while (line := listener.line(desk.silence_limit)).endswith(b"\n"):
-        answer, command = desk.answer(line), wire.name_of(line)
-        failpoints.hit("session.answer.before", command)
-        answers.write(answer)
-        failpoints.hit("session.answer.after", command)
-
-
-@contextlib.contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """
-    End this process when a call hangs and the parent, who is quicker, has not ended it: then the parent is gone.
-
-    The watchdog is a thread of C code: it works although a hanging call of the package holds the interpreter.
-    """
-    faulthandler.dump_traceback_later(seconds + _PARENT_IS_QUICKER, exit=True)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+    watchdog = Watchdog()
+    with Listener(commands, watchdog) as listener:
+        while (line := listener.line(desk.silence_limit)).endswith(b"\n"):
+            watchdog.feed(desk.limit)
+            answer, command = desk.answer(line), wire.name_of(line)
+            failpoints.hit("session.answer.before", command)
+            answers.write(answer)
+            failpoints.hit("session.answer.after", command)
 
 
 def _link(opening: Opening) -> Link:
