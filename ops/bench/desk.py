@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -28,7 +28,7 @@ _ROOT = Path(__file__).parents[2]
 _COMMAND = (sys.executable, "-m", "worker")
 _TRADES = "trades.approved.main"
 _COUNTED = "bench.confirmations"
-_MOMENT = 0.02  # seconds between two looks at a queue's length: a look costs RabbitMQ a fraction of a millisecond
+_MOMENT = 0.01  # seconds between two looks at a queue's length: a look costs RabbitMQ a fraction of a millisecond
 _STOP_SECONDS = 120
 _QUORUM = MappingProxyType({"x-queue-type": "quorum"})
 
@@ -86,9 +86,14 @@ class Desk:
 
     def start_worker(self) -> None:
         """Start it, and do not wait until it is ready: that may be what is measured."""
+        self.start_in_its_place("worker", "run")
+
+    def start_in_its_place(self, module: str, *arguments: str) -> None:
+        """Start another program with the worker's environment; it is stopped and killed like the worker."""
+        command = [sys.executable, "-m", module, *arguments]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [*_COMMAND, "run"], env=self.environment, cwd=self._folder, stdout=log, stderr=log
+                command, env=self.environment, cwd=self._folder, stdout=log, stderr=log
             )
 
     def stop_worker(self) -> None:
@@ -127,7 +132,8 @@ class Desk:
 
     def publish(self, count: int, *, symbols: Sequence[str] = SYMBOLS, **changes: Any) -> None:
         """Publish so many approved trades as fast as possible; RabbitMQ has confirmed them all when this returns."""
-        asyncio.run(publish(self.amqp_url, itertools.islice(approvals(symbols, **changes), count)))
+        messages = ((one.routing_key, one.body) for one in itertools.islice(approvals(symbols, **changes), count))
+        asyncio.run(publish(self.amqp_url, "trades", messages))
 
     def publish_at(self, rate: float, seconds: float) -> dict[str, float]:
         """Publish at a steady rate; return when each trade was published (seconds since 1970) by trade id."""
@@ -176,11 +182,13 @@ class Desk:
     def _look(self, queue: str) -> Any:
         return self._channel.queue_declare(queue, passive=True).method
 
-    def _until(self, condition: Any, within: float, trouble: Any) -> None:
+    def _until(self, condition: Callable[[], bool], within: float, trouble: Callable[[], str]) -> None:
         deadline = time.monotonic() + within
         while not condition():
-            if time.monotonic() > deadline or (self._process is not None and self._process.poll() is not None):
-                raise RuntimeError(f"{trouble()}; the worker's log ends:\n{self._end_of_log()}")
+            if self._process is not None and self._process.poll() is not None:
+                raise RuntimeError(f"it ended with {self._process.returncode}; its log ends:\n{self._end_of_log()}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{trouble()}; its log ends:\n{self._end_of_log()}")
             time.sleep(_MOMENT)
 
     def _end_of_log(self) -> str:

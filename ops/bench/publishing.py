@@ -25,14 +25,14 @@ from ops.bench.channel import open_channel, open_connection
 _UNCONFIRMED = 500  # far below what makes RabbitMQ hold a publisher back
 
 
-async def publish(amqp_url: str, messages: Iterable[Approval], exchange: str = "trades") -> None:
-    """Publish all of them; return when RabbitMQ has confirmed each."""
+async def publish(amqp_url: str, exchange: str, messages: Iterable[tuple[str, bytes]]) -> None:
+    """Publish all of them, each a routing key and a body; return when RabbitMQ has confirmed each."""
     async with open_connection(amqp_url) as connection:
         channel = await open_channel(connection)
         left = iter(messages)
         while batch := list(itertools.islice(left, _UNCONFIRMED)):
-            for message in batch:
-                channel.publish(exchange, message.routing_key, message.body)
+            for routing_key, body in batch:
+                channel.publish(exchange, routing_key, body)
             await channel.confirmed()
 
 

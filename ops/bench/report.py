@@ -62,7 +62,7 @@ def show_section(section: Section, console: Console) -> None:
     if section.claims:
         console.print(_claims(section.claims))
     for note in section.notes:
-        console.print(Text(f"* {note}"))
+        console.print(Text(f"* {' '.join(note.split())}"))
 
 
 def _table(*columns: str) -> Table:
