@@ -6,6 +6,8 @@ import ntpath
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from worker.domain.instrument import Instrument
@@ -16,6 +18,14 @@ TRADES = frozenset({0, 1})  # DEAL_TYPE_BUY, DEAL_TYPE_SELL; balance, credit and
 _HEDGING = 2  # ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
 _REAL = 2  # ACCOUNT_TRADE_MODE_REAL; demo and contest accounts are both demo to us
 _PLACES = 10  # finer than any price or volume, coarser than the noise of a float
+_TEXTS_AND_CODES = attrgetter(
+    *("name", "currency_base", "currency_profit", "digits"),
+    *("trade_mode", "trade_exemode", "filling_mode", "trade_calc_mode"),
+)
+_AMOUNTS = attrgetter(
+    *("point", "trade_tick_size", "trade_contract_size"),
+    *("volume_min", "volume_max", "volume_step", "volume_limit"),
+)
 
 
 def exact(number: float, places: int = _PLACES) -> Decimal:
@@ -101,27 +111,33 @@ def _trading_problem(terminal: Any, account: Any) -> str | None:
 
 def instrument(info: Any) -> Instrument:
     """Read a symbol's specification; raises ValueError when the terminal has not got all of it."""
-    point = exact(info.point)
-    read = Instrument(
-        symbol=info.name,
-        base=info.currency_base,
-        profit=info.currency_profit,
-        digits=info.digits,
-        point=point,
-        tick_size=exact(info.trade_tick_size) or point,
-        contract_size=exact(info.trade_contract_size),
-        volume_min=exact(info.volume_min),
-        volume_max=exact(info.volume_max),
-        volume_step=exact(info.volume_step),
-        volume_limit=exact(info.volume_limit),
-        trade_mode=info.trade_mode,
-        execution_mode=info.trade_exemode,
-        filling_flags=info.filling_mode,
-        calc_mode=info.trade_calc_mode,
-    )
+    read = _instrument(_TEXTS_AND_CODES(info), _AMOUNTS(info))
     if not (read.point > 0 and read.contract_size > 0 and read.volume_step > 0):
         raise ValueError(f"the specification of {read.symbol} is incomplete")
     return read
+
+
+@lru_cache(maxsize=1024)  # asked for with every quote, and the same every time
+def _instrument(texts_and_codes: tuple[Any, ...], amounts: tuple[float, ...]) -> Instrument:
+    symbol, base, profit, digits, trade_mode, execution_mode, filling_flags, calc_mode = texts_and_codes
+    point, tick_size, contract_size, volume_min, volume_max, volume_step, volume_limit = map(exact, amounts)
+    return Instrument(
+        symbol=symbol,
+        base=base,
+        profit=profit,
+        digits=digits,
+        point=point,
+        tick_size=tick_size or point,
+        contract_size=contract_size,
+        volume_min=volume_min,
+        volume_max=volume_max,
+        volume_step=volume_step,
+        volume_limit=volume_limit,
+        trade_mode=trade_mode,
+        execution_mode=execution_mode,
+        filling_flags=filling_flags,
+        calc_mode=calc_mode,
+    )
 
 
 def order(row: Any, *, historical: bool) -> BrokerOrder:

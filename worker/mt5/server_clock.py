@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 _STEP = timedelta(minutes=15)  # every time zone in use is a multiple of it
+_STEP_MILLISECONDS = _STEP // timedelta(milliseconds=1)
 _ZONES = (timedelta(hours=-12), timedelta(hours=14))
 _WATCHED_WITHIN = timedelta(seconds=60)  # a change between two looks further apart may be old
 _MEMORY = timedelta(minutes=10)  # after that another symbol may say that the clocks have been put back
@@ -19,6 +20,7 @@ _MARGIN = timedelta(seconds=5)
 _DAY = timedelta(days=1)
 _DAYLIGHT_SAVING = timedelta(hours=1)
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class ServerClock:
         if watch is None:
             self._watches[symbol] = _Watch(tick_milliseconds, now)
             return
-        if _wall_clock(tick_milliseconds) <= _wall_clock(watch.tick) - _STEP:
+        if tick_milliseconds <= watch.tick - _STEP_MILLISECONDS:
             self._measure_anew()
             self._watches[symbol] = _Watch(tick_milliseconds, now)
             return
@@ -147,4 +149,4 @@ class ServerClock:
 
 
 def _wall_clock(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
+    return _EPOCH + timedelta(milliseconds=milliseconds)

@@ -53,7 +53,7 @@ class Struct(tuple[Any, ...]):
 
 def named(struct: type[Struct], /, **fields: Any) -> Struct:
     """Make a structure from all of its fields by name."""
-    return struct(fields[name] for name in struct.__match_args__)
+    return struct(map(fields.__getitem__, struct.__match_args__))
 
 
 _MEMBERS = {

@@ -208,14 +208,13 @@ _READERS: dict[str, _Reader] = (
     | dict.fromkeys(("action", "type", "type_filling", "type_time"), _code)
     | {"expiration": _moment}
 )
-_BLANK: dict[_Reader, int | float | str] = {text: "", real: 0.0}
+_BLANK = {name: {text: "", real: 0.0}.get(read, 0) for name, read in _READERS.items()}
 
 
 def _request(fields: Mapping[str, object]) -> Struct:
-    return TradeRequest(
-        read(name, fields[name]) if name in fields else _BLANK.get(read, 0) for name, read in _READERS.items()
-    )
+    given = {name: read(name, fields[name]) for name, read in _READERS.items() if name in fields}
+    return TradeRequest((_BLANK | given).values())
 
 
 def _utf16_units(value: str) -> int:
-    return len(value.encode("utf-16-le", "surrogatepass")) // 2
+    return len(value) if value.isascii() else len(value.encode("utf-16-le", "surrogatepass")) // 2
