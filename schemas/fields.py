@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import GetPydanticSchema, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError, core_schema
 
 from schemas.refusals import quoted
 
@@ -18,16 +18,17 @@ MAX_SYMBOL_UNITS = 29
 MAX_ORDER_ID_BYTES = 200
 """Leaves room in an AMQP short string (255 bytes), where the identity may travel as correlation id."""
 
+_MUST_BE: Final = "must be {expected}"
 _TIMESTAMP = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]"
     r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?"
     r"(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?$"
 )
-_TIMESTAMP_PATTERN = re.compile(_TIMESTAMP)
+_TIMESTAMP_PATTERN = re.compile(_TIMESTAMP.replace("(Z|", "(?P<offset>Z|"))
 
 
 def _wrong(expected: str) -> PydanticCustomError:
-    return PydanticCustomError("wrong_value", "must be {expected}", {"expected": expected})
+    return PydanticCustomError("wrong_value", _MUST_BE, {"expected": expected})
 
 
 def _wrong_item(expected: str, key: object, item: object) -> PydanticCustomError:
@@ -47,24 +48,30 @@ def _as_number(value: object) -> Decimal | None:
             return None
 
 
+def _exact(expected: str, *, above: int | None = None, least: int | None = None) -> GetPydanticSchema:
+    """
+    Take what `_as_number` takes, within bounds, without a call of Python: most of a message are such numbers.
+
+    `expected` is what a person reads where anything else was found.
+    """
+    gt, ge = (None if bound is None else Decimal(bound) for bound in (above, least))
+    exact = core_schema.decimal_schema(strict=True, allow_inf_nan=False, gt=gt, ge=ge)
+    whole = core_schema.no_info_after_validator_function(
+        Decimal, core_schema.int_schema(strict=True, gt=above, ge=least)
+    )
+    number = core_schema.custom_error_schema(
+        core_schema.union_schema([exact, whole], mode="left_to_right"),
+        custom_error_type="wrong_value",
+        custom_error_message=_MUST_BE,
+        custom_error_context={"expected": expected},
+    )
+    return GetPydanticSchema(lambda _source, _handler: number)
+
+
 def _number(value: object) -> Decimal:
     number = _as_number(value)
     if number is None:
         raise _wrong("a number")
-    return number
-
-
-def _positive(value: object) -> Decimal:
-    number = _as_number(value)
-    if number is None or number <= 0:
-        raise _wrong("a number greater than 0")
-    return number
-
-
-def _non_negative(value: object) -> Decimal:
-    number = _as_number(value)
-    if number is None or number < 0:
-        raise _wrong("a number that is not negative")
     return number
 
 
@@ -116,10 +123,11 @@ def _texts(value: object) -> list[str]:
 
 
 def _utc(value: object) -> datetime:
-    if isinstance(value, str) and _TIMESTAMP_PATTERN.fullmatch(value):
+    if isinstance(value, str) and (read := _TIMESTAMP_PATTERN.fullmatch(value)):
         try:
-            moment = datetime.fromisoformat(value)
-            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            if read["offset"] is None:
+                return datetime.fromisoformat(value + "+00:00")
+            return datetime.fromisoformat(value).astimezone(UTC)
         except (ValueError, OverflowError):
             pass  # a 30th of February, or a time that UTC would move out of the calendar
     raise _wrong('an ISO 8601 date and time such as "2026-03-02T09:30:00.000000"')
@@ -130,7 +138,7 @@ def _moment(value: object) -> datetime:
         return _utc(value)
     if value.tzinfo is None:
         raise _wrong("a time with its zone")
-    return value.astimezone(UTC)
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 def is_symbol(value: object) -> bool:
@@ -158,11 +166,13 @@ def _order_id(value: object) -> str:
 _NUMBER = {"type": "number"}
 _NUMBERS = {"type": "object", "additionalProperties": _NUMBER}
 
-Number = Annotated[Decimal, PlainValidator(_number), WithJsonSchema(_NUMBER)]
+Number = Annotated[Decimal, _exact("a number"), WithJsonSchema(_NUMBER)]
 PositiveNumber = Annotated[
-    Decimal, PlainValidator(_positive), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
+    Decimal, _exact("a number greater than 0", above=0), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
 ]
-NonNegativeNumber = Annotated[Decimal, PlainValidator(_non_negative), WithJsonSchema({"type": "number", "minimum": 0})]
+NonNegativeNumber = Annotated[
+    Decimal, _exact("a number that is not negative", least=0), WithJsonSchema({"type": "number", "minimum": 0})
+]
 Direction = Annotated[Literal[1, -1], PlainValidator(_direction), WithJsonSchema({"enum": [1, -1]})]
 NumberOrFlag = Annotated[
     Decimal | bool, PlainValidator(_number_or_flag), WithJsonSchema({"type": ["number", "boolean"]})

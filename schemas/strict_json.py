@@ -32,6 +32,7 @@ MAX_NUMBER_CHARACTERS = 400
 
 _SMALLEST_EXPONENT = -324  # 4.9e-324 is the smallest double above zero
 _SURELY_FINITE_CHARACTERS = 300
+_ZERO = Decimal(0)
 _BYTE_ORDER_MARK = "\ufeff"
 _SUSPECT_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 # Possessive, and an open string runs to the end: no input makes it look at a character twice.
@@ -131,13 +132,15 @@ def _integer(literal: str) -> int:
 
 
 def _decimal(literal: str) -> Decimal:
+    if len(literal) < _SURELY_FINITE_CHARACTERS and "e" not in literal and "E" not in literal:
+        return Decimal(literal) or _ZERO  # nor is it too small: as every number that RPM writes
     _refuse_infinite(literal)
     try:
         number = Decimal(literal)
     except InvalidOperation:
         raise MalformedJson(f"the number {shortened(literal)} has an exponent out of range") from None
     if not number:
-        return Decimal(0)  # 0e999999 is a zero too, but its exponent would burden every sum
+        return _ZERO  # 0e999999 is a zero too, but its exponent would burden every sum
     # A double would call it zero, and writing it out would take as many digits as the exponent says.
     if number.adjusted() < _SMALLEST_EXPONENT:
         raise MalformedJson(f"the number {shortened(literal)} is too small for a double")
