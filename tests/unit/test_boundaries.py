@@ -34,6 +34,7 @@ WITHOUT_A_POINT = {
     ("messaging/channel.py", "may_publish"): "a question: its transaction is taken back, nothing leaves",
     ("ledger/page.py", "write"): "inside its caller's transaction, which has the points",
     ("ledger/commit.py", "_is_committed"): "changes nothing: it asks what an earlier commit has done",
+    ("ledger/commit.py", "_begin"): "locks and reads, or takes back",
     ("ledger/namespaces.py", "namespaces_of"): "inside the transaction of `recognise`",
     ("ledger/resolutions.py", "_close_letters"): "inside its caller's transaction",
     ("ledger/replays.py", "_write"): "inside its caller's transaction",
@@ -95,6 +96,8 @@ def _is_boundary(place: Place) -> bool:
         return is_method and place.file.startswith("mt5/")  # the pipe between a session and the worker
     if name == "execute":
         return is_method and _writes(place.call) and not _in_a_transaction(place)
+    if name == "round_trip":
+        return True
     if name == "commit":
         return is_method and place.file.startswith("ledger/") and not place.call.args
     return is_method and name in ALWAYS

@@ -32,15 +32,16 @@ from worker.ledger.job import Job
 from worker.ledger.line import Line
 from worker.ledger.measured import tell
 from worker.ledger.page import Page
-from worker.ledger.statements import sql
+from worker.ledger.round_trip import BEGIN, COMMIT, ROLLBACK, Call, round_trip
 from worker.ledger.subject import about
 from worker.ledger.tenure import Tenure
-from worker.ledger.transaction import transaction
 from worker.ledger.view import Question, View, read_view
 from worker.metering import UNMETERED, Meter
 from worker.ports import Clock
 
 T = TypeVar("T")
+
+_ALLOW_TIME: Call = ("allow_time", {})
 
 MAX_BATCH = 256  # jobs; keeps a transaction well below the server's time limits
 
@@ -89,24 +90,43 @@ class _Batch:
         """Run once, unless an earlier run whose answer was lost turns out to be committed."""
         if self.may_be_committed and await self._is_committed(connection):
             return
+        kinds = self._kinds()
+        failpoints.hit("ledger.commit.before", *kinds)
+        view = await self._begin(connection)
+        writes = self._decide(view)
+        if failpoints.is_armed():  # else the COMMIT leaves together with what it commits
+            await round_trip(connection, writes)
+            writes = []
+            failpoints.hit("ledger.commit.within", *kinds)
+        await round_trip(connection, [*writes, COMMIT])
+        failpoints.hit("ledger.commit.after", *kinds)
+
+    async def _begin(self, connection: Connection) -> View:
+        """Lock the account and learn what the jobs ask; raises LeaseLost, and holds no lock then."""
         question = Question()
         for wish in self.wishes:
             wish.job.ask(question)
-        async with connection.pipeline(), transaction(connection, "commit", self._kinds()):
-            if self.is_heavy:
-                await connection.execute(sql("allow_time"))
-            view = await read_view(connection, self.tenure.account, question)
+        opening = [BEGIN, _ALLOW_TIME] if self.is_heavy else [BEGIN]
+        view = await read_view(connection, self.tenure.account, question, opening)
+        try:
             if view is None:
                 raise self.tenure.lost()
-            account = self.tenure.see(view.account)
-            page = Page(account.account, account.head, self.clock)
-            if not self.tenure.has_written:
-                page.append(self.tenure.beginning())
-            self.results = [_decide(wish.job, view, page) for wish in self.wishes]
-            self.tenure.learn(view)
-            self.has_mail = page.has_mail
-            self.may_be_committed = True
-            await page.write(connection, self.id)
+            self.tenure.see(view.account)
+        except LeaseLost:
+            await round_trip(connection, [ROLLBACK])
+            raise
+        return view
+
+    def _decide(self, view: View) -> Sequence[Call]:
+        """Return what writes the jobs' decisions."""
+        page = Page(view.account.account, view.account.head, self.clock)
+        if not self.tenure.has_written:
+            page.append(self.tenure.beginning())
+        self.results = [_decide(wish.job, view, page) for wish in self.wishes]
+        self.tenure.learn(view)
+        self.has_mail = page.has_mail
+        self.may_be_committed = True
+        return page.calls(self.id)
 
     @property
     def is_heavy(self) -> bool:
@@ -117,9 +137,8 @@ class _Batch:
         return [wish.job.kind for wish in self.wishes] if failpoints.is_armed() else []
 
     async def _is_committed(self, connection: Connection) -> bool:
-        cursor = await connection.execute(sql("read_back_batch"), {"account": self.tenure.account})
-        row = await cursor.fetchone()
-        return row is not None and row["last_batch"] == self.id
+        [rows] = await round_trip(connection, [("read_back_batch", {"account": self.tenure.account})])
+        return any(row["last_batch"] == self.id for row in rows)
 
 
 class Committer:

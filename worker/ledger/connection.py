@@ -14,13 +14,21 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, errors
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import DictRow, dict_row
+from psycopg.pq.abc import PGconn
+from psycopg.rows import AsyncRowFactory, DictRow, dict_row
 from psycopg.types.json import set_json_loads
 
 from worker.domain.errors import LedgerUnavailable, WrongSetting
 from worker.ledger.statements import sql
 
-Connection = AsyncConnection[DictRow]
+
+class Connection(AsyncConnection[DictRow]):
+    """A connection that knows which statements it has prepared."""
+
+    def __init__(self, pgconn: PGconn, row_factory: AsyncRowFactory[DictRow] = dict_row) -> None:
+        super().__init__(pgconn, row_factory)
+        self.prepared: set[str] = set()
+
 
 # All shorter than the lease: whatever happens to a worker, no lock of its outlives its right to hold it.
 _SERVER_LIMITS = {
@@ -71,7 +79,8 @@ def _without_the_url(said: str) -> str:
 async def connect(url: str, name: str, session: Mapping[str, str]) -> Connection:
     """Open one connection, in autocommit. Raises psycopg.OperationalError while PostgreSQL does not answer."""
     arguments = parameters(url, name, session)
-    opening = asyncio.ensure_future(AsyncConnection.connect(**arguments, autocommit=True, row_factory=dict_row))
+    # Cursors prepare nothing: what is prepared is `round_trip`'s, and they would throw it away after a rollback.
+    opening = asyncio.ensure_future(Connection.connect(**arguments, autocommit=True, prepare_threshold=None))
     try:
         connection = await asyncio.shield(opening)
     except asyncio.CancelledError:

@@ -14,7 +14,7 @@ from worker.ledger.confirmations import Confirmation, ReplyAddress
 from worker.ledger.connection import Connection
 from worker.ledger.encoding import as_row, rows_as_json
 from worker.ledger.records import outgoing_row
-from worker.ledger.statements import sql
+from worker.ledger.round_trip import Call, round_trip
 from worker.ports import Anchor, Clock, ConfirmationDraft, Event
 
 # In the order that foreign keys ask for. Each takes a list of rows.
@@ -121,16 +121,17 @@ class Page:
         """Tell whether there is something new to be published."""
         return "insert_outbox" in self._rows
 
-    async def write(self, connection: Connection, batch: UUID | None = None) -> None:
-        """Write it all, in one round trip. The caller holds the account's row and commits; `batch` signs the page."""
-        async with connection.pipeline():
-            for statement in _STATEMENTS:
-                if statement in self._rows:
-                    await connection.execute(sql(statement), _parameters(statement, self._rows[statement]))
-            head = {"account": self.account, "sequence": self.head.sequence, "hash": self.head.hash}
-            await connection.execute(sql("move_audit_head"), head)
-            if batch is not None:
-                await connection.execute(sql("sign_batch"), {"account": self.account, "batch": batch})
+    async def write(self, connection: Connection) -> None:
+        """Write it all, in one round trip. The caller holds the account's row and commits."""
+        await round_trip(connection, self.calls())
+
+    def calls(self, batch: UUID | None = None) -> list[Call]:
+        """Return the statements that write it all; `batch` signs the page."""
+        rows = [(name, _parameters(name, self._rows[name])) for name in _STATEMENTS if name in self._rows]
+        head = {"account": self.account, "sequence": self.head.sequence, "hash": self.head.hash}
+        if batch is None:
+            return [*rows, ("move_audit_head", head)]
+        return [*rows, ("move_audit_head_and_sign", {**head, "batch": batch})]
 
 
 def _parameters(statement: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

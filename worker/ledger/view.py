@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from worker.ledger.encoding import Row, rows_as_json
 from worker.ledger.halts import halts_from
 from worker.ledger.namespaces import Namespace
 from worker.ledger.records import execution_from
+from worker.ledger.round_trip import Call, round_trip
 from worker.ledger.statements import sql
 from worker.ports import Anchor
 
@@ -85,8 +86,8 @@ class Question:
             }
         )
 
-    def statements(self, account: str) -> dict[str, dict[str, Any]]:
-        """Return the statements that answer, with their values; nothing is asked that nobody wants to know."""
+    def calls(self, account: str) -> Sequence[Call]:
+        """Return the statements that answer; nothing is asked that nobody wants to know."""
         asked: dict[str, tuple[object, dict[str, Any]]] = {
             "all_namespaces": (self.arrivals or self.tokens, {}),
             "take_trade_counters": (self.arrivals, {"count": self.arrivals}),
@@ -99,7 +100,7 @@ class Question:
             "find_strangers": (self.tokens, {"magics": self.tokens, "account": account}),
             "find_attested_deals": (self.deals, {"ids": self.deals, "account": account}),
         }
-        return {name: values for name, (wanted, values) in asked.items() if wanted}
+        return [(name, values) for name, (wanted, values) in asked.items() if wanted]
 
 
 class View:
@@ -143,20 +144,23 @@ async def lock_account(connection: Connection, account: str) -> AccountRow | Non
     return account_from(row) if row else None
 
 
-async def read_view(connection: Connection, account: str, question: Question) -> View | None:
-    """Lock the account and answer the question in one round trip; None when there is no such account."""
-    async with connection.pipeline():
-        locking = await connection.execute(sql("lock_account"), {"account": account})
-        cursors = {
-            name: await connection.execute(sql(name), values) for name, values in question.statements(account).items()
-        }
-        locked = await locking.fetchone()
-        if locked is None:
-            return None
-        view = View(account_from(locked))
-        for name, cursor in cursors.items():
-            for row in await cursor.fetchall():
-                _READERS[name](view, row)
+async def read_view(
+    connection: Connection, account: str, question: Question, opening: Sequence[Call] = ()
+) -> View | None:
+    """
+    Lock the account and answer the question in one round trip; None when there is no such account.
+
+    `opening` comes before the lock.
+    """
+    asked = question.calls(account)
+    answers = await round_trip(connection, [*opening, ("lock_account", {"account": account}), *asked])
+    locked = answers[len(opening)]
+    if not locked:
+        return None
+    view = View(account_from(locked[0]))
+    for (name, _), rows in zip(asked, answers[len(opening) + 1 :], strict=True):
+        for row in rows:
+            _READERS[name](view, row)
     return view
 
 

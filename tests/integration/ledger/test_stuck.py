@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from tests.faults.proxy import Proxy
 from tests.faults.wire_formats import Towards
 from tests.integration.ledger.conftest import OpenLedger
+from tests.integration.ledger.frozen import AMID, BETWEEN
 from tests.integration.ledger.stories import RealClock, a_trade, an_arrival, rejected
 from worker.domain.errors import LeaseLost
 from worker.ledger import line
@@ -32,12 +33,12 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(60)]
 TAKEN_OVER_WITHIN = 15  # seconds, on a busy machine; the lease is 5
 
 
-@pytest.mark.parametrize("statement", ["all_namespaces", "insert_audit_events"])
+@pytest.mark.parametrize("moment", [BETWEEN, AMID])
 async def test_a_worker_that_is_stopped_in_the_middle_of_a_commit_is_replaced_and_fenced_out(
-    worker_url: str, database: Connection, statement: str
+    worker_url: str, database: Connection, moment: str
 ) -> None:
-    # Given a worker that holds the account's row and is, for PostgreSQL, in the middle of a message
-    async with _frozen_worker(worker_url, statement) as frozen:
+    # Given a worker that holds the account's row and, for PostgreSQL, has ended a round trip or is in the middle of one
+    async with _frozen_worker(worker_url, moment) as frozen:
         # When another one wants the account
         standby = await PostgresLedger.open(worker_url, account="main", worker_id="host:2", clock=RealClock())
         async with asyncio.timeout(TAKEN_OVER_WITHIN):
@@ -149,8 +150,8 @@ async def test_a_disk_that_is_full_is_told_once_and_trades_go_on_when_it_is_not(
 
 
 @asynccontextmanager
-async def _frozen_worker(url: str, statement: str) -> AsyncIterator[Process]:
-    program = (sys.executable, "-m", "tests.integration.ledger.frozen", url, statement)
+async def _frozen_worker(url: str, moment: str) -> AsyncIterator[Process]:
+    program = (sys.executable, "-m", "tests.integration.ledger.frozen", url, moment)
     worker = await asyncio.create_subprocess_exec(*program, stdout=PIPE)
     try:
         assert worker.stdout is not None

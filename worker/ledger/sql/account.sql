@@ -19,9 +19,10 @@ select set_config('statement_timeout', '60s', true)
 -- The last statement of such a transaction.
 update ledger.accounts set audit_sequence = %(sequence)s, audit_hash = %(hash)s where account = %(account)s
 
--- name: sign_batch
--- Tells, after a commit without an answer, whether it happened.
-update ledger.accounts set last_batch = %(batch)s where account = %(account)s
+-- name: move_audit_head_and_sign
+-- The same for a batch: its signature tells, after a commit without an answer, whether it happened.
+update ledger.accounts set audit_sequence = %(sequence)s, audit_hash = %(hash)s, last_batch = %(batch)s
+where account = %(account)s
 
 -- name: read_back_batch
 -- An update rather than a select: it waits for whoever still commits, and its own commit proves that everything
