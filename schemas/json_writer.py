@@ -2,38 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from json.encoder import encode_basestring
+from typing import Any
 
 from pydantic import BaseModel
-
-_LITERALS = {None: "null", True: "true", False: "false"}
 
 
 def written(value: object) -> str:
     """Return the JSON text of a model and of what models hold. Raises `TypeError` for anything else, floats too."""
-    match value:
-        case BaseModel():
-            members = (f'"{name}":{written(part)}' for name, part in value)
-            return f"{{{','.join(members)}}}"
-        case tuple():
-            return f"[{','.join(map(written, value))}]"
-        case _:
-            return _scalar(value)
+    return _WRITERS[type(value)](value)
 
 
-def _scalar(value: object) -> str:
-    match value:
-        case None | bool():
-            return _LITERALS[value]
-        case str():
-            return encode_basestring(value)
-        case Decimal():
-            return format(value, "f")
-        case int():
-            return str(value)
-        case datetime():
-            return f'"{value.isoformat(timespec="microseconds").removesuffix("+00:00")}Z"'
-        case _:
-            raise TypeError(f"no JSON is defined for {type(value).__name__}")
+def _model(model: BaseModel) -> str:
+    members = [f'"{name}":{_WRITERS[type(part)](part)}' for name, part in vars(model).items()]
+    return f"{{{','.join(members)}}}"
+
+
+def _tuple(items: tuple[object, ...]) -> str:
+    return f"[{','.join(map(written, items))}]"
+
+
+def _decimal(number: Decimal) -> str:
+    text = str(number)
+    return text if "E" not in text else format(number, "f")
+
+
+def _moment(moment: datetime) -> str:
+    return f'"{moment.isoformat(timespec="microseconds").removesuffix("+00:00")}Z"'
+
+
+class _Writers(dict[type, Callable[[Any], str]]):
+    """Writers by exact type; that of a subclass is looked for once."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], str]:
+        writer = next((self[known] for known in tuple(self) if issubclass(kind, known)), None)
+        if writer is None:
+            raise TypeError(f"no JSON is defined for {kind.__name__}")
+        self[kind] = writer
+        return writer
+
+
+_WRITERS = _Writers(
+    {
+        BaseModel: _model,
+        tuple: _tuple,
+        type(None): {None: "null"}.__getitem__,
+        bool: {True: "true", False: "false"}.__getitem__,
+        str: encode_basestring,
+        Decimal: _decimal,
+        int: str,
+        datetime: _moment,
+    }
+)

@@ -14,7 +14,7 @@ def storable(text: str) -> str:
 
     PostgreSQL stores no U+0000 and UTF-8 knows no lone surrogate; a broker's comment or a stack trace may hold both.
     """
-    return _UNSTORABLE.sub(_REPLACEMENT, text)
+    return text if text.isprintable() else _UNSTORABLE.sub(_REPLACEMENT, text)
 
 
 def find_unstorable(text: str) -> str | None:
