@@ -26,8 +26,10 @@ from ops.services import Services
 
 _ROOT = Path(__file__).parents[2]
 _COMMAND = (sys.executable, "-m", "worker")
+CONFIRMATIONS = "bench.confirmations"
+"""The queue in which confirmations are counted."""
+
 _TRADES = "trades.approved.main"
-_COUNTED = "bench.confirmations"
 _MOMENT = 0.01  # seconds between two looks at a queue's length: a look costs RabbitMQ a fraction of a millisecond
 _STOP_SECONDS = 120
 _QUORUM = MappingProxyType({"x-queue-type": "quorum"})
@@ -65,8 +67,8 @@ class Desk:
             self.command(*arguments)
         self._connection = pika.BlockingConnection(_without_heartbeat(amqp_url))
         self._channel = self._connection.channel()
-        self._channel.queue_declare(_COUNTED, durable=True, arguments=dict(_QUORUM))
-        self._channel.queue_bind(_COUNTED, "executions", "confirmation.#")
+        self._channel.queue_declare(CONFIRMATIONS, durable=True, arguments=dict(_QUORUM))
+        self._channel.queue_bind(CONFIRMATIONS, "executions", "confirmation.#")
 
     # The worker
 
@@ -148,11 +150,11 @@ class Desk:
 
     def confirmed(self) -> int:
         """Return how many confirmations there were so far, of all versions."""
-        return self._forgotten + int(self._look(_COUNTED).message_count)
+        return self._forgotten + int(self._look(CONFIRMATIONS).message_count)
 
     def forget_confirmations(self) -> None:
         """Empty the queue in which they are counted, which otherwise grows; the count goes on."""
-        self._forgotten += int(self._channel.queue_purge(_COUNTED).method.message_count)
+        self._forgotten += int(self._channel.queue_purge(CONFIRMATIONS).method.message_count)
 
     def until_confirmed(self, count: int, within: float = 300) -> None:
         """Wait until there were so many confirmations since the desk was opened.

@@ -44,11 +44,12 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def show(report: Report, console: Console) -> None:
-    """Print it in 80 columns."""
-    console.print(_pairs({**report.machine, "began": report.began}))
-    for section in report.sections:
-        show_section(section, console)
+def show_machine(machine: Mapping[str, str], console: Console) -> None:
+    """Print on what was measured."""
+    table = _table("machine", "")
+    for name, value in machine.items():
+        table.add_row(Text(name), Text(value))
+    console.print(table)
 
 
 def show_section(section: Section, console: Console) -> None:
@@ -69,13 +70,6 @@ def _table(*columns: str) -> Table:
     table = Table(width=WIDTH, box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
-    return table
-
-
-def _pairs(pairs: Mapping[str, str]) -> Table:
-    table = _table("machine", "")
-    for name, value in pairs.items():
-        table.add_row(Text(name), Text(value))
     return table
 
 

@@ -10,35 +10,14 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import psycopg
 
 from ops.bench.channel import Channel, Delivery, open_channel, open_connection
 from ops.bench.contestants import steps
+from ops.bench.waiting import Waiting
 
 _PREFETCH = 1000
-_T = TypeVar("_T")
-
-
-class Waiting(Generic[_T]):
-    """Things that wait to be taken all together."""
-
-    def __init__(self) -> None:
-        self._things: list[_T] = []
-        self._some = asyncio.Event()
-
-    def put(self, thing: _T) -> None:
-        """Add one."""
-        self._things.append(thing)
-        self._some.set()
-
-    async def take(self) -> list[_T]:
-        """Wait until there is one, then take all."""
-        await self._some.wait()
-        self._some.clear()
-        taken, self._things = self._things, []
-        return taken
 
 
 @dataclass(frozen=True)

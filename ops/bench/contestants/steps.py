@@ -13,7 +13,7 @@ from pathlib import Path
 import pika
 import psycopg
 
-QUEUE = "bench.contestant"
+QUEUE = "bench.contestant"  # and the name of an exchange that leads there
 QUEUE_OF_DRAMATIQ = "bench.dramatiq"  # it declares its own, with arguments of its own
 EXCHANGE = "executions"
 ROUTING_KEY = "confirmation.filled.main.EURUSD"
@@ -36,7 +36,10 @@ def prepare(amqp_url: str, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute(_TABLES)
     rabbitmq = pika.BlockingConnection(pika.URLParameters(amqp_url))
-    rabbitmq.channel().queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+    channel = rabbitmq.channel()
+    channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+    channel.exchange_declare(QUEUE, "fanout", durable=True)
+    channel.queue_bind(QUEUE, QUEUE)
     rabbitmq.close()
 
 
