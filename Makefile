@@ -15,6 +15,8 @@ CHAOS_SEED ?=
 # Minutes after which the matrix begins no more runs (empty: none).
 CHAOS_MINUTES ?=
 CHAOS_STORMS ?= 200
+# What is measured, and how: see `python -m ops.bench --help` (empty: everything, thoroughly).
+BENCH ?=
 
 .PHONY: help setup demo test check bench chaos diagram format lock clean
 
@@ -41,9 +43,9 @@ check: setup ## Check format, lint, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: setup ## Run the benchmarks: python -m tests.bench.session, python -m ops.bench
+bench: setup ## Measure the worker, about an hour (BENCH="throughput latency --quick" measures less); tables, and a page in .bench/
 	@$(BIN)/python -m tests.bench.session
-	@$(BIN)/python -m ops.bench
+	@$(BIN)/python -m ops.bench $(BENCH)
 
 chaos: setup ## Run the long tests: those marked chaos; crash points, CHAOS_PAIRS of them, CHAOS_ROUNDS, CHAOS_SEED; CHAOS_STORMS storms
 	@$(BIN)/python -m pytest -m chaos -n 2 --dist loadfile --timeout 600
@@ -66,6 +68,6 @@ lock: ## Write requirements.lock and ops/runtime.lock anew from pyproject.toml (
 
 clean: ## Remove everything the other targets made
 	@if [ -e .services/state.json ]; then $(BIN)/mt5-worker services down; fi
-	@rm -rf .venv .services .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \
+	@rm -rf .venv .services .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .bench \
 		build dist ./*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -77,9 +77,9 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 def at_least(text: str, measured: float, wanted: float) -> Claim:
     """Claim that a ratio is not below what is wanted."""
-    return Claim(text, f"{measured:.2f}", f"at least {wanted:g}", measured >= wanted)
+    return Claim(text, f"{measured:.4g}", f"at least {wanted:g}", measured >= wanted)
 
 
 def at_most(text: str, measured: float, wanted: float) -> Claim:
     """Claim that a ratio is not above what is wanted."""
-    return Claim(text, f"{measured:.2f}", f"at most {wanted:g}", measured <= wanted)
+    return Claim(text, f"{measured:.4g}", f"at most {wanted:g}", measured <= wanted)
