@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 
 from worker.domain.execution import Execution
 from worker.domain.halts import Halt
@@ -73,7 +74,7 @@ class Refusal:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what several checks need is worked out once
 class Situation:
     """All that a check may look at."""
 
@@ -94,6 +95,17 @@ class Situation:
     def units(self) -> Decimal:
         """Return the approved units."""
         return self.execution.trade.decision.units or Decimal(0)
+
+    @cached_property
+    def lots(self) -> Decimal | VolumeRefusal:
+        """Return the approved units in lots, or why they cannot be executed."""
+        limits = self.limits
+        return lots_for(self.units, _instrument(self), limits.volume_policy, limits.max_volume_shortfall)
+
+    @cached_property
+    def pip(self) -> Decimal | None:
+        """Return one pip in price; None when it is not known."""
+        return pip_size(_instrument(self), self.execution.trade.decision.symbol, self.limits.pip_sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +131,7 @@ def first_refusal(checks: tuple[Check, ...], situation: Situation) -> Refusal | 
 def measure(situation: Situation) -> Measures:
     """Return what the checks have established; call it after all of them have passed."""
     quote, names = _quote(situation), _names(situation)
-    lots = _lots(situation)
-    pip = pip_size(_instrument(situation), situation.execution.trade.decision.symbol, situation.limits.pip_sizes)
+    lots, pip = situation.lots, situation.pip
     if quote.tick is None or isinstance(lots, VolumeRefusal) or pip is None:
         raise ValueError("measure() was called although a check had failed")
     touch = quote.tick.touch(situation.direction)
@@ -226,7 +237,7 @@ def _fresh(situation: Situation, tick: Tick) -> Refusal | None:
 
 def _spread_is_narrow(situation: Situation) -> Refusal | None:
     instrument, tick = _instrument(situation), _tick(situation)
-    pip = pip_size(instrument, situation.execution.trade.decision.symbol, situation.limits.pip_sizes)
+    pip = situation.pip
     if pip is None:
         return _rejected(
             "invalid_market_data", f"the size of a pip of {instrument.symbol} is not known; add it to PIP_SIZES"
@@ -241,12 +252,12 @@ def _spread_is_narrow(situation: Situation) -> Refusal | None:
 
 
 def _volume_is_executable(situation: Situation) -> Refusal | None:
-    lots = _lots(situation)
+    lots = situation.lots
     return _rejected(lots.reason, lots.detail) if isinstance(lots, VolumeRefusal) else None
 
 
 def _within_the_lots_limit(situation: Situation) -> Refusal | None:
-    lots, (limit, setting) = _lots(situation), situation.limits.lots_limit(*_names(situation))
+    lots, (limit, setting) = situation.lots, situation.limits.lots_limit(*_names(situation))
     if isinstance(lots, VolumeRefusal) or not limit or lots <= limit:
         return None
     size = f"{plain(lots)} lots of {_instrument(situation).symbol}"
@@ -304,11 +315,6 @@ def _tick(situation: Situation) -> Tick:
 
 def _names(situation: Situation) -> tuple[str, str]:
     return situation.execution.trade.decision.symbol, _instrument(situation).symbol
-
-
-def _lots(situation: Situation) -> Decimal | VolumeRefusal:
-    limits = situation.limits
-    return lots_for(situation.units, _instrument(situation), limits.volume_policy, limits.max_volume_shortfall)
 
 
 BEFORE_THE_MARKET: tuple[Check, ...] = (_rpm_approved_it, _nobody_halted, _not_forgotten, _young_enough)

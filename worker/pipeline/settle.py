@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,7 @@ from worker.pipeline.dead_letter import Failure, dead_letter
 from worker.ports import Change, Clock, Event, Ledger
 
 _OVERFILLED = "the broker shows more executed than was requested: look at the account's positions at once"
+_FIGURES = tuple(field.name for field in fields(Deal))
 _log = structlog.get_logger()
 
 DEAD_LETTERED = frozenset({State.ERROR, State.UNRESOLVED})
@@ -44,7 +45,7 @@ class Settler:
         before: tuple[Event, ...] = (),
     ) -> Execution:
         """End an execution as concluded, with what is not yet recorded of its way; returns it as stored."""
-        placed = replace(execution, venue=execution.venue or self.venue)
+        placed = execution if execution.venue else execution.knowing(venue=self.venue)
         change = concluding(placed, conclusion, self._clock.now(), deals=deals, before=before)
         letter = self._dead_letter(change.after)
         if executes_too_much(change.after):
@@ -130,6 +131,7 @@ def with_deals(execution: Execution, deals: tuple[Deal, ...]) -> dict[str, Any]:
 
 def settled_event(after: Execution, deals: tuple[Deal, ...]) -> Event:
     """Return the audit event of a final state."""
+    fill_price = after.fill_price
     payload = {
         "status": after.state.value,
         "reason": after.reason,
@@ -137,7 +139,7 @@ def settled_event(after: Execution, deals: tuple[Deal, ...]) -> Event:
         "version": after.version,
         "executed_lots": str(after.executed_lots),
         "requested_lots": None if after.requested_lots is None else str(after.requested_lots),
-        "fill_price": None if after.fill_price is None else str(after.fill_price),
+        "fill_price": None if fill_price is None else str(fill_price),
         "deals": [deal_payload(deal) for deal in deals],
     }
     return Event("settled", payload, after.execution_id)
@@ -145,5 +147,10 @@ def settled_event(after: Execution, deals: tuple[Deal, ...]) -> Event:
 
 def deal_payload(deal: Deal) -> dict[str, Any]:
     """Return a deal as the audit trail keeps it: all text, null for what nobody knows."""
-    figures = asdict(deal) | {"time": None if deal.time is None else deal.time.isoformat()}
-    return {name: None if value is None else str(value) for name, value in figures.items()}
+    return {name: _as_text(getattr(deal, name)) for name in _FIGURES}
+
+
+def _as_text(figure: object) -> str | None:
+    if isinstance(figure, datetime):
+        return figure.isoformat()
+    return None if figure is None else str(figure)

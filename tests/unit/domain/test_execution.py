@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.domain.stories import NOW, an_execution
 from worker.domain.errors import IllegalTransition
-from worker.domain.execution import AT_BROKER, FINAL, OPEN, TRANSITIONS, State
+from worker.domain.execution import AT_BROKER, FINAL, OPEN, TRANSITIONS, Execution, State
 
 
 @pytest.mark.parametrize("start", list(State))
@@ -60,3 +65,22 @@ def test_a_reopened_trade_does_not_take_the_cancel_of_its_last_order_for_its_own
     assert (reopened.state, reopened.round_start, reopened.stale_allowed) == (State.RECEIVED, 1, True)
     assert (reopened.order_ticket, reopened.accepted_at) == (None, None)
     assert (reopened.cancelled_at, reopened.cancel_asked_at) == (None, None)
+
+
+@given(st.dictionaries(st.sampled_from([field.name for field in fields(Execution)]), st.integers()))
+def test_what_is_learnt_is_known_next_to_all_that_was_known(learnt: dict[str, Any]) -> None:
+    before = an_execution(state=State.ACCEPTED, order_ticket=7)
+
+    after = before.knowing(**learnt)
+
+    assert after == replace(before, **learnt)
+    assert before == an_execution(state=State.ACCEPTED, order_ticket=7, execution_id=before.execution_id)
+
+
+def test_an_execution_learns_nothing_that_it_has_no_place_for_and_is_never_changed() -> None:
+    execution = an_execution()
+
+    with pytest.raises(TypeError, match="an execution has no colour"):
+        execution.knowing(colour="red")
+    with pytest.raises(FrozenInstanceError):
+        setattr(execution.knowing(reason="none"), "reason", "another")  # noqa: B010 - the type checker forbids it, too
