@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ from worker.domain.market import (
     SendStatus,
 )
 from worker.mt5 import wire
-from worker.mt5.child import NotDelivered, Unanswered
+from worker.mt5.child import ChildProcess, NotDelivered, Unanswered
 from worker.mt5.supervisor import Supervisor
 from worker.mt5.wire import (
     CancelRequest,
@@ -104,14 +105,33 @@ class TerminalSession:
 
     def submit(self, order: OrderRequest) -> SendReport:
         """Send one order; whatever happens is in the report."""
-        try:
-            return self.call(wire.SUBMIT, order)
-        except Unanswered as error:
-            return SendReport(SendStatus.NO_ANSWER, detail=str(error), answered_at=error.ended_at)
-        except wire.Defect as error:
-            return SendReport(SendStatus.NO_ANSWER, detail=str(error), answered_at=datetime.now(UTC))
-        except TerminalUnavailable as error:
-            return SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail=str(error))
+        (report,) = itertools.chain.from_iterable(self.submit_all((order,)))
+        return report
+
+    def submit_all(self, orders: Sequence[OrderRequest]) -> Iterator[Sequence[SendReport]]:
+        """
+        Send orders strictly one after the other; yields their reports in that order, those together that come together.
+
+        They go to the child process in one line. It answers each before it begins the next one, and begins nothing
+        when its answer finds nobody. So when it ends, the first one that it has not answered may have been sent; those
+        behind it were certainly not begun, if it has certainly ended and all that it had answered was read. Each answer
+        has the call's time limit of its own. The iterator must be exhausted: until then the session is taken.
+        """
+        with self.lock:
+            left, unreached = len(orders), list[TerminalUnreachable]()
+            try:
+                child = self._ask(wire.SUBMIT, *orders)
+                while left:
+                    reports = [self._report(answer, unreached) for answer in self._answers(child)]
+                    left -= len(reports)
+                    yield reports
+                for error in unreached:  # not before: the child may be sending the next one
+                    self._supervisor.not_reached(child, error)
+            except Unanswered as end:
+                last_words = [self._report(answer, unreached) for answer in end.last_words]
+                yield [*last_words, *_of_the_others(end, left - len(last_words))]
+            except TerminalUnavailable as error:
+                yield [_not_sent(error)] * left
 
     def poll(self, request: PollRequest) -> Poll:
         """Look once for the news of all orders. Raises TerminalUnavailable."""
@@ -150,12 +170,9 @@ class TerminalSession:
     def call(self, command: Command[Request, Answer], request: Request) -> Answer:
         """Send a command to the child process and return its answer."""
         with self.lock:
-            child = self._supervisor.at_work()
+            child = self._ask(command, request)
             try:
-                answer = command.read_answer(child.call(command.ask(request), self._opening.call_timeout))
-            except (NotDelivered, Unanswered) as error:
-                self._supervisor.lose(child, str(error))
-                raise
+                answer = command.read_answer(self._answers(child)[0])
             except TerminalUnreachable as error:
                 self._supervisor.not_reached(child, error)
                 raise
@@ -190,3 +207,43 @@ class TerminalSession:
         if idle:
             self.lock.release()
         self._supervisor.join(patience)
+
+    def _ask(self, command: Command[Request, Any], *requests: Request) -> ChildProcess:
+        child = self._supervisor.at_work()
+        try:
+            child.ask(command.ask(*requests), self._opening.call_timeout)
+        except NotDelivered as error:
+            self._supervisor.lose(child, str(error))
+            raise
+        return child
+
+    def _answers(self, child: ChildProcess) -> Sequence[bytes]:
+        try:
+            return child.answers(self._opening.call_timeout)
+        except Unanswered as error:
+            self._supervisor.lose(child, str(error))
+            raise
+
+    def _report(self, answer: bytes, unreached: list[TerminalUnreachable]) -> SendReport:
+        try:
+            report = wire.SUBMIT.read_answer(answer)
+        except wire.Defect as error:
+            return SendReport(SendStatus.NO_ANSWER, detail=str(error), answered_at=datetime.now(UTC))
+        except TerminalUnavailable as error:
+            if isinstance(error, TerminalUnreachable):
+                unreached.append(error)
+            return _not_sent(error)
+        self._supervisor.symptoms.answered(wire.SUBMIT.name)
+        return report
+
+
+def _of_the_others(end: Unanswered, count: int) -> list[SendReport]:
+    """Return what is known of orders that a child has not answered before its end; it began them in their order."""
+    doubtful = SendReport(SendStatus.NO_ANSWER, detail=str(end), answered_at=end.ended_at)
+    if not end.has_told_all:
+        return [doubtful] * count
+    return [doubtful, *[_not_sent(end)] * (count - 1)][:count]
+
+
+def _not_sent(error: TerminalUnavailable) -> SendReport:
+    return SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail=str(error))

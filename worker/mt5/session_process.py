@@ -7,12 +7,11 @@ Started as `python -m worker.mt5.session_process`; see `session.py` for the pare
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -47,15 +46,20 @@ class Desk:
         self.silence_limit: float | None = None
         self._commands: dict[str, tuple[Command[Any, Any], _Handler]] = {"open": (wire.OPEN, self._open)}
 
-    def answer(self, line: bytes) -> bytes:
-        """Execute one line's command and return the line to answer; errors are answers too."""
+    def answers(self, line: bytes) -> Iterator[bytes]:
+        """
+        Execute a command's requests one after the other; errors are answers too.
+
+        Nothing is begun before the line that answers what came before it has been taken, and written.
+        """
         try:
-            return self._execute(json.loads(line))
-        except TerminalUnavailable as error:
-            return wire.unavailable(error)
-        except Exception as error:  # noqa: BLE001 - one command's defect must not take the terminal away from the others
-            traceback.print_exc()
-            return wire.defect(f"{type(error).__name__}: {error}")
+            command, handler = self._commands[wire.name_of(line)]
+            requests = wire.requests_of(line)
+        except Exception as error:  # noqa: BLE001 - a line that makes no sense must not end the session
+            yield _defect(error)
+            return
+        for request in requests:
+            yield self._answer(command, handler, request)
 
     def close(self) -> None:
         """Leave the terminal and let the next process have it."""
@@ -64,10 +68,14 @@ class Desk:
         if self._lock is not None:
             self._lock.close()
 
-    def _execute(self, call: Mapping[str, Any]) -> bytes:
-        command, handler = self._commands[call["command"]]
-        self._reconnect()
-        return command.reply(handler(command.read_request(call)))
+    def _answer(self, command: Command[Any, Any], handler: _Handler, request: object) -> bytes:
+        try:
+            self._reconnect()
+            return command.reply(handler(command.read_request(request)))
+        except TerminalUnavailable as error:
+            return wire.unavailable(error)
+        except Exception as error:  # noqa: BLE001 - one request's defect must not take the terminal away from the others
+            return _defect(error)
 
     def _open(self, opening: Opening) -> VenueFacts:
         failpoints.arm(opening.failpoints, opening.failpoints_log, process="session")
@@ -104,10 +112,17 @@ def serve(commands: BinaryIO, answers: BinaryIO, desk: Desk) -> None:
     with Listener(commands, watchdog) as listener:
         while (line := listener.line(desk.silence_limit)).endswith(b"\n"):
             watchdog.feed(desk.limit)
-            answer, command = desk.answer(line), wire.name_of(line)
-            failpoints.hit("session.answer.before", command)
-            answers.write(answer)
-            failpoints.hit("session.answer.after", command)
+            command = wire.name_of(line)
+            for answer in desk.answers(line):
+                failpoints.hit("session.answer.before", command)
+                answers.write(answer)  # which fails when the parent is gone: nothing more of the line is begun then
+                failpoints.hit("session.answer.after", command)
+                watchdog.feed(desk.limit)
+
+
+def _defect(error: Exception) -> bytes:
+    traceback.print_exception(error)
+    return wire.defect(f"{type(error).__name__}: {error}")
 
 
 def _link(opening: Opening) -> Link:

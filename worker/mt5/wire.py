@@ -1,6 +1,7 @@
 """
 What a terminal session's two processes say to each other: one JSON line a command, one JSON line an answer.
 
+A command holds one request or several, which are answered one after the other, each before the next one is begun.
 Strictly in turn: the parent sends nothing before the last answer has come, so a line needs no number, and at most one
 command can ever wait in the pipe.
 """
@@ -11,7 +12,7 @@ import json
 import ntpath
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
+from pydantic_core import from_json
 
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.execution import Venue
@@ -41,6 +43,7 @@ from worker.domain.market import (
 from worker.mt5.file_lock import TerminalInUse
 
 _BEGINNING = re.compile(rb'{"command":"([a-z]+)"')
+_ANSWER = b'{"answer":'
 INITIALIZE_SECONDS = 60.0  # after which the package gives up connecting; its own default
 OPENING_SECONDS = INITIALIZE_SECONDS + 15.0
 ENDED_BY_SILENCE = 4  # the child's exit code when its parent had fallen silent
@@ -145,35 +148,44 @@ class Command(Generic[Request, Answer]):
     request: TypeAdapter[Request]
     answer: TypeAdapter[Answer]
 
-    def ask(self, request: Request) -> bytes:
-        """Write the command as a line."""
-        return b'{"command":"%s","request":%s}\n' % (self.name.encode(), self.request.dump_json(request))
+    def ask(self, *requests: Request) -> bytes:
+        """Write the command as a line: its answers come in the order of the requests."""
+        return b'{"command":"%s","requests":[%s]}\n' % (
+            self.name.encode(),
+            b",".join(map(self.request.dump_json, requests)),
+        )
 
     def reply(self, answer: Answer) -> bytes:
-        """Write its answer as a line."""
-        return b'{"answer":%s}\n' % self.answer.dump_json(answer)
+        """Write the answer to one request as a line."""
+        return _ANSWER + self.answer.dump_json(answer) + b"}\n"
 
-    def read_request(self, line: Mapping[str, Any]) -> Request:
-        """Read the request out of a command's line."""
-        return self.request.validate_python(line["request"])
+    def read_request(self, request: object) -> Request:
+        """Read one of the requests of a command's line."""
+        return self.request.validate_python(request)
 
-    def read_answer(self, text: bytes) -> Answer:
-        """Read the answer; raises TerminalUnavailable or Defect when the line tells of one."""
+    def read_answer(self, line: bytes) -> Answer:
+        """Read an answer; raises TerminalUnavailable or Defect when the line tells of one."""
         try:
-            line = json.loads(text)
-            if "answer" in line:
-                return self.answer.validate_python(line["answer"])
+            if line.startswith(_ANSWER):
+                return self.answer.validate_json(line[len(_ANSWER) : line.rindex(b"}")])
+            trouble = json.loads(line)
         except ValueError as error:
             raise Defect(f"the terminal session's answer to {self.name} cannot be read: {error}") from None
-        if "unavailable" in line:
-            raise _KINDS[line["kind"]](line["unavailable"])
-        raise Defect(f"the terminal session failed in {self.name}: {line['defect']}")
+        if "unavailable" in trouble:
+            raise _KINDS[trouble["kind"]](trouble["unavailable"])
+        raise Defect(f"the terminal session failed in {self.name}: {trouble['defect']}")
 
 
 def name_of(line: bytes) -> str:
     """Return the name of a line's command, as `Command.ask` writes it; of anything else, `unknown`."""
     begins = _BEGINNING.match(line)
     return begins[1].decode() if begins else "unknown"
+
+
+def requests_of(line: bytes) -> Sequence[Any]:
+    """Return the requests of a command's line, for `Command.read_request`; raises an error where there are none."""
+    requests: Sequence[Any] = from_json(line)["requests"]
+    return requests
 
 
 def unavailable(error: TerminalUnavailable) -> bytes:

@@ -276,7 +276,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDesk]:
         monkeypatch.setattr(session_process, "_link", lambda opening: Link(package, opening))
         desk = Desk()
         opened.append(desk)
-        wire.OPEN.read_answer(desk.answer(wire.OPEN.ask(Opening("main", "native"))))
+        wire.OPEN.read_answer(*desk.answers(wire.OPEN.ask(Opening("main", "native"))))
         return desk
 
     yield open_desk
@@ -295,7 +295,7 @@ def test_a_send_answered_by_what_cannot_be_read_is_ambiguous(
     desk: OpenDesk, answer: object, capfd: pytest.CaptureFixture[str]
 ) -> None:
     package = documented(order_send=answer)
-    told = desk(package).answer(wire.SUBMIT.ask(in_time(ORDER)))
+    (told,) = desk(package).answers(wire.SUBMIT.ask(in_time(ORDER)))
     assert package.count("order_send") == 1
     with pytest.raises(wire.Defect):  # which the parent makes a send without an answer
         wire.SUBMIT.read_answer(told)
@@ -312,7 +312,7 @@ def test_a_row_of_wrong_types_makes_the_look_fail_and_never_look_empty(
     opened = desk(documented(history_deals_get=rows))
     for command, line in ((wire.POLL, poll), (wire.SEARCH, search)):
         with pytest.raises(TerminalUnavailable):
-            command.read_answer(opened.answer(line))
+            command.read_answer(*opened.answers(line))
     capfd.readouterr()
 
 
@@ -321,7 +321,7 @@ def test_a_price_that_is_no_number_stops_the_send(desk: Any, price: float, capfd
     package = documented(symbol_info_tick=changed(USDJPY_TICK, bid=price, ask=price))
     opened = desk(package)
     try:
-        report = wire.SUBMIT.read_answer(opened.answer(wire.SUBMIT.ask(in_time(ORDER))))
+        report = wire.SUBMIT.read_answer(*opened.answers(wire.SUBMIT.ask(in_time(ORDER))))
     except TerminalUnavailable:
         report = None
     assert package.count("order_send") == 0

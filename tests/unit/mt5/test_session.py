@@ -15,7 +15,7 @@ import pytest
 from tests.fixtures.terminal import a_look, a_search, an_order
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.execution import Venue
-from worker.domain.market import Custody, Health, SendStatus
+from worker.domain.market import Custody, Health, SendReport, SendStatus
 from worker.mt5 import supervisor, symptoms, wire
 from worker.mt5.child import Unanswered
 from worker.mt5.session import TerminalSession
@@ -46,11 +46,19 @@ class Child:
         self.hung_over: str | None = None
         self._ended = threading.Event()
 
-    def call(self, line: bytes, _timeout: float) -> bytes:
-        if wire.name_of(line) != "open":
-            return self._answered(self.to_call, wire.name_of(line))
-        self.opened.append(json.loads(line)["request"])
-        return self._answered(self.to_open.pop(0) if self.to_open else wire.OPEN.reply(FACTS), "open")
+    def call(self, line: bytes, timeout: float) -> bytes:
+        self.ask(line, timeout)
+        return self.answers(timeout)[0]
+
+    def ask(self, line: bytes, _timeout: float) -> None:
+        self.asked = line
+
+    def answers(self, _timeout: float) -> list[bytes]:
+        command = wire.name_of(self.asked)
+        if command != "open":
+            return [self._answered(self.to_call, command)]
+        self.opened += json.loads(self.asked)["requests"]
+        return [self._answered(self.to_open.pop(0) if self.to_open else wire.OPEN.reply(FACTS), "open")]
 
     def _answered(self, answer: bytes | Exception, command: str) -> bytes:
         if isinstance(answer, Exception):
@@ -198,6 +206,30 @@ def test_a_send_over_which_the_child_met_a_defect_was_handed_over_before_it_told
     assert report.status is SendStatus.NO_ANSWER
     assert report.answered_at is not None
     assert before <= report.answered_at <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("ended_at", [datetime.now(UTC), None])
+def test_when_nobody_knows_all_that_a_child_has_answered_every_order_without_an_answer_is_in_doubt(
+    child: type[Child], start: Started, ended_at: datetime | None
+) -> None:
+    session = start()
+    answered = wire.SUBMIT.reply(SendReport(SendStatus.ANSWERED, retcode=10009))
+    child.to_call = Unanswered("too slow", ended_at, [answered])
+    (reports,) = session.submit_all([an_order() for _ in range(4)])
+    assert [report.status for report in reports] == [SendStatus.ANSWERED] + 3 * [SendStatus.NO_ANSWER]
+
+
+def test_of_a_child_that_has_certainly_told_all_only_the_next_order_is_in_doubt(
+    child: type[Child], start: Started
+) -> None:
+    session = start()
+    answered = wire.SUBMIT.reply(SendReport(SendStatus.ANSWERED, retcode=10009))
+    for words, left in (([answered], 3), ([answered] * 4, 0)):
+        child.to_call = Unanswered("too slow", datetime.now(UTC), words, has_told_all=True)
+        (reports,) = session.submit_all([an_order() for _ in range(4)])
+        in_doubt = [SendStatus.NO_ANSWER, SendStatus.NOT_SENT, SendStatus.NOT_SENT][:left]
+        assert [report.status for report in reports] == len(words) * [SendStatus.ANSWERED] + in_doubt
+        session.ready(5)
 
 
 def test_the_account_that_was_shown_first_is_asked_for_ever_after(child: type[Child], start: Started) -> None:

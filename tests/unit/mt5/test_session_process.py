@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.fixtures.terminal import an_order
 from worker.mt5 import wire
 from worker.mt5.session_process import Desk, serve
 from worker.mt5.wire import Opening
@@ -38,7 +42,7 @@ def test_a_command_that_was_cut_off_is_not_executed(tmp_path: Path) -> None:
     assert len(answers) == 1
 
 
-@pytest.mark.parametrize("line", [b"no json\n", b'{"command":"unheard"}\n', b'{"command":"open","request":{}}\n'])
+@pytest.mark.parametrize("line", [b"no json\n", b'{"command":"unheard"}\n', b'{"command":"open","requests":[{}]}\n'])
 def test_a_line_that_makes_no_sense_is_a_defect_and_no_end(line: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     assert ["defect" in answer for answer in _served(Desk(), line, line)] == [True, True]
     assert "Traceback" in capsys.readouterr().err
@@ -56,3 +60,32 @@ def test_what_the_terminal_cannot_do_is_told(tmp_path: Path) -> None:
     (answer,) = _served(desk, wire.OPEN.ask(opening))
     desk.close()
     assert "Authorization failed" in str(answer["unavailable"])
+
+
+def test_an_answer_that_finds_nobody_ends_it_before_it_begins_anything_more_of_the_line(tmp_path: Path) -> None:
+    # Given a parent that has ended when the first of three orders is answered
+    class Gone(io.BytesIO):
+        def write(self, line: Any) -> int:
+            if b"retcode" in bytes(line):
+                raise BrokenPipeError
+            return super().write(line)
+
+    desk = Desk()
+    line = wire.SUBMIT.ask(*(an_order(symbol) for symbol in ("EURUSD", "GBPUSD", "USDJPY")))
+    with pytest.raises(BrokenPipeError):
+        serve(io.BytesIO(_opening(tmp_path) + line), Gone(), desk)
+    desk.close()
+
+    with closing(sqlite3.connect(tmp_path / "book.sqlite")) as book:
+        assert book.execute("SELECT symbol FROM orders").fetchall() == [("EURUSD",)]
+
+
+def test_one_request_s_defect_is_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    orders = [wire.SUBMIT.ask(an_order(symbol)) for symbol in ("EURUSD", "GBPUSD")]
+    first, last = (line[line.index(b"[") + 1 : -3] for line in orders)
+    line = b'{"command":"submit","requests":[%s,{},%s]}\n' % (first, last)
+    desk = Desk()
+    _, *answers = _served(desk, _opening(tmp_path), line)
+    desk.close()
+    assert [next(iter(answer)) for answer in answers] == ["answer", "defect", "answer"]
+    capsys.readouterr()

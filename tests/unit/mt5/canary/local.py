@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from tests.unit.mt5.package import Struct
 from worker.domain.instrument import Instrument
 from worker.domain.market import CancelReport, Health, OrderRequest, Quote, QuoteRequest, SendReport
-from worker.mt5 import simulated
+from worker.mt5 import simulated, wire
 from worker.mt5.canary.observer import Observer
 from worker.mt5.canary.plan import Plan, prepare
 from worker.mt5.link import Link
@@ -57,7 +56,8 @@ class LocalSession:
     def call(self, command: Command[Any, Any], request: Any) -> Any:
         """Go through the lines of the pipe, so that what cannot be written down shows."""
         self.link.ensure()
-        answer = self._answers[command.name][1](command.read_request(json.loads(command.ask(request))))
+        (asked,) = wire.requests_of(command.ask(request))
+        answer = self._answers[command.name][1](command.read_request(asked))
         return command.read_answer(command.reply(answer))
 
     def health(self) -> Health:
