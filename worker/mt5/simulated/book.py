@@ -1,50 +1,25 @@
 """
-The broker's book: one SQLite file that several processes may use at once and that survives their deaths.
+The broker's book: what several processes may read and write at once, and what this one remembers of it.
 
-Write-ahead logging lets outside readers look while an order is executed; every change is one short transaction.
-With `synchronous = OFF` nothing waits for the disk: a killed process still loses nothing that was committed, because
-what it wrote is with the operating system. Only a power failure could spoil the book, and no money is in it.
+The file is the truth. What was read of it is kept until it changes: rows by their tickets, and whatever was added up
+or looked up (settings, sums, due times) until the next change of any kind. What other processes change, SQLite itself
+counts; so a terminal that is asked a hundred times between two orders reads the file once.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.structs import Struct, TradeDeal, TradeOrder, TradePosition, named
+from worker.mt5.simulated.book_file import connect
+from worker.mt5.simulated.structs import Struct, TradeDeal, TradeOrder, TradePosition
 
-PATIENCE_SECONDS = 10.0
-OPENING_BALANCE = 1e9
-FIRST_DEAL = 70_000_001
-_SCHEMA_VERSION = 4
-_UPGRADES = {
-    1: (
-        "ALTER TABLE meta ADD COLUMN history_ready_utc_msc INTEGER NOT NULL DEFAULT 0",
-        "ALTER TABLE schedule ADD COLUMN lots REAL CHECK (lots > 0)",
-    ),
-    # A table's CHECK cannot be altered: the schedule moves into a new one.
-    2: (
-        "ALTER TABLE schedule RENAME TO schedule_before",
-        (
-            "CREATE TABLE schedule (id INTEGER PRIMARY KEY, due_utc_msc INTEGER NOT NULL, event TEXT NOT NULL "
-            "CHECK (event IN ('fill', 'deal', 'reveal', 'look', 'guard', 'expire')), "
-            "order_ticket INTEGER NOT NULL REFERENCES orders (ticket), lots REAL CHECK (lots > 0))"
-        ),
-        "INSERT INTO schedule SELECT id, due_utc_msc, event, order_ticket, lots FROM schedule_before",
-        "DROP TABLE schedule_before",
-        "CREATE INDEX schedule_by_time ON schedule (due_utc_msc)",
-        "CREATE INDEX schedule_by_event ON schedule (event, order_ticket)",
-    ),
-    3: ("ALTER TABLE meta ADD COLUMN open_at_weekends INTEGER NOT NULL DEFAULT 1",),
-}
-_TABLES_OF_EVERY_VERSION = {"meta", "orders", "deals", "positions", "schedule"}
 _SIGNED = 1 << 63
+_KEPT_AT_MOST = 16_384  # rows of a table: more than are open at once and are looked at again within seconds
+_Value = TypeVar("_Value")
 
 
 class Meta(NamedTuple):
@@ -78,11 +53,6 @@ _INSERT = {
 }
 
 
-def utc_msc() -> int:
-    """Return the present time in UTC milliseconds, rounded up: no deal is dated before the request that caused it."""
-    return -(-time.time_ns() // 1_000_000)
-
-
 class Book:
     """
     An open book. Not for several threads at once: the terminal's pipe serializes its calls.
@@ -92,28 +62,49 @@ class Book:
 
     def __init__(self, path: Path, *, netting: bool = False) -> None:
         mode = mt5.ACCOUNT_MARGIN_MODE_RETAIL_NETTING if netting else mt5.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
-        self._connection = _connect(path, mode)
+        self._connection = connect(path, mode)
+        self._others = -1  # changes by other processes, as SQLite counts them
+        self._kept: dict[type[Struct], dict[int, Struct]] = {struct: {} for struct in _TABLES}
+        self._last_tickets: dict[type[Struct], int] = {}
+        self._known: dict[str, tuple[object, Any]] = {}
 
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+    def refresh(self) -> None:
+        """Forget what is remembered if another process has changed the book."""
+        ((others,),) = self._connection.execute("PRAGMA data_version")
+        if others != self._others:
+            self._others = others
+            self._forget_everything()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Do all or nothing, alone among the writers."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
+            self.refresh()
             yield
         except BaseException:
             self._connection.execute("ROLLBACK")
+            self._forget_everything()
             raise
         self._connection.execute("COMMIT")
 
-    def meta(self) -> Meta:
-        """Read the settings as they are now."""
-        return Meta(*self._connection.execute(_READ_META).fetchone())
+    def known(self, name: str, read: Callable[[], _Value], at: object = None) -> _Value:
+        """Return what `read` finds, as it was found before under this name, unless book or `at` have changed since."""
+        before = self._known.get(name)
+        if before is None or before[0] != at:
+            before = self._known[name] = (at, read())
+        value: _Value = before[1]
+        return value
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def meta(self) -> Meta:
+        """Return the settings."""
+        return self.known("meta", lambda: Meta(*self._connection.execute(_READ_META).fetchone()))
+
+    def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Read rows as plain tuples."""
         return self._connection.execute(sql, parameters).fetchall()
 
@@ -123,19 +114,81 @@ class Book:
         return row and row[0]
 
     def change(self, sql: str, parameters: Sequence[Any] = ()) -> None:
-        """Change rows."""
+        """Change anything; nothing is remembered after that."""
         self._connection.execute(sql, parameters)
+        self._forget_everything()
 
-    def select(self, struct: type[Struct], where: str, parameters: Sequence[Any] = ()) -> list[Struct]:
-        """Read orders, deals or positions as their structures."""
-        sql = f"SELECT * FROM {_TABLES[struct]} WHERE {where}"  # noqa: S608 - `where` is always a constant of ours
-        rows = self._connection.execute(sql, parameters)
-        magic = struct.__match_args__.index("magic")
-        return [struct(row if row[magic] >= 0 else _unsigned(row, magic)) for row in rows]
+    def note(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Change what is neither an order nor a deal nor a position; those are changed by the methods below."""
+        self._connection.execute(sql, parameters)
+        self._known.clear()
+
+    def row(self, struct: type[Struct], ticket: int) -> Struct | None:
+        """Return the order, deal or position with a ticket."""
+        known = self._kept[struct].get(ticket)
+        return known or next(iter(self.select(struct, "ticket = ?", (stored(ticket),))), None)
+
+    def select(
+        self, struct: type[Struct], where: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[Struct]:
+        """Read orders, deals or positions as their structures, those that are known without reading them again."""
+        table, kept = _TABLES[struct], self._kept[struct]
+        tickets = self.rows(f"SELECT ticket FROM {table} WHERE {where}", parameters)  # noqa: S608 - `where` is a constant of ours
+        self.refresh()  # what is remembered and these tickets are of one moment, or nothing is remembered
+        try:
+            return [kept[ticket] for (ticket,) in tickets]
+        except KeyError:
+            rows = self.rows(f"SELECT * FROM {table} WHERE {where}", parameters)  # noqa: S608 - as above
+        return [self._keep(_struct(struct, row)) for row in rows]
+
+    def count(self, struct: type[Struct], where: str, parameters: Sequence[Any] = ()) -> int:
+        """Count orders, deals or positions."""
+        return int(self.value(f"SELECT count(*) FROM {_TABLES[struct]} WHERE {where}", parameters))  # noqa: S608 - as above
 
     def insert(self, row: Struct) -> None:
         """Write a new order, deal or position."""
+        self._known.clear()
         self._connection.execute(_INSERT[type(row)], row if row.magic < _SIGNED else _signed(row))
+        self._last_tickets[type(row)] = row.ticket
+        self._keep(row)
+
+    def amend(self, row: Struct, **changes: Any) -> None:
+        """Change columns of an order or a position."""
+        struct = type(row)
+        self._known.clear()
+        written = changes | ({"magic": stored(changes["magic"])} if "magic" in changes else {})
+        columns = ", ".join(f"{column} = ?" for column in written)
+        sql = f"UPDATE {_TABLES[struct]} SET {columns} WHERE ticket = ?"  # noqa: S608 - our own names
+        self._connection.execute(sql, (*written.values(), row.ticket))
+        known = self._kept[struct].pop(row.ticket, None)  # `row` itself may be older than that
+        if known is not None:
+            self._keep(struct((known._asdict() | changes).values()))
+
+    def delete(self, row: Struct) -> None:
+        """Take an order or a position out."""
+        self._known.clear()
+        self._connection.execute(f"DELETE FROM {_TABLES[type(row)]} WHERE ticket = ?", (row.ticket,))  # noqa: S608 - our own names
+        self._kept[type(row)].pop(row.ticket, None)
+
+    def next_ticket(self, struct: type[Struct], first: int) -> int:
+        """Return the ticket of the next order or deal: rows of these are never deleted."""
+        if struct not in self._last_tickets:
+            last = self.value(f"SELECT max(ticket) FROM {_TABLES[struct]}")  # noqa: S608 - our own names
+            self._last_tickets[struct] = first - 1 if last is None else last
+        return self._last_tickets[struct] + 1
+
+    def _keep(self, row: Struct) -> Struct:
+        kept = self._kept[type(row)]
+        if len(kept) >= _KEPT_AT_MOST:
+            kept.clear()
+        kept[row.ticket] = row
+        return row
+
+    def _forget_everything(self) -> None:
+        self._known.clear()
+        self._last_tickets.clear()
+        for kept in self._kept.values():
+            kept.clear()
 
 
 def stored(unsigned: int) -> int:
@@ -147,126 +200,9 @@ def _signed(row: Struct) -> tuple[Any, ...]:
     return tuple((row._asdict() | {"magic": stored(row.magic)}).values())
 
 
-def _unsigned(row: tuple[Any, ...], place: int) -> tuple[Any, ...]:
-    return (*row[:place], row[place] + 2 * _SIGNED, *row[place + 1 :])
+_MAGIC = {struct: struct.__match_args__.index("magic") for struct in _TABLES}
 
 
-def _connect(path: Path, margin_mode: int) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
-    )
-    try:
-        _prepare(connection, margin_mode)
-    except sqlite3.DatabaseError:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, margin_mode: int) -> None:
-    _require_a_book(connection)
-    _use_write_ahead_log(connection)
-    connection.execute("PRAGMA synchronous = OFF")
-    if _version(connection) == 0:
-        _create(connection, margin_mode)
-    if _version(connection) < _SCHEMA_VERSION:
-        _upgrade(connection)
-
-
-def _require_a_book(connection: sqlite3.Connection) -> None:
-    """Refuse what is neither empty nor a book that this program can read, before anything in the file is changed."""
-    connection.execute("BEGIN")  # one look at it: another process may be making it right now
-    version = _version(connection)
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    connection.execute("COMMIT")
-    if tables and (version == 0 or not tables >= _TABLES_OF_EVERY_VERSION):
-        raise sqlite3.DatabaseError("it is another program's database; name a file that does not exist yet")
-    if version > _SCHEMA_VERSION:
-        raise sqlite3.DatabaseError(
-            f"it is a book of version {version}, and this program reads versions up to {_SCHEMA_VERSION}; "
-            "name another file, or use the program that wrote it"
-        )
-
-
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Switch the journal mode; SQLite does not wait by itself for another process that switches it right now."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return version
-
-
-def _create(connection: sqlite3.Connection, margin_mode: int) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    if _version(connection) == 0:  # nobody else was first
-        for statement in _schema():
-            connection.execute(statement)
-        now = utc_msc()
-        connection.execute(
-            "INSERT INTO meta (only_row, opened_utc_msc, margin_mode) VALUES (1, ?, ?)", (now, margin_mode)
-        )
-        offset = connection.execute("SELECT server_offset_seconds FROM meta").fetchone()[0]
-        connection.execute(_INSERT[TradeDeal], _opening_deal(now + offset * 1000))
-        connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-    connection.execute("COMMIT")
-
-
-def _upgrade(connection: sqlite3.Connection) -> None:
-    """Bring a book of an earlier version up to date, its rows as they are, its triggers as they are today."""
-    connection.execute("BEGIN IMMEDIATE")
-    for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-        connection.execute(f"DROP TRIGGER {trigger}")
-    for version in range(_version(connection), _SCHEMA_VERSION):
-        for statement in _UPGRADES[version]:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {version + 1}")
-    for statement in _schema():
-        if "CREATE TRIGGER" in statement:
-            connection.execute(statement)
-    connection.execute("COMMIT")
-
-
-def _schema() -> Iterator[str]:
-    """Return today's schema by statements: `executescript` would commit first, and it belongs into one transaction."""
-    script = files(__package__).joinpath("book.sql").read_text(encoding="utf-8")
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-def _opening_deal(server_msc: int) -> Struct:
-    return named(
-        TradeDeal,
-        ticket=FIRST_DEAL,
-        order=0,
-        time=server_msc // 1000,
-        time_msc=server_msc,
-        type=mt5.DEAL_TYPE_BALANCE,
-        entry=mt5.DEAL_ENTRY_IN,
-        magic=0,
-        position_id=0,
-        reason=mt5.DEAL_REASON_CLIENT,
-        volume=0.0,
-        price=0.0,
-        commission=0.0,
-        swap=0.0,
-        profit=OPENING_BALANCE,
-        fee=0.0,
-        symbol="",
-        comment="Initial deposit",
-        external_id="",
-    )
+def _struct(struct: type[Struct], row: tuple[Any, ...]) -> Struct:
+    place = _MAGIC[struct]
+    return struct(row if row[place] >= 0 else (*row[:place], row[place] + 2 * _SIGNED, *row[place + 1 :]))

@@ -46,8 +46,7 @@ CREATE TABLE orders (
     comment         TEXT    NOT NULL,
     external_id     TEXT    NOT NULL
 );
-CREATE INDEX orders_by_time ON orders (time_done_msc); -- open orders are those at 0
-CREATE INDEX orders_by_magic ON orders (magic);
+CREATE INDEX orders_by_time ON orders (time_done_msc, ticket, symbol); -- open orders are those at 0
 CREATE INDEX orders_by_position ON orders (position_id);
 
 CREATE TABLE deals (
@@ -70,9 +69,8 @@ CREATE TABLE deals (
     comment     TEXT    NOT NULL,
     external_id TEXT    NOT NULL
 );
-CREATE INDEX deals_by_time ON deals (time_msc);
+CREATE INDEX deals_by_time ON deals (time_msc, ticket, symbol);
 CREATE INDEX deals_by_order ON deals ("order");
-CREATE INDEX deals_by_magic ON deals (magic);
 CREATE INDEX deals_by_position ON deals (position_id);
 
 CREATE TABLE positions (

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.book import Book, Meta
-from worker.mt5.simulated.hours import Weekend, weekend
-from worker.mt5.simulated.prices.prices import Quote, quote
-from worker.mt5.simulated.prices.walk import TICK_MS
-from worker.mt5.simulated.structs import Struct, TradeOrder, named
+from worker.mt5.simulated.hours import Weekend
+from worker.mt5.simulated.market import Market, begin_of_tick
+from worker.mt5.simulated.prices.prices import Quote
+from worker.mt5.simulated.structs import Struct, TradeOrder
 from worker.mt5.simulated.symbols import SYMBOLS, Symbol
 
 FIRST_ORDER = 80_000_001
+_OPEN_SYMBOLS = (
+    "SELECT symbol FROM exposure WHERE volume > 1e-9 UNION SELECT symbol FROM orders WHERE time_done_msc = 0"
+)
+_HIDDEN = "SELECT order_ticket FROM schedule WHERE event = 'reveal'"
 _TEXTS = ("symbol", "comment", "external_id")
 _NUMBERS = ("volume_initial", "volume_current", "price_open", "sl", "tp", "price_current", "price_stoplimit")
 _NO_TERMS: dict[str, Any] = (
@@ -34,6 +38,12 @@ class Desk:
     meta: Meta
     utc_msc: int
     selected: Container[str]
+    market: Market = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        meta, moment = self.meta, begin_of_tick(self.utc_msc)
+        terms = meta.opened_utc_msc, meta.server_offset_seconds, meta.open_at_weekends, meta.leverage
+        object.__setattr__(self, "market", Market(moment, *terms))  # the desk is frozen
 
     def at(self, utc_msc: int) -> Desk:
         """Return the same desk at another moment."""
@@ -55,46 +65,38 @@ class Desk:
 
     def open_symbols(self) -> frozenset[str]:
         """Return the symbols of open positions and orders, which stay in the Market Watch by themselves."""
-        rows = self.book.rows(
-            "SELECT symbol FROM exposure WHERE volume > 1e-9 UNION SELECT symbol FROM orders WHERE time_done_msc = 0"
-        )
-        return frozenset(name for (name,) in rows)
+        return self.book.known("open symbols", lambda: frozenset(name for (name,) in self.book.rows(_OPEN_SYMBOLS)))
+
+    @property
+    def hidden_orders(self) -> frozenset[int]:
+        """Return the tickets of the orders that no look-up shows yet, nor what has come of them."""
+        return self.book.known("hidden", lambda: frozenset(ticket for (ticket,) in self.book.rows(_HIDDEN)))
 
     def quote(self, symbol: Symbol) -> Quote | None:
         """Return what the symbol's feed shows at this moment."""
-        closed = self.weekend(symbol)
-        moment = closed.begin - 1 if closed else self.utc_msc
-        begin = moment - moment % TICK_MS  # within a tick it is the same, and found at once
-        return quote(symbol, begin, self.meta.opened_utc_msc)
+        return self.market.quote(symbol)
 
     def weekend(self, symbol: Symbol) -> Weekend | None:
         """Return the weekend for which the symbol's market is closed just now."""
-        return weekend(self.meta, symbol, self.utc_msc)
+        return self.market.weekend(symbol)
 
     def touch(self, symbol: Symbol, order_type: int) -> float:
         """Return the price at which an order of this type is filled at this moment."""
-        now = self.quote(symbol)
-        if now is None:
-            raise ValueError(f"{symbol.name} has no quote; the checks let no order of such a symbol through")
-        return now.touch(order_type)
+        return self.market.touch(symbol, order_type)
 
     def enter(self, symbol: Symbol, **terms: Any) -> Struct:
         """Write a new open order at the market; whatever else `terms` do not tell of it is 0 or empty."""
         now, touch = self.server_msc, self.touch(symbol, terms["type"])
-        order = named(
-            TradeOrder,
-            **_NO_TERMS
-            | {
-                "ticket": self.next_ticket("orders", FIRST_ORDER),
-                "time_setup": now // 1000,
-                "time_setup_msc": now,
-                "state": mt5.ORDER_STATE_PLACED,
-                "symbol": symbol.name,
-                "price_open": touch,
-                "price_current": touch,
-            }
-            | terms,
-        )
+        basics = {
+            "ticket": self.book.next_ticket(TradeOrder, FIRST_ORDER),
+            "time_setup": now // 1000,
+            "time_setup_msc": now,
+            "state": mt5.ORDER_STATE_PLACED,
+            "symbol": symbol.name,
+            "price_open": touch,
+            "price_current": touch,
+        }
+        order = TradeOrder((_NO_TERMS | basics | terms).values())
         self.book.insert(order)
         return order
 
@@ -115,13 +117,12 @@ class Desk:
     def close(self, order: Struct, state: int, rest: float, position_id: int) -> None:
         """Move an order into history at the market of the moment; `rest` is open of it, 0 is no position."""
         now, touch = self.server_msc, self.touch(SYMBOLS[order.symbol], order.type)
-        self.book.change(
-            "UPDATE orders SET state = ?, volume_current = ?, position_id = ?, time_done = ?, time_done_msc = ?, "
-            "price_current = ? WHERE ticket = ?",
-            (state, rest, position_id, now // 1000, now, touch, order.ticket),
+        self.book.amend(
+            order,
+            state=state,
+            volume_current=rest,
+            position_id=position_id,
+            time_done=now // 1000,
+            time_done_msc=now,
+            price_current=touch,
         )
-
-    def next_ticket(self, table: str, first: int) -> int:
-        """Return the ticket of the next row; rows of `orders` and `deals` are never deleted."""
-        last = self.book.value(f"SELECT max(ticket) FROM {table}")  # noqa: S608 - one of our own two tables
-        return first if last is None else last + 1

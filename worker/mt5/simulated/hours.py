@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from worker.mt5.simulated.book import Meta
 from worker.mt5.simulated.symbols import Symbol
 
 _DAY_MSC = 86_400_000
@@ -25,11 +24,11 @@ class Weekend(NamedTuple):
     end: int
 
 
-def weekend(meta: Meta, symbol: Symbol, utc_msc: int) -> Weekend | None:
-    """Return the weekend for which a symbol's market is closed at a moment; None while it is open."""
-    if meta.open_at_weekends or symbol.instrument.open_at_weekends:
+def weekend(symbol: Symbol, utc_msc: int, server_offset_seconds: int) -> Weekend | None:
+    """Return the weekend at a moment, in which all but a few markets are closed; None on other days, and for those."""
+    if symbol.instrument.open_at_weekends:
         return None
-    offset = meta.server_offset_seconds * 1000
+    offset = server_offset_seconds * 1000
     day = (utc_msc + offset) // _DAY_MSC
     weekday = (day - _MONDAY) % 7
     if weekday < _SATURDAY:

@@ -48,25 +48,25 @@ class TestOneOrder:
         in_ounces = "FOREX" in name
         market = dealer.quote("XAUUSD").ask if in_ounces else 1.0
 
-        assert order_margin(dealer.desk(), symbol, 1.0, PRICE) == pytest.approx(amount * market, abs=0.01)
+        assert order_margin(dealer.desk().market, symbol, 1.0, PRICE) == pytest.approx(amount * market, abs=0.01)
 
     @pytest.mark.parametrize("name", [name for name, _ in MODES])
     def test_an_initial_margin_replaces_every_formula(self, dealer: Dealer, name: str) -> None:
         symbol = a_symbol(calc_mode=mode(name), margin_initial=1500.0, base="USD")
 
-        assert order_margin(dealer.desk(), symbol, 0.5, PRICE) == 750.0
+        assert order_margin(dealer.desk().market, symbol, 0.5, PRICE) == 750.0
 
     def test_the_rate_of_a_symbol_multiplies_it(self, dealer: Dealer) -> None:
-        assert order_margin(dealer.desk(), a_symbol(margin_rate=0.5), 1.0, PRICE) == 1000.0
+        assert order_margin(dealer.desk().market, a_symbol(margin_rate=0.5), 1.0, PRICE) == 1000.0
 
     @pytest.mark.parametrize("kind", range(2, 8))
     def test_a_pending_order_reserves_nothing(self, dealer: Dealer, kind: int) -> None:
-        assert order_margin(dealer.desk(), SYMBOLS["EURUSD"], 1.0, 1.0, kind) == 0.0
+        assert order_margin(dealer.desk().market, SYMBOLS["EURUSD"], 1.0, 1.0, kind) == 0.0
 
     def test_a_price_far_from_the_market_changes_nothing_where_the_margin_is_in_the_base_currency(
         self, dealer: Dealer
     ) -> None:
-        margins = {order_margin(dealer.desk(), SYMBOLS["EURUSD"], 1.0, price) for price in (0.5, 1.0, 2.0)}
+        margins = {order_margin(dealer.desk().market, SYMBOLS["EURUSD"], 1.0, price) for price in (0.5, 1.0, 2.0)}
 
         assert margins == {cents(1000 * dealer.quote("EURUSD").ask)}
 
@@ -76,10 +76,10 @@ class TestOneOrder:
     ) -> None:
         euro = getattr(dealer.quote("EURUSD"), touch)
 
-        assert order_margin(dealer.desk(), SYMBOLS["EURJPY"], 2.0, 160.0, side) == cents(2000 * euro)
+        assert order_margin(dealer.desk().market, SYMBOLS["EURJPY"], 2.0, 160.0, side) == cents(2000 * euro)
 
     def test_the_dollar_itself_is_not_converted(self, dealer: Dealer) -> None:
-        assert order_margin(dealer.desk(), SYMBOLS["USDJPY"], 1.0, 100.0) == 1000.0
+        assert order_margin(dealer.desk().market, SYMBOLS["USDJPY"], 1.0, 100.0) == 1000.0
 
 
 class TestProfit:
@@ -90,7 +90,7 @@ class TestProfit:
         yen = getattr(dealer.quote("USDJPY"), touch)
         holding = Holding(side, 0.1, 0.1 * 164.0)
 
-        profit = profit_of(dealer.desk(), BASE["EURJPY"], holding, 165.0)
+        profit = profit_of(dealer.desk().market, BASE["EURJPY"], holding, 165.0)
 
         assert profit == pytest.approx(sign * 10_000 / yen)
 
@@ -98,14 +98,14 @@ class TestProfit:
         # 0.1 lots of USDJPY bought at 144.132 and closed at 144.124: 80 yen lost, 0.56 dollars at that rate
         yen = dealer.quote("USDJPY").bid
 
-        profit = profit_of(dealer.desk(), BASE["USDJPY"], Holding(BUY, 0.1, 0.1 * 144.132), 144.124)
+        profit = profit_of(dealer.desk().market, BASE["USDJPY"], Holding(BUY, 0.1, 0.1 * 144.132), 144.124)
 
         assert profit * yen / 144.124 == pytest.approx(-0.555, abs=0.001)
 
     def test_collateral_earns_nothing(self, dealer: Dealer) -> None:
         symbol = a_symbol(calc_mode=mode("SERV_COLLATERAL"))
 
-        assert profit_of(dealer.desk(), symbol.instrument, Holding(BUY, 1.0, 1.0), 2.0) == 0.0
+        assert profit_of(dealer.desk().market, symbol.instrument, Holding(BUY, 1.0, 1.0), 2.0) == 0.0
 
 
 class TestOppositePositions:
@@ -124,13 +124,13 @@ class TestOppositePositions:
     ) -> None:
         symbol = a_symbol(margin_hedged=hedged)
 
-        assert margin_of(dealer.desk(), symbol, [self.BOUGHT, self.SOLD]) == pytest.approx(margin)
-        assert margin_of(dealer.desk(), symbol, [self.SOLD, self.BOUGHT]) == pytest.approx(margin)
+        assert margin_of(dealer.desk().market, symbol, [self.BOUGHT, self.SOLD]) == pytest.approx(margin)
+        assert margin_of(dealer.desk().market, symbol, [self.SOLD, self.BOUGHT]) == pytest.approx(margin)
 
     def test_with_an_initial_margin_the_hedged_one_is_money_too(self, dealer: Dealer) -> None:
         symbol = a_symbol(margin_initial=500.0, margin_hedged=200.0)
 
-        assert margin_of(dealer.desk(), symbol, [self.BOUGHT, self.SOLD]) == pytest.approx(2 * 500 + 200)
+        assert margin_of(dealer.desk().market, symbol, [self.BOUGHT, self.SOLD]) == pytest.approx(2 * 500 + 200)
 
     def test_a_pair_of_a_lot_bought_and_one_sold_needs_as_much_as_one(self, dealer: Dealer) -> None:
         dealer.buy("EURJPY", 1.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.book import stored
 from worker.mt5.simulated.dealing.terms import OrderTerms, asked_for
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.prices.prices import Quote
@@ -14,7 +13,6 @@ from worker.mt5.simulated.symbols import SYMBOLS, Instrument, Symbol
 
 ACCEPTABLE = 0  # what a check finds nothing against
 NEW_ORDERS = (mt5.TRADE_ACTION_DEAL, mt5.TRADE_ACTION_PENDING)
-_OPEN_ORDER = "ticket = ? AND time_done_msc = 0"
 _ABOUT_ORDERS = (mt5.TRADE_ACTION_MODIFY, mt5.TRADE_ACTION_REMOVE)
 
 
@@ -64,7 +62,8 @@ class Asked:
 def subjects_of(desk: Desk, request: Struct) -> tuple[Struct, ...]:
     """Find the open order or the positions that a request names; fewer than it names when one is gone."""
     if request.action in _ABOUT_ORDERS:
-        return tuple(desk.book.select(TradeOrder, _OPEN_ORDER, (stored(request.order),)))
+        order = desk.book.row(TradeOrder, request.order)
+        return (order,) if order and not order.time_done_msc else ()
     if request.action == mt5.TRADE_ACTION_CLOSE_BY:
         return (*_position(desk, request.position), *_position(desk, request.position_by))
     if request.action == mt5.TRADE_ACTION_PENDING:
@@ -80,4 +79,5 @@ def symbol_of(request: Struct, subjects: tuple[Struct, ...]) -> Symbol | None:
 
 
 def _position(desk: Desk, ticket: int) -> tuple[Struct, ...]:
-    return tuple(desk.book.select(TradePosition, "ticket = ?", (stored(ticket),)))
+    position = desk.book.row(TradePosition, ticket)
+    return (position,) if position else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.book import FIRST_DEAL
+from worker.mt5.simulated.book_file import FIRST_DEAL
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.money.valuation import cents
 from worker.mt5.simulated.structs import Struct, TradeDeal, named
@@ -33,7 +33,7 @@ def book(desk: Desk, order: Struct, terms: Terms, effect: Effect) -> Struct:
     now = desk.server_msc
     row = named(
         TradeDeal,
-        ticket=desk.next_ticket("deals", FIRST_DEAL),
+        ticket=desk.book.next_ticket(TradeDeal, FIRST_DEAL),
         order=order.ticket,
         time=now // 1000,
         time_msc=now,

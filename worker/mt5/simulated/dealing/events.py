@@ -17,7 +17,8 @@ def apply_due(desk: Desk) -> bool:
     while (next_one := schedule.take_next(desk)) is not None:
         utc_msc, event, ticket, lots = next_one
         moment = replace(desk, meta=desk.book.meta(), utc_msc=utc_msc)
-        for subject in desk.book.select(*_SUBJECT_OF.get(event, _ORDER), (ticket,)):
+        subject = desk.book.row(_SUBJECT_OF.get(event, TradeOrder), ticket)
+        if subject is not None:
             _EVENTS[event](moment, subject, lots)
         is_anything = True
     return is_anything
@@ -46,8 +47,7 @@ def _guard(desk: Desk, position: Struct, _lots: float | None) -> None:
     exits.guard(desk, position)
 
 
-_ORDER = (TradeOrder, "ticket = ?")
-_SUBJECT_OF = {schedule.GUARD: (TradePosition, "ticket = ?")}
+_SUBJECT_OF = {schedule.GUARD: TradePosition}
 _EVENTS: dict[str, Callable[[Desk, Struct, float | None], None]] = {
     schedule.FILL: _fill,
     schedule.DEAL: fill_some,

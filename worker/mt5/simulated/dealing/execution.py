@@ -83,7 +83,7 @@ def _has_failed_enough(desk: Desk, symbol: Symbol, magic: int) -> bool:
     failed = desk.book.value("SELECT failed FROM sends WHERE trade = ? AND symbol = ?", key)
     if failed is not None and failed >= limit:
         return True
-    desk.book.change("INSERT INTO sends VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET failed = failed + 1", key)
+    desk.book.note("INSERT INTO sends VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET failed = failed + 1", key)
     return False
 
 

@@ -17,10 +17,7 @@ from worker.mt5.simulated.symbols import SYMBOLS
 def set_stops(desk: Desk, position: Struct, sl: float, tp: float) -> None:
     """Give an open position other stops; 0 is none."""
     now = desk.server_msc
-    desk.book.change(
-        "UPDATE positions SET sl = ?, tp = ?, time_update = ?, time_update_msc = ? WHERE ticket = ?",
-        (sl, tp, now // 1000, now, position.ticket),
-    )
+    desk.book.amend(position, sl=sl, tp=tp, time_update=now // 1000, time_update_msc=now)
 
 
 def guard(desk: Desk, position: Struct) -> None:

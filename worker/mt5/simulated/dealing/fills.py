@@ -67,12 +67,9 @@ def _left(desk: Desk, order: Struct) -> float:
 def _note(desk: Desk, order: Struct, deal: Struct, rest: float) -> None:
     """Write a deal down in its order's row; that of a cancelled order keeps saying that it was."""
     if order.time_done_msc:
-        desk.book.change("UPDATE orders SET position_id = ? WHERE ticket = ?", (deal.position_id, order.ticket))
+        desk.book.amend(order, position_id=deal.position_id)
     elif rest:
-        desk.book.change(
-            "UPDATE orders SET state = ?, volume_current = ?, position_id = ? WHERE ticket = ?",
-            (mt5.ORDER_STATE_PARTIAL, rest, deal.position_id, order.ticket),
-        )
+        desk.book.amend(order, state=mt5.ORDER_STATE_PARTIAL, volume_current=rest, position_id=deal.position_id)
     else:
         desk.close(order, mt5.ORDER_STATE_FILLED, rest, deal.position_id)
 

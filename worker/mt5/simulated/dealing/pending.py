@@ -29,9 +29,7 @@ def place(desk: Desk, symbol: Symbol, request: Struct, terms: OrderTerms) -> Str
 
 def change(desk: Desk, order: Struct, terms: OrderTerms) -> None:
     """Give a pending order other terms; it waits anew."""
-    columns = _columns(terms)
-    changes = ", ".join(f"{column} = ?" for column in columns)
-    desk.book.change(f"UPDATE orders SET {changes} WHERE ticket = ?", (*columns.values(), order.ticket))  # noqa: S608 - our own names
+    desk.book.amend(order, **_columns(terms))
     schedule.forget(desk, schedule.LOOK, order)
     schedule.forget(desk, schedule.EXPIRE, order)
     _wait(desk, order, terms)
@@ -78,12 +76,13 @@ def _wait(desk: Desk, order: Struct, terms: OrderTerms) -> None:
 
 def _as_limit(desk: Desk, order: Struct) -> Struct:
     """Turn a stop-limit order whose stop price was reached into its limit order, which need not be filled whole."""
-    desk.book.change(
-        "UPDATE orders SET type = ?, price_open = price_stoplimit, type_filling = ? WHERE ticket = ?",
-        (limit_after(order.type), mt5.ORDER_FILLING_RETURN, order.ticket),
-    )
-    (limit,) = desk.book.select(TradeOrder, "ticket = ?", (order.ticket,))
-    return limit
+    changes = {
+        "type": limit_after(order.type),
+        "price_open": order.price_stoplimit,
+        "type_filling": mt5.ORDER_FILLING_RETURN,
+    }
+    desk.book.amend(order, **changes)
+    return TradeOrder((order._asdict() | changes).values())
 
 
 def _is_affordable(desk: Desk, symbol: Symbol, order: Struct) -> bool:

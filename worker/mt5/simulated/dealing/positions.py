@@ -11,7 +11,6 @@ order that reversed it.
 from __future__ import annotations
 
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.book import stored
 from worker.mt5.simulated.dealing import deals
 from worker.mt5.simulated.dealing.deals import Effect, Terms
 from worker.mt5.simulated.desk import Desk
@@ -41,10 +40,8 @@ def settle(desk: Desk, order: Struct, terms: Terms) -> Effect:
 def position_of(desk: Desk, order: Struct) -> Struct | None:
     """Find an order's position: on a netting account the symbol's, else the one it names or an earlier deal opened."""
     if desk.meta.hedging:
-        found = desk.book.select(TradePosition, "ticket = ?", (order.position_id or order.ticket,))
-    else:
-        found = desk.book.select(TradePosition, "symbol = ?", (order.symbol,))
-    return found[0] if found else None
+        return desk.book.row(TradePosition, order.position_id or order.ticket)
+    return next(iter(desk.book.select(TradePosition, "symbol = ?", (order.symbol,))), None)
 
 
 def closable(desk: Desk, order: Struct, volume: float) -> float:
@@ -63,7 +60,7 @@ def close_by(desk: Desk, order: Struct, position: Struct, position_by: Struct) -
     one stays, with the difference, and its own ticket, price and stops. The order ends as filled.
     """
     volume, price = min(position.volume, position_by.volume), position_by.price_open
-    profit = cents(profit_of(desk, SYMBOLS[order.symbol].instrument, holding_of(position, volume), price))
+    profit = cents(profit_of(desk.market, SYMBOLS[order.symbol].instrument, holding_of(position, volume), price))
     first, _ = [
         deals.book(
             desk,
@@ -81,7 +78,7 @@ def close_by(desk: Desk, order: Struct, position: Struct, position_by: Struct) -
 
 def _against(desk: Desk, order: Struct, position: Struct, terms: Terms) -> Effect:
     closing = holding_of(position, min(terms.volume, position.volume))
-    profit = cents(profit_of(desk, SYMBOLS[position.symbol].instrument, closing, terms.price))
+    profit = cents(profit_of(desk.market, SYMBOLS[position.symbol].instrument, closing, terms.price))
     beyond = round(terms.volume - position.volume, 8)
     if beyond <= 0:
         _reduce(desk, position, terms.volume)
@@ -120,21 +117,26 @@ def _reduce(desk: Desk, position: Struct, volume: float) -> None:
     """Take lots away, and the position with the last of them."""
     left = round(position.volume - volume, 8)
     if not left:
-        desk.book.change("DELETE FROM positions WHERE ticket = ?", (position.ticket,))
+        desk.book.delete(position)
         return
     now = desk.server_msc
-    desk.book.change(
-        "UPDATE positions SET volume = ?, time_update = ?, time_update_msc = ? WHERE ticket = ?",
-        (left, now // 1000, now, position.ticket),
-    )
+    desk.book.amend(position, volume=left, time_update=now // 1000, time_update_msc=now)
 
 
 def _renew(desk: Desk, position: Struct, terms: Terms, marks: Struct, ticket: int) -> None:
     """Give a position other terms, and the stops, magic and comment of `marks`: an order, or itself to keep its own."""
     now = desk.server_msc
-    marked = stored(marks.magic), marks.reason, marks.sl, marks.tp, marks.comment
-    desk.book.change(
-        "UPDATE positions SET ticket = ?, time_update = ?, time_update_msc = ?, type = ?, volume = ?, price_open = ?, "
-        "magic = ?, reason = ?, sl = ?, tp = ?, comment = ? WHERE ticket = ?",
-        (ticket, now // 1000, now, *terms, *marked, position.ticket),
+    desk.book.amend(
+        position,
+        ticket=ticket,
+        time_update=now // 1000,
+        time_update_msc=now,
+        type=terms.type,
+        volume=terms.volume,
+        price_open=terms.price,
+        magic=marks.magic,
+        reason=marks.reason,
+        sl=marks.sl,
+        tp=marks.tp,
+        comment=marks.comment,
     )

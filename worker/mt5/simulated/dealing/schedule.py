@@ -32,19 +32,18 @@ def later(desk: Desk, delay_ms: int, event: str, order: Struct) -> None:
 
 def due(desk: Desk, utc_msc: int, event: str, ticket: int) -> None:
     """Write down when (UTC ms) something will happen to the order or the position with a ticket."""
-    desk.book.change(
-        "INSERT INTO schedule (due_utc_msc, event, order_ticket) VALUES (?, ?, ?)", (utc_msc, event, ticket)
-    )
+    desk.book.note("INSERT INTO schedule (due_utc_msc, event, order_ticket) VALUES (?, ?, ?)", (utc_msc, event, ticket))
 
 
 def forget(desk: Desk, event: str, order: Struct) -> None:
     """Take back what was to happen to an order."""
-    desk.book.change("DELETE FROM schedule WHERE event = ? AND order_ticket = ?", (event, order.ticket))
+    desk.book.note("DELETE FROM schedule WHERE event = ? AND order_ticket = ?", (event, order.ticket))
 
 
 def is_anything_due(desk: Desk) -> bool:
-    """Tell whether something waits to be applied: one look at an index."""
-    return desk.book.value("SELECT 1 FROM schedule WHERE due_utc_msc <= ? LIMIT 1", (desk.utc_msc,)) is not None
+    """Tell whether something waits to be applied."""
+    first: int | None = desk.book.known("due", lambda: desk.book.value("SELECT min(due_utc_msc) FROM schedule"))
+    return first is not None and first <= desk.utc_msc
 
 
 def take_next(desk: Desk) -> tuple[Any, ...] | None:
@@ -54,12 +53,12 @@ def take_next(desk: Desk) -> tuple[Any, ...] | None:
     Of what is due in one moment the oldest ticket comes first, and what waits for a price last: when that was written
     down depends on how far ahead the market was looked through.
     """
+    if not is_anything_due(desk):
+        return None
     rows = desk.book.rows(
         "SELECT id, due_utc_msc, event, order_ticket, lots FROM schedule WHERE due_utc_msc <= ? "
         "ORDER BY due_utc_msc, order_ticket, event IN (?, ?), id LIMIT 1",
         (desk.utc_msc, LOOK, GUARD),
     )
-    if not rows:
-        return None
-    desk.book.change("DELETE FROM schedule WHERE id = ?", rows[0][:1])
+    desk.book.note("DELETE FROM schedule WHERE id = ?", rows[0][:1])
     return rows[0][1:]

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.book import Meta
+from worker.mt5.simulated.book import Book, Meta
 from worker.mt5.simulated.desk import Desk
+from worker.mt5.simulated.market import Market
 from worker.mt5.simulated.money.margin import margin_of
 from worker.mt5.simulated.money.valuation import Holding, cents, floating, holding_of
 from worker.mt5.simulated.prices.prices import DEPOSIT_CURRENCY
@@ -26,6 +29,13 @@ from worker.mt5.simulated.symbols import SYMBOLS, Symbol
 MARGIN_CALL_LEVEL = 50.0  # percent
 STOP_OUT_LEVEL = 30.0
 MOST_PENDING_ORDERS = 200
+
+
+class Worth(NamedTuple):
+    """What is open in a symbol: its unrounded profit in USD if it were closed, and the margin that it reserves."""
+
+    profit: float
+    margin: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +64,7 @@ class Standing:
 
 def standing(desk: Desk) -> Standing:
     """Add up all open positions."""
-    legs = _legs(desk)
-    return Standing(cents(desk.meta.balance), _profit(desk, legs), _margin(desk, legs))
+    return desk.book.known("standing", lambda: _standing(desk, _worths(desk)), at=desk.market)
 
 
 def after(desk: Desk, symbol: Symbol, trade: Holding, position: int = 0) -> Standing:
@@ -64,9 +73,8 @@ def after(desk: Desk, symbol: Symbol, trade: Holding, position: int = 0) -> Stan
 
     `position` is the ticket of what the trade closes on a hedging account, 0 when it opens something.
     """
-    legs = _legs(desk)
-    traded = legs | {symbol.name: _traded(desk, legs.get(symbol.name, []), trade, position)}
-    return Standing(cents(desk.meta.balance), _profit(desk, legs), _margin(desk, traded))
+    asked = desk.market, symbol, trade, position  # the check of an order asks for it twice, and its sending again
+    return desk.book.known("after", lambda: _after(desk, symbol, trade, position), at=asked)
 
 
 def affords(desk: Desk, symbol: Symbol, trade: Holding, position: int = 0) -> bool:
@@ -77,27 +85,41 @@ def affords(desk: Desk, symbol: Symbol, trade: Holding, position: int = 0) -> bo
     return then.free_margin >= 0 or then.margin <= standing(desk).margin
 
 
-def _legs(desk: Desk) -> dict[str, list[Holding]]:
+def _after(desk: Desk, symbol: Symbol, trade: Holding, position: int) -> Standing:
+    worths, legs = _worths(desk), _legs(desk).get(symbol.name, ())
+    profit = worths[symbol.name].profit if legs else 0.0
+    margin = margin_of(desk.market, symbol, _traded(desk, legs, trade, position))
+    return _standing(desk, worths | {symbol.name: Worth(profit, margin)})
+
+
+def _standing(desk: Desk, worths: Mapping[str, Worth]) -> Standing:
+    profit = sum(worth.profit for worth in worths.values())
+    return Standing(cents(desk.meta.balance), cents(profit), cents(sum(worth.margin for worth in worths.values())))
+
+
+def _legs(desk: Desk) -> dict[str, tuple[Holding, ...]]:
     """Return what is bought and what is sold of each symbol."""
-    legs: dict[str, list[Holding]] = {}
-    for name, *leg in desk.book.rows("SELECT * FROM exposure WHERE volume > 1e-9"):  # a float's own error is no volume
-        legs.setdefault(name, []).append(Holding(*leg))
+    return desk.book.known("legs", lambda: _read_legs(desk.book))
+
+
+def _read_legs(book: Book) -> dict[str, tuple[Holding, ...]]:
+    legs: dict[str, tuple[Holding, ...]] = {}
+    for name, *leg in book.rows("SELECT * FROM exposure WHERE volume > 1e-9"):  # a float's own error is no volume
+        legs[name] = (*legs.get(name, ()), Holding(*leg))
     return legs
 
 
-def _profit(desk: Desk, legs: Mapping[str, Sequence[Holding]]) -> float:
-    profit = 0.0
-    for name, held in legs.items():
-        for leg in held:
-            profit += floating(desk, leg, name)[1]
-    return cents(profit)
+def _worths(desk: Desk) -> dict[str, Worth]:
+    def read() -> dict[str, Worth]:
+        return {name: _worth(desk.market, name, legs) for name, legs in _legs(desk).items()}
+
+    return desk.book.known("worths", read, at=desk.market)
 
 
-def _margin(desk: Desk, legs: Mapping[str, Sequence[Holding]]) -> float:
-    margin = 0.0
-    for name, held in legs.items():
-        margin += margin_of(desk, SYMBOLS[name], held)
-    return cents(margin)
+@lru_cache(maxsize=4096)  # most symbols have not been traded since the last question, which was within the same tick
+def _worth(market: Market, name: str, legs: tuple[Holding, ...]) -> Worth:
+    profit = sum(floating(market, leg, name)[1] for leg in legs)
+    return Worth(profit, margin_of(market, SYMBOLS[name], legs))
 
 
 def _traded(desk: Desk, legs: Sequence[Holding], trade: Holding, position: int) -> list[Holding]:
@@ -112,8 +134,8 @@ def _traded(desk: Desk, legs: Sequence[Holding], trade: Holding, position: int) 
 def _closed(desk: Desk, legs: Sequence[Holding], trade: Holding, position: int) -> Holding | None:
     """Return what a trade closes: so much of the position it names, or on a netting account of what stands against."""
     if desk.meta.hedging:
-        rows = desk.book.select(TradePosition, "ticket = ?", (position,)) if position else []
-        against = [holding_of(row) for row in rows]
+        row = desk.book.row(TradePosition, position) if position else None
+        against = [holding_of(row)] if row else []
     else:
         against = [leg for leg in legs if leg.type != trade.type]
     return against[0].part(min(trade.volume, against[0].volume)) if against else None

@@ -15,7 +15,7 @@ from functools import cache
 from typing import NamedTuple
 
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.desk import Desk
+from worker.mt5.simulated.market import Market
 from worker.mt5.simulated.money.valuation import Holding, cents, rate
 from worker.mt5.simulated.symbols import Instrument, Symbol
 
@@ -76,30 +76,30 @@ def needs_of(symbol: Symbol, leverage: int) -> Needs:
 
 
 def order_margin(
-    desk: Desk, symbol: Symbol, volume: float, price: float, order_type: int = mt5.ORDER_TYPE_BUY
+    market: Market, symbol: Symbol, volume: float, price: float, order_type: int = mt5.ORDER_TYPE_BUY
 ) -> float:
     """Return the margin in USD that an order needs by itself, whatever is already open, in cents."""
     if order_type not in _MARKET_ORDERS:
         return 0.0
-    return cents(margin_of(desk, symbol, [Holding(order_type, volume, volume * price)]))
+    return cents(margin_of(market, symbol, [Holding(order_type, volume, volume * price)]))
 
 
-def margin_of(desk: Desk, symbol: Symbol, legs: Sequence[Holding]) -> float:
+def margin_of(market: Market, symbol: Symbol, legs: Sequence[Holding]) -> float:
     """
     Return the unrounded margin in USD of what is open in a symbol: nothing, one leg, or one bought and one sold.
 
     Opposite positions of a hedging account: the common volume counts as pairs, at the average price of all of them;
     the rest counts as a part of the larger leg, at that leg's average price.
     """
-    needs = needs_of(symbol, desk.meta.leverage)
+    needs = needs_of(symbol, market.leverage)
     if len(legs) == len(_MARKET_ORDERS):
         one, other = legs
-        return _hedged(desk, needs, one, other) if one.volume < other.volume else _hedged(desk, needs, other, one)
-    return sum(needs.alone.of(leg.volume, leg.notional) * rate(desk, needs.currency, leg.type) for leg in legs)
+        return _hedged(market, needs, one, other) if one.volume < other.volume else _hedged(market, needs, other, one)
+    return sum(needs.alone.of(leg.volume, leg.notional) * rate(market, needs.currency, leg.type) for leg in legs)
 
 
-def _hedged(desk: Desk, needs: Needs, smaller: Holding, larger: Holding) -> float:
-    larger_rate, smaller_rate = rate(desk, needs.currency, larger.type), rate(desk, needs.currency, smaller.type)
+def _hedged(market: Market, needs: Needs, smaller: Holding, larger: Holding) -> float:
+    larger_rate, smaller_rate = rate(market, needs.currency, larger.type), rate(market, needs.currency, smaller.type)
     volume, notional = smaller.volume + larger.volume, smaller.notional + larger.notional
     rest = needs.alone.of(larger.volume, larger.notional) * (1 - smaller.volume / larger.volume)
     pairs = needs.paired.of(volume, notional) * smaller.volume / volume

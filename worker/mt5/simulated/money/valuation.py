@@ -14,7 +14,7 @@ from math import copysign, floor
 from typing import NamedTuple
 
 from worker.mt5.simulated import constants as mt5
-from worker.mt5.simulated.desk import Desk
+from worker.mt5.simulated.market import Market
 from worker.mt5.simulated.prices.prices import DEPOSIT_CURRENCY
 from worker.mt5.simulated.structs import Struct
 from worker.mt5.simulated.symbols import SYMBOLS, Instrument, Symbol
@@ -50,29 +50,29 @@ def side_of(order_type: int) -> int:
     return order_type % 2
 
 
-def rate(desk: Desk, currency: str, side: int) -> float:
+def rate(market: Market, currency: str, side: int) -> float:
     """Return what one unit of a currency is worth in the account's, at the Ask of the pair to buy, its Bid to sell."""
     if currency == DEPOSIT_CURRENCY:
         return 1.0
     pair = _pair(currency)
-    touch = desk.touch(pair, side)
+    touch = market.touch(pair, side)
     return touch if pair.instrument.base == currency else 1.0 / touch
 
 
-def profit_of(desk: Desk, instrument: Instrument, holding: Holding, price: float) -> float:
+def profit_of(market: Market, instrument: Instrument, holding: Holding, price: float) -> float:
     """Return the unrounded profit if the holding were closed at a price, converted at the closing side's market."""
     if instrument.calc_mode == mt5.SYMBOL_CALC_MODE_SERV_COLLATERAL:
         return 0.0
     difference = price * holding.volume - holding.notional
-    profit = difference * instrument.contract_size * rate(desk, instrument.profit, 1 - holding.type)
+    profit = difference * instrument.contract_size * rate(market, instrument.profit, 1 - holding.type)
     return -profit if holding.type == mt5.POSITION_TYPE_SELL else profit
 
 
-def floating(desk: Desk, holding: Holding, name: str) -> tuple[float, float]:
+def floating(market: Market, holding: Holding, name: str) -> tuple[float, float]:
     """Return the price at which a holding of a symbol would be closed now, and its unrounded profit there."""
     symbol = SYMBOLS[name]
-    price = desk.touch(symbol, 1 - holding.type)
-    return price, profit_of(desk, symbol.instrument, holding, price)
+    price = market.touch(symbol, 1 - holding.type)
+    return price, profit_of(market, symbol.instrument, holding, price)
 
 
 def holding_of(position: Struct, volume: float | None = None) -> Holding:

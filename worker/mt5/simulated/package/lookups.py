@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from worker.mt5.simulated.book import stored
-from worker.mt5.simulated.dealing import schedule
 from worker.mt5.simulated.dealing.kinds import PENDING
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.money.valuation import cents, floating, holding_of
@@ -26,7 +25,8 @@ from worker.mt5.simulated.package.pipe import Calls, call
 from worker.mt5.simulated.structs import Struct, TradeDeal, TradeOrder, TradePosition
 from worker.mt5.simulated.symbols import SYMBOLS, UNREADABLE, in_group
 
-_ORDER_OF = {TradeOrder: "ticket", TradeDeal: '"order"', TradePosition: "identifier"}
+_ORDER_OF = {TradeOrder: "ticket", TradeDeal: "order", TradePosition: "identifier"}
+_WAITING = frozenset(PENDING)
 _TIME_OF = {TradeOrder: "time_done_msc", TradeDeal: "time_msc"}
 _UNREADABLE = ", ".join(f"'{name}'" for name in sorted(UNREADABLE))
 _DATES = 2
@@ -50,7 +50,7 @@ class LookupCalls(Calls):
     @call
     def positions_total(self) -> int:
         """Return the number of open positions."""
-        return len(_found(self.pipe.desk(), TradePosition, [_everything()]))
+        return _count(self.pipe.desk(), TradePosition, [_everything()])
 
     @call
     def positions_get(self, *args: object, **filters: object) -> tuple[Struct, ...]:
@@ -62,29 +62,33 @@ class LookupCalls(Calls):
     @call
     def orders_total(self) -> int:
         """Return the number of open orders."""
-        return len(_found(self.pipe.desk(), TradeOrder, [Scope(_OPEN), _everything()]))
+        return _count(self.pipe.desk(), TradeOrder, [Scope(_OPEN), _everything()])
 
     @call
     def orders_get(self, *args: object, **filters: object) -> tuple[Struct, ...]:
         """Return the open orders, of a symbol, a group or a ticket."""
         scope = _present(args, filters)
         desk = self.pipe.desk()
-        return tuple(_priced(desk, row) for row in _found(desk, TradeOrder, [Scope(_OPEN), scope]))
+        rows = _found(desk, TradeOrder, [Scope(_OPEN), scope])
+        return tuple([_priced(desk, row) if row.type in _WAITING else row for row in rows])
 
     @call
     def history_orders_total(self, *args: object) -> int:
         """Return the number of orders closed between two server times."""
-        return len(self._history(TradeOrder, args, {}))
+        scopes = _past(TradeOrder, args, {})
+        return _count(self.pipe.desk(), TradeOrder, scopes)
 
     @call
     def history_orders_get(self, *args: object, **filters: object) -> tuple[Struct, ...]:
         """Return closed orders: between two server times, or of a `ticket` or a `position`."""
-        return self._history(TradeOrder, args, filters)
+        scopes = _past(TradeOrder, args, filters)
+        return tuple(_found(self.pipe.desk(), TradeOrder, scopes))
 
     @call
     def history_deals_total(self, *args: object) -> int:
         """Return the number of deals between two server times."""
-        return len(self._history(TradeDeal, args, {}))
+        scopes = _past(TradeDeal, args, {})
+        return _count(self.pipe.desk(), TradeDeal, scopes)
 
     @call
     def history_deals_get(self, *args: object, **filters: object) -> tuple[Struct, ...]:
@@ -94,27 +98,31 @@ class LookupCalls(Calls):
         The documentation calls that ticket an order's, but the package has room for a single deal in the answer, and
         programs written against live terminals find the deal by its own.
         """
-        return self._history(TradeDeal, args, filters)
-
-    def _history(
-        self, struct: type[Struct], args: tuple[object, ...], filters: Mapping[str, object]
-    ) -> tuple[Struct, ...]:
-        scopes = _past(struct, args, filters)
-        if struct is TradeOrder:
-            scopes.append(Scope(_CLOSED))
-        return tuple(_found(self.pipe.desk(), struct, scopes))
+        scopes = _past(TradeDeal, args, filters)
+        return tuple(_found(self.pipe.desk(), TradeDeal, scopes))
 
 
 def _found(desk: Desk, struct: type[Struct], scopes: list[Scope]) -> list[Struct]:
     if desk.history_is_loading:
         return []
-    visible = f"{_ORDER_OF[struct]} NOT IN (SELECT order_ticket FROM schedule WHERE event = '{schedule.REVEAL}')"  # noqa: S608 - constants
-    where = " AND ".join([*(scope.where for scope in scopes), visible])
+    where, parameters = _condition(scopes)
     order = f" ORDER BY {_TIME_OF[struct]}, ticket" if struct in _TIME_OF else " ORDER BY ticket"
-    rows = desk.book.select(struct, where + order, [value for scope in scopes for value in scope.parameters])
+    rows = desk.book.select(struct, where + order, parameters)
+    if hidden := desk.hidden_orders:
+        rows = [row for row in rows if getattr(row, _ORDER_OF[struct]) not in hidden]
     if any(scope.by_ticket for scope in scopes) and any(row.symbol in UNREADABLE for row in rows):
         raise call_failed()
     return rows
+
+
+def _count(desk: Desk, struct: type[Struct], scopes: list[Scope]) -> int:
+    if desk.history_is_loading or desk.hidden_orders:
+        return len(_found(desk, struct, scopes))
+    return desk.book.count(struct, *_condition(scopes))
+
+
+def _condition(scopes: list[Scope]) -> tuple[str, list[Any]]:
+    return " AND ".join(scope.where for scope in scopes), [value for scope in scopes for value in scope.parameters]
 
 
 def _present(args: tuple[object, ...], filters: Mapping[str, object]) -> Scope:
@@ -131,15 +139,16 @@ def _present(args: tuple[object, ...], filters: Mapping[str, object]) -> Scope:
 
 def _past(struct: type[Struct], args: tuple[object, ...], filters: Mapping[str, object]) -> list[Scope]:
     """Read a filter: two dates decide, with or without a group, else the ticket, else the position."""
+    scopes = [Scope(_CLOSED)] if struct is TradeOrder else []
     if len(args) == _DATES:
         first, last = (arguments.epoch_seconds(date) for date in args)
         window = Scope(f"{_TIME_OF[struct]} BETWEEN ? AND ?", (first * 1000, last * 1000 + 999))
-        return [window, _of_group(filters)]
+        return [window, *scopes, _of_group(filters)]
     for name, column in (("ticket", "ticket"), ("position", "position_id")):
         if name in filters:
             if args:
                 raise invalid_arguments("Unnamed arguments not allowed")
-            return [_of_number(name, column, filters)]
+            return [_of_number(name, column, filters), *scopes]
     raise invalid_arguments()
 
 
@@ -165,14 +174,12 @@ def _everything() -> Scope:
 
 
 def _priced(desk: Desk, order: Struct) -> Struct:
-    """Return an open order; one that waits for its price is shown with that of the moment."""
-    if order.type not in PENDING:
-        return order
+    """Return an order that waits for its price with that of the moment."""
     price = desk.touch(SYMBOLS[order.symbol], order.type)
     return TradeOrder((order._asdict() | {"price_current": price}).values())
 
 
 def _valued(desk: Desk, position: Struct) -> Struct:
     """Return a position at the price of the moment."""
-    price, profit = floating(desk, holding_of(position), position.symbol)
+    price, profit = floating(desk.market, holding_of(position), position.symbol)
     return TradePosition((position._asdict() | {"price_current": price, "profit": cents(profit)}).values())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from worker.mt5.simulated import constants as mt5
 from worker.mt5.simulated.dealing.execution import jumped
-from worker.mt5.simulated.desk import Desk
+from worker.mt5.simulated.market import Market
 from worker.mt5.simulated.money.margin import order_margin
 from worker.mt5.simulated.money.valuation import Holding, cents, profit_of, rate, side_of
 from worker.mt5.simulated.package import arguments
@@ -42,13 +44,13 @@ class MarketCalls(Calls):
             return False
         chosen, desk = in_group(group), self.pipe.desk()
         shown = self.pipe.selected | desk.open_symbols()
-        return tuple(_info(desk, symbol, name in shown) for name, symbol in SYMBOLS.items() if name in chosen)
+        return tuple(_info(desk.market, symbol, name in shown) for name, symbol in SYMBOLS.items() if name in chosen)
 
     @call
     def symbol_info(self, *args: object) -> Struct:
         """Return a symbol's specification and prices."""
         desk, symbol = self.pipe.asked_about(*arguments.exactly(1, args))
-        return _info(desk, symbol, desk.shows(symbol))
+        return _info(desk.market, symbol, desk.shows(symbol))
 
     @call
     def symbol_info_tick(self, *args: object) -> Struct:
@@ -79,7 +81,7 @@ class MarketCalls(Calls):
         action, name, volume, price = arguments.parsed("kOdd", args)
         desk, symbol = self.pipe.asked_about(name)
         _check(action, volume, price)
-        return order_margin(desk, symbol, volume, price, action)
+        return order_margin(desk.market, symbol, volume, price, action)
 
     @call
     def order_calc_profit(self, *args: object) -> float:
@@ -88,23 +90,24 @@ class MarketCalls(Calls):
         desk, symbol = self.pipe.asked_about(name)
         _check(action, volume, opened, closed)
         holding = Holding(side_of(action), volume, volume * opened)
-        return cents(profit_of(desk, symbol.instrument, holding, closed))
+        return cents(profit_of(desk.market, symbol.instrument, holding, closed))
 
 
-def _info(desk: Desk, symbol: Symbol, is_shown: bool) -> Struct:  # noqa: FBT001 - of a symbol that is or is not
-    values = specification(symbol) | _tick_value(desk, symbol)
+@lru_cache(maxsize=512)  # many orders of a symbol begin within one tick
+def _info(market: Market, symbol: Symbol, is_shown: bool) -> Struct:  # noqa: FBT001 - of a symbol that is or is not
+    values = specification(symbol) | _tick_value(market, symbol)
     values |= {"select": is_shown, "visible": is_shown}
-    now = desk.quote(symbol) if is_shown else None
+    now = market.quote(symbol) if is_shown else None
     if now is not None:
-        instrument = symbol.instrument
-        values["time"] = now.utc_msc // 1000 + desk.meta.server_offset_seconds
+        instrument, offset = symbol.instrument, market.server_offset_seconds
+        values["time"] = now.utc_msc // 1000 + offset
         values |= {"bid": now.bid, "ask": now.ask, "spread": round((now.ask - now.bid) / instrument.point)}
-        values |= today(symbol, now, desk.meta.opened_utc_msc, desk.meta.server_offset_seconds)
+        values |= today(symbol, now, market.opened_utc_msc, offset)
     return SymbolInfo(values.values())
 
 
-def _tick_value(desk: Desk, symbol: Symbol) -> dict[str, float]:
-    value = symbol.instrument.tick_value * rate(desk, symbol.instrument.profit, mt5.ORDER_TYPE_SELL)
+def _tick_value(market: Market, symbol: Symbol) -> dict[str, float]:
+    value = symbol.instrument.tick_value * rate(market, symbol.instrument.profit, mt5.ORDER_TYPE_SELL)
     return dict.fromkeys(("trade_tick_value", "trade_tick_value_profit", "trade_tick_value_loss"), value)
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from worker.mt5.simulated.book import Book, utc_msc
+from worker.mt5.simulated.book import Book
+from worker.mt5.simulated.book_file import utc_msc
 from worker.mt5.simulated.dealing import events, schedule
 from worker.mt5.simulated.desk import Desk
 from worker.mt5.simulated.package import arguments
@@ -62,6 +63,7 @@ class Pipe:
 
     def desk(self) -> Desk:
         """Return the book at the present moment, with everything applied that was due."""
+        self.book.refresh()
         desk = self._now()
         if not schedule.is_anything_due(desk):
             return desk

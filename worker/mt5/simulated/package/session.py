@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ntpath
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 
 from worker.mt5.simulated.money.account import account_info, standing
 from worker.mt5.simulated.package import arguments
@@ -64,32 +66,8 @@ class SessionCalls(Calls):
     def terminal_info(self) -> Struct:
         """Return the state of the terminal; its data lies where the book does."""
         meta = self.pipe.desk().meta
-        data = str(self.pipe.folder)
-        return named(
-            TerminalInfo,
-            community_account=False,
-            community_connection=False,
-            connected=bool(meta.connected),
-            dlls_allowed=False,
-            trade_allowed=bool(meta.trade_allowed),
-            tradeapi_disabled=bool(meta.tradeapi_disabled),
-            email_enabled=False,
-            ftp_enabled=False,
-            notifications_enabled=False,
-            mqid=False,
-            build=VERSION[1],
-            maxbars=MAX_BARS,
-            codepage=1252,
-            ping_last=25_000,
-            community_balance=0.0,
-            retransmission=0.0,
-            company="Simulated Broker",
-            name="Simulated Terminal",
-            language="English",
-            path=ntpath.dirname(self._program) or data,
-            data_path=data,
-            commondata_path=data,
-        )
+        switches = bool(meta.connected), bool(meta.trade_allowed), bool(meta.tradeapi_disabled)
+        return _terminal_info(*switches, program=self._program, folder=self.pipe.folder)
 
     @call
     def account_info(self) -> Struct:
@@ -103,3 +81,34 @@ class SessionCalls(Calls):
         if given.get("login", meta.login) != meta.login or given.get("server") not in {None, "", meta.server}:
             raise authorization_failed()
         return True
+
+
+@lru_cache(maxsize=8)
+def _terminal_info(*switches: bool, program: str, folder: Path) -> Struct:
+    connected, trade_allowed, tradeapi_disabled = switches
+    data = str(folder)
+    return named(
+        TerminalInfo,
+        community_account=False,
+        community_connection=False,
+        connected=connected,
+        dlls_allowed=False,
+        trade_allowed=trade_allowed,
+        tradeapi_disabled=tradeapi_disabled,
+        email_enabled=False,
+        ftp_enabled=False,
+        notifications_enabled=False,
+        mqid=False,
+        build=VERSION[1],
+        maxbars=MAX_BARS,
+        codepage=1252,
+        ping_last=25_000,
+        community_balance=0.0,
+        retransmission=0.0,
+        company="Simulated Broker",
+        name="Simulated Terminal",
+        language="English",
+        path=ntpath.dirname(program) or data,
+        data_path=data,
+        commondata_path=data,
+    )

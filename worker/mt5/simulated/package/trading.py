@@ -42,6 +42,7 @@ class TradingCalls(Calls):
     def order_send(self, *args: object, **fields: object) -> Struct:
         """Send a request to the server. What the reply says, and whether there is one, is the symbol's behaviour."""
         request = arguments.trade_request(args, fields)
+        self.pipe.book.refresh()
         meta = self.pipe.book.meta()
         if meta.tradeapi_disabled:
             raise api_disabled()
