@@ -6,14 +6,17 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.instrument import Instrument, VolumeRefusal, lots_for
-from worker.domain.market import Quote, QuoteRequest, Tick
+from worker.domain.market import QuoteRequest, Tick
+from worker.domain.trade import Direction
 from worker.mt5 import readings
 from worker.mt5.link import Link
 from worker.mt5.order_request import ORDER_TYPE
 from worker.mt5.server_clock import ServerClock
+from worker.mt5.wire import Market, Quotation
 
 OPENING_WATCH_SECONDS = 2.0
 _QUOTE_WATCH_SECONDS = 1.0
@@ -21,6 +24,8 @@ _BETWEEN_LOOKS = 0.01  # seconds
 _BETWEEN_WATCHES = 10.0  # seconds; a closed market must not slow every quote down
 _WATCHED_AT_MOST = 10  # symbols
 _GLANCED_AT = 4  # symbols; at one a poll, a change of the clock is noticed within some two seconds
+
+_Position = tuple[Direction, str, Decimal, Decimal]  # direction, symbol, lots, price
 
 
 class Quotes:
@@ -40,16 +45,13 @@ class Quotes:
         self._instruments.clear()
         self._selected.clear()
 
-    def quote(self, request: QuoteRequest) -> Quote:
-        """Answer one coarse question about one trade."""
+    def quotation(self, requests: Sequence[QuoteRequest]) -> Quotation:
+        """Answer one coarse question about each of several trades, and look once at what they have in common."""
         health = self._link.health()
-        instrument = self.instrument(request.symbol)
-        if instrument is None:
-            return Quote(health, None, None, None, datetime.now(UTC))
-        tick = self._timed_tick(instrument)
-        taken_at = datetime.now(UTC)
-        margin = None if tick is None else self._margin(request, instrument, tick)
-        return Quote(health, instrument, tick, margin, taken_at)
+        markets = {symbol: self._market(symbol) for symbol in dict.fromkeys(request.symbol for request in requests)}
+        margin = cache(self._margin)  # of this moment only
+        margins = (margin(_position(request, markets[request.symbol])) for request in requests)
+        return Quotation(health, markets, tuple(margins))
 
     def instrument(self, symbol: str) -> Instrument | None:
         """Read a symbol's specification; None when the broker has no such symbol."""
@@ -118,15 +120,32 @@ class Quotes:
         self._watch_again_at = self._monotonic() + _BETWEEN_WATCHES
         return self.tick(instrument)
 
-    def _margin(self, request: QuoteRequest, instrument: Instrument, tick: Tick) -> Decimal | None:
-        lots = lots_for(request.units, instrument, request.volume_policy, request.max_volume_shortfall)
-        touch = tick.touch(request.direction)
-        if isinstance(lots, VolumeRefusal) or touch <= 0:
+    def _market(self, symbol: str) -> Market:
+        try:
+            instrument = self.instrument(symbol)
+            tick = None if instrument is None else self._timed_tick(instrument)
+        except TerminalUnavailable as error:
+            return Market(None, None, datetime.now(UTC), str(error))
+        return Market(instrument, tick, datetime.now(UTC))
+
+    def _margin(self, position: _Position | None) -> Decimal | None:
+        if position is None:
             return None
-        margin = self._link.call(
-            "order_calc_margin", ORDER_TYPE[request.direction], request.symbol, float(lots), float(touch)
-        )
+        direction, symbol, lots, touch = position
+        margin = self._link.call("order_calc_margin", ORDER_TYPE[direction], symbol, float(lots), float(touch))
         return None if margin is None else readings.exact(margin)
 
     def _visible(self) -> list[str]:
         return [row.name for row in self._link.rows("symbols_get") or () if row.visible]
+
+
+def _position(request: QuoteRequest, market: Market) -> _Position | None:
+    """Return what the request would open at this market; None when it cannot be told."""
+    instrument, tick = market.instrument, market.tick
+    if instrument is None or tick is None:
+        return None
+    lots = lots_for(request.units, instrument, request.volume_policy, request.max_volume_shortfall)
+    touch = tick.touch(request.direction)
+    if isinstance(lots, VolumeRefusal) or touch <= 0:
+        return None
+    return request.direction, request.symbol, lots, touch

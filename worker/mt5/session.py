@@ -101,7 +101,14 @@ class TerminalSession:
 
     def quote(self, request: QuoteRequest) -> Quote:
         """Ask for all that the checks of one trade need. Raises TerminalUnavailable."""
-        return self.call(wire.QUOTE, request)
+        (quote,) = self.quotes((request,))
+        if isinstance(quote, TerminalUnavailable):
+            raise quote
+        return quote
+
+    def quotes(self, requests: Sequence[QuoteRequest]) -> Sequence[Quote | TerminalUnavailable]:
+        """Ask for the same for several trades, each with an answer of its own. Raises TerminalUnavailable."""
+        return self.call(wire.QUOTE, tuple(requests)).of(requests)
 
     def submit(self, order: OrderRequest) -> SendReport:
         """Send one order; whatever happens is in the report."""

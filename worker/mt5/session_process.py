@@ -88,7 +88,7 @@ class Desk:
         sender, news, searcher = Sender(link, quotes), News(link, quotes, clock), Searcher(link, quotes, clock)
         self._link, self._quotes, self.limit = link, quotes, opening.call_timeout
         self._commands = {
-            "quote": (wire.QUOTE, quotes.quote),
+            "quote": (wire.QUOTE, quotes.quotation),
             "submit": (wire.SUBMIT, sender.submit),
             "poll": (wire.POLL, news.poll),
             "search": (wire.SEARCH, searcher.search),

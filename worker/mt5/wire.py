@@ -12,7 +12,7 @@ import json
 import ntpath
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -39,6 +39,7 @@ from worker.domain.market import (
     Search,
     SearchRequest,
     SendReport,
+    Tick,
 )
 from worker.mt5.file_lock import TerminalInUse
 
@@ -113,6 +114,35 @@ class Standing:
 
     health: Health
     custody: Custody
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A symbol as the terminal shows it right now: nothing but a problem where it cannot be read."""
+
+    instrument: Instrument | None
+    tick: Tick | None
+    taken_at: datetime  # UTC
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quotation:
+    """The answer to several questions at once; what they have in common is told once."""
+
+    health: Health
+    markets: Mapping[str, Market]  # by symbol
+    margins: tuple[Decimal | None, ...]  # of each question, in their order
+
+    def of(self, requests: Sequence[QuoteRequest]) -> list[Quote | TerminalUnavailable]:
+        """Return each asker's own answer, or why there is none."""
+        asked = zip(requests, self.margins, strict=True)
+        return [self._quote(self.markets[request.symbol], margin) for request, margin in asked]
+
+    def _quote(self, market: Market, margin: Decimal | None) -> Quote | TerminalUnavailable:
+        if market.problem is not None:
+            return TerminalUnavailable(market.problem)
+        return Quote(self.health, market.instrument, market.tick, margin, market.taken_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +230,9 @@ def defect(what: str) -> bytes:
 
 
 OPEN: Command[Opening, VenueFacts] = Command("open", TypeAdapter(Opening), TypeAdapter(VenueFacts))
-QUOTE: Command[QuoteRequest, Quote] = Command("quote", TypeAdapter(QuoteRequest), TypeAdapter(Quote))
+QUOTE: Command[tuple[QuoteRequest, ...], Quotation] = Command(
+    "quote", TypeAdapter(tuple[QuoteRequest, ...]), TypeAdapter(Quotation)
+)
 SUBMIT: Command[OrderRequest, SendReport] = Command("submit", TypeAdapter(OrderRequest), TypeAdapter(SendReport))
 POLL: Command[PollRequest, Poll] = Command("poll", TypeAdapter(PollRequest), TypeAdapter(Poll))
 SEARCH: Command[SearchRequest, Search] = Command("search", TypeAdapter(SearchRequest), TypeAdapter(Search))

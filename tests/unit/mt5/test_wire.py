@@ -24,7 +24,6 @@ from worker.domain.market import (
     OrderRequest,
     Poll,
     PollRequest,
-    Quote,
     QuoteRequest,
     Search,
     SearchRequest,
@@ -32,7 +31,7 @@ from worker.domain.market import (
 )
 from worker.mt5 import wire
 from worker.mt5.file_lock import TerminalInUse
-from worker.mt5.wire import CancelRequest, Command, Opening, Standing, TerminalUnreachable
+from worker.mt5.wire import CancelRequest, Command, Market, Opening, Quotation, Standing, TerminalUnreachable
 
 _decimals = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**15), max_value=10**15, places=10)
 _times = st.datetimes(timezones=st.just(UTC))
@@ -46,13 +45,14 @@ def _any(kind: type[Any], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy
 
 
 _instruments = _any(Instrument)
+_markets = _any(Market, instrument=st.none() | _instruments)
 _orders, _deals = _any(BrokerOrder), _any(BrokerDeal)
 
 
 @pytest.mark.parametrize(
     ("command", "requests"),
     [
-        (wire.QUOTE, _any(QuoteRequest)),
+        (wire.QUOTE, st.lists(_any(QuoteRequest)).map(tuple)),
         (wire.SUBMIT, _any(OrderRequest, send_before_monotonic=st.floats(0, 1e9))),
         (wire.POLL, _any(PollRequest)),
         (wire.SEARCH, _any(SearchRequest)),
@@ -78,7 +78,7 @@ def test_requests_arrive_as_they_were(command: Command[Any, Any], requests: Any,
 @pytest.mark.parametrize(
     ("command", "answers"),
     [
-        (wire.QUOTE, _any(Quote, instrument=st.none() | _instruments)),
+        (wire.QUOTE, _any(Quotation, markets=st.dictionaries(st.text(), _markets))),
         (wire.SUBMIT, _any(SendReport, request=_json, reply=st.none() | _json)),
         (wire.POLL, _any(Poll, orders=st.lists(_orders).map(tuple), deals=st.lists(_deals).map(tuple))),
         (wire.CANCEL, _any(CancelReport, request=_json, reply=st.none() | _json)),

@@ -64,7 +64,9 @@ class LocalSession:
         return self.link.health()
 
     def quote(self, request: QuoteRequest) -> Quote:
-        return self._quotes.quote(request)
+        (quote,) = self._quotes.quotation([request]).of([request])
+        assert isinstance(quote, Quote)
+        return quote
 
     def instruments(self, symbols: tuple[str, ...] = ()) -> tuple[Instrument, ...]:
         return self._quotes.instruments(symbols)
