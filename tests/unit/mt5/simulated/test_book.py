@@ -141,9 +141,9 @@ def test_a_process_killed_anywhere_leaves_whole_orders_only(path: Path, customer
 
 
 def _as_written_by_version_4(customer: Customer) -> None:
-    for table, time in (("orders", "time_done_msc"), ("deals", "time_msc")):
+    for table, moment in (("orders", "time_done_msc"), ("deals", "time_msc")):
         customer.book(f"DROP INDEX {table}_by_time")
-        customer.book(f"CREATE INDEX {table}_by_time ON {table} ({time})")
+        customer.book(f"CREATE INDEX {table}_by_time ON {table} ({moment})")
         customer.book(f"CREATE INDEX {table}_by_magic ON {table} (magic)")
     customer.book("PRAGMA user_version = 4")
 
