@@ -77,7 +77,7 @@ def _number(value: object) -> Decimal:
 
 def _direction(value: object) -> int:
     number = _as_number(value)
-    if number is None or number not in {1, -1}:
+    if number is None or number.copy_abs() != 1:
         raise _wrong("1 (long) or -1 (short)")
     return int(number)
 

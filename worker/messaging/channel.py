@@ -53,6 +53,10 @@ class Channel:
         """Wait for the end of the channel and return its reason."""
         return await asyncio.shield(self._end)
 
+    def on_end(self, call: Callable[[], None]) -> None:
+        """Have this called as soon as the channel has ended."""
+        self._end.add_done_callback(lambda _end: call())
+
     async def close(self) -> None:
         """Close the channel; deliveries without acknowledgement go back to their queue."""
         if self.is_open:

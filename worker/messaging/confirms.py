@@ -31,7 +31,7 @@ class ConfirmChannel:
         self._returned: set[int] = set()
         self._addressed: defaultdict[_Address, deque[int]] = defaultdict(deque)
         self._results: list[PublishResult | None] = []
-        self._all_confirmed = asyncio.Event()
+        self._all_said = asyncio.Event()
 
     @classmethod
     async def open(cls, connection: AmqpConnection) -> Self:
@@ -39,6 +39,7 @@ class ConfirmChannel:
         channel = await connection.channel()
         confirming = cls(connection, channel)
         await channel.confirm(confirming._on_confirm, confirming._on_return)
+        channel.on_end(confirming._all_said.set)
         return confirming
 
     @property
@@ -69,7 +70,7 @@ class ConfirmChannel:
         self._open.clear()
         self._returned.clear()
         self._addressed.clear()
-        self._all_confirmed.clear()
+        self._all_said.clear()
 
     def _send(self, place: int, message: OutgoingMessage) -> None:
         try:
@@ -83,18 +84,21 @@ class ConfirmChannel:
         self._addressed[message.exchange, message.routing_key, message.message_id].append(self._number)
 
     async def _until_confirmed(self, seconds: float) -> None:
-        confirmed = asyncio.ensure_future(self._all_confirmed.wait())
-        ended = asyncio.ensure_future(self._channel.until_ended())
-        try:
-            while not (await asyncio.wait({confirmed, ended}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED))[0]:
-                if self._connection.flowing:
-                    await self._give_up(seconds)
-                    return
-        finally:
-            confirmed.cancel()
-            ended.cancel()
-        if ended.done() and not confirmed.done() and not isinstance(reason := ended.result(), ChannelClosed):
+        while not await self._no_more_is_open(seconds):
+            if self._connection.flowing:
+                await self._give_up(seconds)
+                return
+        if self._open and not isinstance(reason := await self._channel.until_ended(), ChannelClosed):
             raise reason
+
+    async def _no_more_is_open(self, seconds: float) -> bool:
+        """Wait until every message has its confirm, or none can have one any more; False when it takes too long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._all_said.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _give_up(self, seconds: float) -> None:
         _log.error("rabbitmq confirms nothing", waited_seconds=seconds, count=len(self._open))
@@ -115,7 +119,7 @@ class ConfirmChannel:
             place = self._open.pop(confirmed)
             self._results[place] = self._result(confirmed, taken=taken)
         if not self._open:
-            self._all_confirmed.set()
+            self._all_said.set()
 
     def _result(self, number: int, *, taken: bool) -> PublishResult:
         if not taken:

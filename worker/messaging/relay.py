@@ -30,6 +30,9 @@ REPLY_CONFIRM_SECONDS = 5.0
 MOST_NAMED = 10
 """How many messages one line of the log names."""
 
+FIRST_REST_SECONDS = 0.1
+"""How long a ledger that does not answer is left alone; after that the pauses are random, and grow."""
+
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 
@@ -185,7 +188,14 @@ def _is_copy(row: OutboxRow) -> bool:
 
 async def _patiently(ask: Callable[[], Awaitable[_T]]) -> _T:
     """Ask the ledger until it answers: what is published and cannot be marked would only be published twice."""
+    try:
+        return await ask()
+    except LedgerUnavailable:
+        await asyncio.sleep(FIRST_REST_SECONDS)
+    return await _again(ask)
 
+
+async def _again(ask: Callable[[], Awaitable[_T]]) -> _T:
     async def answer() -> _T:
         return await ask()
 
