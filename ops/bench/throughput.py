@@ -76,7 +76,8 @@ def measure(bench: Bench) -> Section:
         turns = [one for _round in range(bench.options.runs) for one in contestants]
         for one in bench.steps("throughput", turns):
             _take_turn(one, desk, bench, found[one.name])
-    return section(found)
+        repeated = _sent_again(desk)
+    return section(found, repeated)
 
 
 def _run_once(desk: Desk) -> None:
@@ -140,10 +141,29 @@ def _checkpoint(desk: Desk) -> None:
         database.execute("checkpoint")
 
 
-def section(found: Mapping[str, Measured]) -> Section:
+def _sent_again(desk: Desk) -> int:
+    """Return how many of the worker's trades needed more than one attempt, as nothing here gives a reason to.
+
+    Raises:
+        RuntimeError: trades were not filled: how fast they were refused is no throughput.
+
+    """
+    with psycopg.connect(desk.database_url) as database:
+        ends = database.execute(
+            "select state, count(*), count(*) filter (where attempts > 1) from ledger.executions group by 1"
+        )
+        told = {state: (count, again) for state, count, again in ends}
+    if told.keys() != {"filled"}:
+        raise RuntimeError(f"not all trades were filled: {', '.join(f'{n} {state}' for state, (n, _) in told.items())}")
+    return int(told["filled"][1])
+
+
+def section(found: Mapping[str, Measured], repeated: int) -> Section:
     """Say what came of it."""
     figures = [Figure(name, "messages/s", measured.rates) for name, measured in found.items()]
-    return Section("Throughput of one worker", figures, _claims(figures), _NOTES, [_row(*one) for one in found.items()])
+    tried = f"Trades for which the worker needed more than one attempt: {repeated}."
+    rows = [_row(*one) for one in found.items()]
+    return Section("Throughput of one worker", figures, _claims(figures), (tried, *_NOTES), rows)
 
 
 def _claims(figures: Sequence[Figure]) -> Sequence[Claim]:
