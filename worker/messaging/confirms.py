@@ -59,8 +59,9 @@ class ConfirmChannel:
         when the connection is lost.
         """
         self._begin(len(messages))
-        for place, message in enumerate(messages):
-            self._send(place, message)
+        with self._connection.together():
+            for place, message in enumerate(messages):
+                self._send(place, message)
         if self._open:
             await self._until_confirmed(confirm_seconds)
         return self._results

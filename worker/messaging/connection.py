@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Never, Self
 
@@ -21,6 +21,9 @@ from worker.messaging.waiting import settle
 CLOSE_SECONDS = 3.0
 """How long a farewell may take. RabbitMQ notices a closed socket just as well."""
 
+PIECE_BYTES = 128 * 1024
+"""From this size on a piece leaves: of one that the socket takes in part, pika copies the rest each time."""
+
 _log = structlog.get_logger()
 
 
@@ -30,6 +33,39 @@ class Server:
 
     product: str
     version: str
+
+
+class _Gathering(AsyncioConnection):  # type: ignore[misc]  # pika ships no types
+    """
+    pika's connection, which can hand several messages to the socket in one piece.
+
+    By itself pika makes one system call a frame, three a message, each a packet for RabbitMQ to read.
+    """
+
+    _gathered: bytearray | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let what is sent in this block, which awaits nothing, leave at its end."""
+        self._gathered = bytearray()
+        try:
+            yield
+        finally:
+            self._let_go(self._gathered)
+            self._gathered = None
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        if self._gathered is None:
+            super()._adapter_emit_data(data)
+            return
+        self._gathered += data
+        if len(self._gathered) >= PIECE_BYTES:
+            self._let_go(self._gathered)
+
+    def _let_go(self, gathered: bytearray) -> None:
+        if gathered:
+            super()._adapter_emit_data(bytes(gathered))
+            gathered.clear()
 
 
 class AmqpConnection:
@@ -43,7 +79,7 @@ class AmqpConnection:
         self._loss: MessagingUnavailable | None = None
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._raw: Any = AsyncioConnection(
+        self._raw: Any = _Gathering(
             parameters,
             on_open_callback=lambda _connection: settle(self._opened, None),
             on_open_error_callback=lambda _connection, error: self._lost(error),
@@ -90,6 +126,11 @@ class AmqpConnection:
         """Wait for the end of the connection and raise its reason, MessagingUnavailable."""
         await self._gone.wait()
         raise self._loss or MessagingUnavailable("the connection was never open")
+
+    def together(self) -> AbstractContextManager[None]:
+        """Let what is published in a block that awaits nothing leave in as few pieces as possible, at its end."""
+        gathering: AbstractContextManager[None] = self._raw.together()
+        return gathering
 
     @property
     def flowing(self) -> bool:

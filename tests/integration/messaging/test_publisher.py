@@ -1,5 +1,6 @@
 """What RabbitMQ does with a message, and what the publisher says about it."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -33,6 +34,17 @@ async def test_only_the_returned_ones_of_a_batch_are_called_returned(amqp: AmqpC
     results = await Publisher(amqp).publish(batch)
 
     assert results == [CONFIRMED if number % 3 else RETURNED for number in range(300)]
+
+
+async def test_a_batch_of_many_pieces_arrives_whole_and_in_order(amqp: AmqpConnection) -> None:
+    channel, arrived = await amqp.channel(), asyncio.Queue[bytes]()
+    batch = [replace(reply("asker", number), body=b"%d" % number * (50_000 * (number % 3) + 1)) for number in range(30)]
+    await channel.declare_private_queue("asker")
+    await channel.consume("asker", lambda _tag, message: arrived.put_nowait(message.body))
+
+    assert await Publisher(amqp).publish(batch) == [CONFIRMED] * 30
+
+    assert [await arrived.get() for _ in batch] == [message.body for message in batch]
 
 
 async def test_a_missing_exchange_refuses_its_messages_and_no_others(amqp: AmqpConnection) -> None:
