@@ -284,7 +284,11 @@ class Outbox(Protocol):
     """What the relay needs of the ledger."""
 
     async def pending(self, limit: int, besides: Collection[int] = ()) -> Sequence[OutboxRow]:
-        """Return the oldest unpublished messages but for those, at most `limit` and a bounded number of bytes."""
+        """
+        Return the oldest unpublished messages but for those, at most `limit` and a bounded number of MiB.
+
+        What is committed from now on ends the next `wait`.
+        """
         ...
 
     async def mark(self, results: Mapping[int, PublishResult]) -> None:

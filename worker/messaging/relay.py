@@ -21,6 +21,9 @@ from worker.metering import UNMETERED, Meter
 from worker.ports import Outbox, OutboxRow
 
 BATCH = 500
+MANY_BYTES = 1024 * 1024
+"""An outbox keeps nothing back for its size as long as there is less than this."""
+
 IDLE_SECONDS = 1.0
 """How long to sleep when the outbox says nothing; it normally wakes the relay at once."""
 
@@ -113,7 +116,7 @@ class Relay:
             elif self._stopping.is_set():
                 await self._copies.join()
                 return
-            else:
+            if _are_all(rows) and not self._stopping.is_set():
                 await first_of(self._news(), self._stopping.wait())
 
     async def _due(self) -> Sequence[OutboxRow]:
@@ -180,6 +183,11 @@ class Relay:
 def _named(rows: Sequence[OutboxRow]) -> Mapping[str, object]:
     """Return which messages a line is about: how many, and the first ids; a confirmation has its execution in it."""
     return {"count": len(rows), "messages": [row.message.message_id for row in rows[:MOST_NAMED]]}
+
+
+def _are_all(rows: Sequence[OutboxRow]) -> bool:
+    """Tell whether these were all there were: neither their number nor their size has kept others back."""
+    return len(rows) < BATCH and sum(len(row.message.body) for row in rows) < MANY_BYTES
 
 
 def _is_copy(row: OutboxRow) -> bool:

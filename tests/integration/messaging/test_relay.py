@@ -66,6 +66,21 @@ async def test_a_confirmation_leaves_as_soon_as_it_is_committed(amqp_url: str) -
 
 
 @pytest.mark.usefixtures("amqp")
+async def test_a_lone_confirmation_is_asked_for_once(amqp_url: str) -> None:
+    outbox = MemoryOutbox()
+    async with relaying(amqp_url, outbox):
+        outbox.put(confirmation(0))
+        await outbox.until_empty()
+        before = outbox.questions
+
+        for number in range(1, 11):
+            outbox.put(confirmation(number))
+            await outbox.until_empty()
+
+        assert outbox.questions - before <= 10 + 1
+
+
+@pytest.mark.usefixtures("amqp")
 async def test_an_idle_relay_asks_seldom(amqp_url: str) -> None:
     outbox = MemoryOutbox()
     async with relaying(amqp_url, outbox):
