@@ -6,6 +6,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+import structlog
+
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.market import (
     CancelReport,
@@ -25,6 +27,7 @@ from worker.ports import Terminal
 _NO_TERMINAL = frozenset({NotSentReason.TERMINAL, NotSentReason.WRONG_ACCOUNT})
 
 Answer = TypeVar("Answer")
+_log = structlog.get_logger()
 
 
 class CallMeter(Protocol):
@@ -70,10 +73,14 @@ class MeteredTerminal:
         try:
             answered = await answer
         except TerminalUnavailable:
-            self._meter.called(call, time.monotonic() - began, failed=True)
+            self._called(call, time.monotonic() - began, failed=True)
             raise
-        self._meter.called(call, time.monotonic() - began, failed=not is_answered(answered))
+        self._called(call, time.monotonic() - began, failed=not is_answered(answered))
         return answered
+
+    def _called(self, call: str, seconds: float, *, failed: bool) -> None:
+        _log.debug("terminal_called", call=call, ms=round(seconds * 1000, 2))
+        self._meter.called(call, seconds, failed=failed)
 
 
 def _is_answered(report: SendReport) -> bool:

@@ -1,23 +1,36 @@
-"""A lane: the thread of one terminal session, which makes its calls in the order of their urgency."""
+"""A lane: the thread of one terminal session, which sends orders and makes calls in the order of their urgency."""
 
 from __future__ import annotations
 
 import itertools
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 
 from worker.domain.errors import TerminalUnavailable, WrongSetting
-from worker.domain.market import Health, NotSentReason, OrderRequest, Poll, PollRequest, Quote, QuoteRequest, SendReport
+from worker.domain.market import (
+    Health,
+    NotSentReason,
+    OrderRequest,
+    Poll,
+    PollRequest,
+    Quote,
+    QuoteRequest,
+    SendReport,
+    SendStatus,
+)
 from worker.mt5.account import OneAccount
+from worker.mt5.mailbox import Reply
+from worker.mt5.pace import Pace
 from worker.mt5.session import TerminalSession
 
 STUCK_SECONDS = 1.0  # a session that takes longer over one call may hang: questions are put to another
@@ -29,25 +42,37 @@ _log = structlog.wrap_logger(logging.getLogger(__name__))
 
 
 class Urgency(IntEnum):
-    """What goes first: an order has a deadline, a cancel is overdue; questions are asked in their order."""
+    """What goes first when no order waits, which has a deadline: a cancel is overdue; questions go in their order."""
 
-    SUBMIT = 0
-    CANCEL = 1
-    QUESTION = 2
-    END = 3
+    CANCEL = 0
+    QUESTION = 1
 
 
-@dataclass(order=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Task:
-    urgency: Urgency
-    number: int
-    work: Callable[[], Any] = field(compare=False)
-    future: Future[Any] = field(compare=False)
+    work: Callable[[], Any]
+    future: Future[Any]
+
+    def perform(self) -> None:
+        try:
+            self.future.set_result(self.work())
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits the future
+            self.future.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Send:
+    order: OrderRequest
+    reply: Reply[SendReport]
 
 
 class Lane:
     """
-    The thread of one session: takes the most urgent task, the oldest of those first.
+    The thread of one session: sends the orders that wait, several in one line, then does the most urgent task.
+
+    Orders are sent in the order in which they were handed over, and nothing else is looked at before their answers.
+    Those of one line take a moment together, as far as can be told from the last ones; a slow terminal gets each alone.
+    None of them depends on another: of one symbol the pipeline hands an order over when the one before it is answered.
 
     It takes part when its session has shown the account, and from then on learns from every answer how it stands.
     """
@@ -61,9 +86,10 @@ class Lane:
         self._refused_because: str | None = None
         self._busy_since: float | None = None
         self._tending: Future[None] | None = None
-        self._tasks: queue.PriorityQueue[_Task] = queue.PriorityQueue()
-        self._numbers = itertools.count()
-        self._gate = threading.Lock()
+        self._sends = deque[_Send]()
+        self._tasks: dict[Urgency, deque[_Task]] = {urgency: deque() for urgency in Urgency}
+        self._pace = Pace()
+        self._queued = threading.Condition()  # something is, or the lane is closed
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"terminal-lane-{session.name}", daemon=True)
         self._thread.start()
@@ -106,20 +132,32 @@ class Lane:
         refused.set_exception(TerminalUnavailable(f"terminal session {self.session.name}: {self.problem}"))
         return refused
 
-    def submit(self, order: OrderRequest) -> SendReport:
-        """Send one order, and learn from it whether the next one could be sent."""
-        report = self.session.submit(order)
-        self._refused_because = report.detail if report.reason in _WILL_LAST else None
-        return report
+    def send(self, order: OrderRequest, reply: Reply[SendReport]) -> None:
+        """Queue an order; it is not sent when nobody wants the reply any more before its line is made."""
+        if self._apart_because is not None:
+            reply.bring(_not_sent(f"terminal session {self.session.name}: {self.problem}"))
+            return
+        with self._queued:
+            if self._closed:
+                reply.bring(_not_sent(str(self._is_closed())))
+            else:
+                self._sends.append(_Send(order, reply))
+                self._queued.notify()
 
-    def quote(self, request: QuoteRequest, sending: Lane) -> Quote:
+    def quotes(self, requests: Sequence[QuoteRequest]) -> Sequence[Quote | TerminalUnavailable]:
+        """Ask for quotes, each with an answer of its own."""
+        answers = self.session.quotes(requests)
+        quotes = [answer for answer in answers if isinstance(answer, Quote)]
+        if quotes:
+            self._learn_from(quotes[0].health)
+        return answers
+
+    def as_sent_by(self, sending: Lane, quote: Quote) -> Quote:
         """
-        Quote what a lane would send.
+        Return this lane's quote for an order that another one would send.
 
         Whether that one may trade is for it to tell, as long as the prices of this one are those of the account.
         """
-        quote = self.session.quote(request)
-        self._learn_from(quote.health)
         if sending is self or not self.sees_account:
             return quote
         return replace(quote, health=replace(quote.health, problem=sending.problem))
@@ -137,29 +175,76 @@ class Lane:
             self._tending = self._queue(Urgency.QUESTION, self._learn)
 
     def close(self) -> None:
-        """Take nothing more, fail what is queued, and end after the task at hand."""
-        with self._gate:
+        """Take nothing more, and end after what is at hand; what is queued fails."""
+        with self._queued:
             self._closed = True
-            self._tasks.put(_Task(Urgency.END, next(self._numbers), lambda: None, Future()))
+            self._queued.notify()
 
     def join(self, patience: float) -> None:
         """Wait at most `patience` seconds for the end of its thread."""
         self._thread.join(patience)
 
     def _run(self) -> None:
-        while (task := self._tasks.get()).urgency is not Urgency.END:
+        while (work := self._next()) is not None:
+            self._busy_since = time.monotonic()
+            work()
+            self._busy_since = None
+        for send in self._sends:
+            send.reply.bring(_not_sent(str(self._is_closed())))
+        for task in itertools.chain.from_iterable(self._tasks.values()):
             if task.future.set_running_or_notify_cancel():
-                self._busy_since = time.monotonic()
-                self._perform(task)
-                self._busy_since = None
+                task.future.set_exception(self._is_closed())
+
+    def _next(self) -> Callable[[], None] | None:
+        """Wait for what is to be done next; None when the lane is closed."""
+        with self._queued:
+            while not self._closed:
+                if sends := self._next_sends():
+                    return partial(self._send_all, sends)
+                if (task := self._next_task()) is not None:
+                    return task.perform
+                self._queued.wait()
+        return None
+
+    def _next_sends(self) -> list[_Send]:
+        sends: list[_Send] = []
+        while self._sends and len(sends) < self._pace.at_once:
+            send = self._sends.popleft()
+            if send.reply.is_wanted:
+                sends.append(send)
+        return sends
+
+    def _next_task(self) -> _Task | None:
+        for tasks in self._tasks.values():
+            while tasks:
+                task = tasks.popleft()
+                if task.future.set_running_or_notify_cancel():
+                    return task
+        return None
+
+    def _send_all(self, sends: Sequence[_Send]) -> None:
+        """Send them, let each have its report at once, and learn whether the next order could be sent."""
+        left, began = deque(sends), time.monotonic()
+        try:
+            for reports in self.session.submit_all([send.order for send in sends]):
+                self._busy_since = now = time.monotonic()
+                self._pace.took(now - began, len(reports))
+                began = now
+                for report in reports:
+                    self._refused_because = report.detail if report.reason in _WILL_LAST else None
+                    left.popleft().reply.bring(report)
+        except Exception as error:  # noqa: BLE001 - it belongs to those whose orders were not answered
+            for send in left:
+                send.reply.bring(error)
 
     def _queue(self, urgency: Urgency, work: Callable[[], Answer]) -> Future[Answer]:
         future: Future[Answer] = Future()
-        with self._gate:
+        with self._queued:
             if self._closed:
                 future.set_exception(self._is_closed())
             else:
-                self._tasks.put(_Task(urgency, next(self._numbers), work, future))
+                self._tasks[urgency].append(_Task(work, future))
+                self._queued.notify()
         return future
 
     def _learn(self) -> None:
@@ -189,14 +274,9 @@ class Lane:
             return  # lost in this very moment
         self._is_compared = True
 
-    def _perform(self, task: _Task) -> None:
-        if self._closed:
-            task.future.set_exception(self._is_closed())
-            return
-        try:
-            task.future.set_result(task.work())
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits the future
-            task.future.set_exception(error)
-
     def _is_closed(self) -> TerminalUnavailable:
         return TerminalUnavailable(f"terminal session {self.session.name} has been closed")
+
+
+def _not_sent(why: str) -> SendReport:
+    return SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail=why)

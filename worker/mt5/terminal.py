@@ -8,23 +8,18 @@ and each of the others sends and cancels the orders of its share of the symbols:
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
-
-import structlog
 
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.instrument import Instrument
 from worker.domain.market import (
     CancelReport,
     Custody,
-    NotSentReason,
     OrderRequest,
     Poll,
     PollRequest,
@@ -33,13 +28,14 @@ from worker.domain.market import (
     Search,
     SearchRequest,
     SendReport,
-    SendStatus,
 )
 from worker.mt5.account import insist_on_one_account
 from worker.mt5.inquiry import Inquiry
 from worker.mt5.joint_search import together
 from worker.mt5.lane import STUCK_SECONDS, Lane, Urgency
+from worker.mt5.mailbox import Mailbox, Reply
 from worker.mt5.pool import MT5ConnectionPool
+from worker.mt5.quoting import Quoting
 from worker.mt5.wire import OPENING_SECONDS, VenueFacts
 
 LATECOMERS_SECONDS = 5.0  # after the first session is open: those that come this soon are compared before the start
@@ -49,8 +45,6 @@ _LONGEST_WAIT_SECONDS = 10.0  # for a terminal to come to its own look: meanwhil
 _UNKNOWN = Custody(clean_since=None, in_session=False)  # of a terminal that has not told yet
 
 Answer = TypeVar("Answer")
-# Over the standard library, so that an unconfigured program keeps its standard output to itself.
-_log = structlog.wrap_logger(logging.getLogger(__name__))
 
 
 class PooledTerminal:
@@ -72,6 +66,8 @@ class PooledTerminal:
         self._senders = self._lanes[1:] or self._lanes
         self._patience: dict[Lane, float] = {}  # seconds; with those that did not come to their last look in time
         self._tending: asyncio.Task[None] | None = None
+        self._quoting = Quoting(partial(self._ask, light=True))
+        self._mailbox: Mailbox | None = None
 
     async def start(self, patience: float = OPENING_SECONDS) -> VenueFacts:
         """
@@ -99,15 +95,13 @@ class PooledTerminal:
         sending = self._sending(request.symbol)
         if sending is not self._lanes[0] and sending.problem is not None:
             raise TerminalUnavailable(sending.problem)
-        return await self._ask(lambda lane: lane.quote(request, sending), light=True)
+        return await self._quoting.quote(request, sending)
 
     async def submit(self, order: OrderRequest) -> SendReport:
         """Send one order; whatever happens is in the report."""
-        lane = self._sending(order.symbol)
-        try:
-            return await self._do(lane, Urgency.SUBMIT, lambda: lane.submit(order))
-        except TerminalUnavailable as error:
-            return SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail=str(error))
+        reply = Reply[SendReport](self._mailbox_here())
+        self._sending(order.symbol).send(order, reply)
+        return await reply.future
 
     async def poll(self, request: PollRequest) -> Poll:
         """Look once for all orders. Raises TerminalUnavailable."""
@@ -132,7 +126,7 @@ class PooledTerminal:
     async def cancel(self, ticket: int, symbol: str) -> CancelReport:
         """Ask the broker to cancel an order. Raises TerminalUnavailable when the request certainly did not leave."""
         lane = self._sending(symbol)
-        return await self._do(lane, Urgency.CANCEL, lambda: lane.session.cancel(ticket, symbol))
+        return await asyncio.wrap_future(lane.put(Urgency.CANCEL, lambda: lane.session.cancel(ticket, symbol)))
 
     async def instruments(self, symbols: Sequence[str] = ()) -> tuple[Instrument, ...]:
         """Ask for instruments; all that the terminal shows when none are named. Raises TerminalUnavailable."""
@@ -199,12 +193,13 @@ class PooledTerminal:
             looking.cancel()
 
     async def _ask(self, question: Callable[[Lane], Answer], *, light: bool = False) -> Answer:
-        with _told(Urgency.QUESTION):
-            return await Inquiry(self._lanes, question, light=light).answer()
+        return await Inquiry(self._lanes, question, light=light).answer()
 
-    async def _do(self, lane: Lane, urgency: Urgency, work: Callable[[], Answer]) -> Answer:
-        with _told(urgency):
-            return await asyncio.wrap_future(lane.put(urgency, work))
+    def _mailbox_here(self) -> Mailbox:
+        loop = asyncio.get_running_loop()
+        if self._mailbox is None or self._mailbox.loop is not loop:
+            self._mailbox = Mailbox(loop)
+        return self._mailbox
 
     def _sending(self, symbol: str) -> Lane:
         return self._senders[share_of(symbol, len(self._senders))]
@@ -213,12 +208,3 @@ class PooledTerminal:
 def share_of(symbol: str, senders: int) -> int:
     """Return which of so many senders, from 0, has a symbol (the broker's name): the same at every start."""
     return zlib.crc32(symbol.encode()) % senders
-
-
-@contextmanager
-def _told(urgency: Urgency) -> Iterator[None]:
-    began = time.monotonic()
-    try:
-        yield
-    finally:
-        _log.debug("terminal_called", call=urgency.name.lower(), ms=round((time.monotonic() - began) * 1000, 2))
