@@ -50,7 +50,7 @@ class Session:
         self.lines: list[list[str]] = []  # the symbols of orders that came together
         self.gate = threading.Event()
         self.gate.set()
-        self.holds: str | None = None  # only this waits for the gate; None: everything does
+        self.gates: dict[str, threading.Event] = {}  # of calls that have one of their own
         self.standing_asked = threading.Event()
         self.custody: dict[str, Custody] = {}
         self.orders: tuple[BrokerOrder, ...] = ()
@@ -114,7 +114,7 @@ class Session:
 
     def _called(self, what: str) -> None:
         self.asked.append(what)
-        assert self.holds not in {None, what} or self.gate.wait(10)
+        assert self.gates.get(what, self.gate).wait(10)
         if not self.is_up:
             raise self.unavailable()
         if self.broken is not None:
@@ -139,7 +139,8 @@ class Pool:
 
     def close(self, _patience: float) -> None:
         for session in self.sessions.values():
-            session.gate.set()
+            for gate in (session.gate, *session.gates.values()):
+                gate.set()
             session.came_up.set()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine
 from typing import Any
 
@@ -66,15 +67,13 @@ async def test_an_order_s_report_does_not_wait_for_the_others_of_its_line() -> N
         session = sessions["main"]
         first = await busy_with(pooled, session)
         one, two = await begun(pooled.submit(an_order("EURUSD")), pooled.submit(an_order("GBPUSD")))
-        session.holds = "submit GBPUSD"
+        session.gates["submit GBPUSD"] = threading.Event()
         session.gate.set()
-        await first
-        session.gate.clear()
-        await asyncio.wait_for(one, 5)
+        await asyncio.wait_for(asyncio.gather(first, one), 5)
+        assert session.lines[1] == ["EURUSD", "GBPUSD"]
         assert not two.done()
-        session.gate.set()
+        session.gates["submit GBPUSD"].set()
         await two
-        assert session.lines[1:] in ([["EURUSD", "GBPUSD"]], [["EURUSD"], ["GBPUSD"]])
 
 
 async def test_an_order_that_nobody_waits_for_any_more_is_left_out_of_the_line() -> None:
@@ -130,13 +129,12 @@ async def test_all_who_wait_for_a_quote_are_asked_for_in_one_command_and_those_w
         sending = await busy_with(pooled, session)
         early = await begun(*(pooled.quote(a_question(symbol)) for symbol in SYMBOLS[:2]))
         later = await begun(pooled.quote(a_question(SYMBOLS[2])))  # while the first are still queued
-        session.holds = "quote and quote and quote"
+        gate = session.gates["quote and quote and quote"] = threading.Event()
         session.gate.set()
         await sending
-        session.gate.clear()
         await until(lambda: session.asked[-1].startswith("quote"))
         next_ones = await begun(*(pooled.quote(a_question(symbol)) for symbol in SYMBOLS))
-        session.gate.set()
+        gate.set()
         await asyncio.gather(*early, *later, *next_ones)
         assert session.answered[1:] == ["quote and quote and quote", "quote and quote and quote and quote"]
 
