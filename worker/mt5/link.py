@@ -137,6 +137,12 @@ class Link:
             return None
         return tuple(result)
 
+    def total(self, function: str, begin: int, end: int) -> int | None:
+        """Count something between two seconds; None when unreadable. A zero may hide an error as well."""
+        total = self.call(function, begin, end)
+        unreadable = total is None or (not total and self.module.last_error()[0] != _SUCCESS)
+        return None if unreadable else int(total)
+
     def send(self, request: dict[str, Any]) -> tuple[Any, int | None, str]:
         """Send a trade request once: the result or None, and then the package's last error and its text."""
         purpose = "cancel" if "order" in request else "submit"

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from worker.domain.market import BrokerDeal, BrokerOrder, Health, Poll, PollRequest
 from worker.domain.token import namespace_of
 from worker.mt5 import readings
 from worker.mt5.link import Link
+from worker.mt5.past import Past, Rows, Shown
 from worker.mt5.quotes import Quotes
 from worker.mt5.server_clock import ServerClock
 from worker.mt5.wire import OrderStory
 
-_PAGE = timedelta(hours=1)
-
-
-class _Told:
-    """
-    Remembers what was told, for one to two hours after it was last seen.
-
-    That is longer than any look goes back but the first one, so that nothing is told twice and memory stays bounded.
-    """
-
-    def __init__(self, began: datetime) -> None:
-        self._turned = began
-        self._recent: dict[int, object] = {}
-        self._older: dict[int, object] = {}
-
-    def turn(self, now: datetime) -> None:
-        """Begin a new page every hour, and throw the last but one away."""
-        if now - self._turned >= _PAGE:
-            self._older, self._recent, self._turned = self._recent, {}, now
-
-    def is_news(self, ticket: int, state: object) -> bool:
-        """Tell whether this ticket was not told in this state, and remember that it is now."""
-        known = self._recent.get(ticket, self._older.get(ticket))
-        self._recent[ticket] = state
-        return known != state
+_NEAR = timedelta(seconds=20)  # more than a poll looks back behind the one before it
+_ORDER_STATE = attrgetter("state", "volume_current")
+_DEAL_STATE = attrgetter("order")  # a deal does not change
 
 
 class News:
@@ -51,8 +32,7 @@ class News:
         self._quotes = quotes
         self._clock = clock
         self._now = now
-        self._orders = _Told(now())
-        self._deals = _Told(now())
+        self._begin(frozenset())
 
     def poll(self, request: PollRequest) -> Poll:
         """Look once for everything since `request.since`."""
@@ -60,20 +40,19 @@ class News:
         if not self._link.is_expected(health):
             return Poll(health, readable=False, detail=str(health.problem))
         self._quotes.glance()
-        window = self._clock.window(request.since, self._now())
+        if request.namespaces != self._namespaces:
+            self._begin(request.namespaces)
+        now = self._now()
+        begin, end = self._clock.window(request.since, now)
+        near, _ = self._clock.window(now - _NEAR, now)
         # In this order: an order that ends while we look is then seen twice, never not at all.
         working = self._link.rows("orders_get")
-        ended = self._link.rows("history_orders_get", *window)
-        dealt = self._link.rows("history_deals_get", *window)
+        ended = self._orders.look(begin, end, near)
+        dealt = self._deals.look(begin, end, near)
         unreadable = _unreadable(health, working, ended, dealt)
-        return Poll(
-            health,
-            not unreadable,
-            self._order_news(request, working or (), ended or ()),
-            self._deal_news(request, dealt or (), readings.tokens_by_ticket([*(working or ()), *(ended or ())])),
-            unreadable,
-            max((row.ticket for row in dealt or ()), default=None),
-        )
+        orders, deals = self._news(working, ended or (), dealt or ())
+        newest_deal = max((row.ticket for row in dealt or ()), default=None)
+        return Poll(health, not unreadable, orders, deals, unreadable, newest_deal)
 
     def story(self, ticket: int) -> OrderStory | None:
         """Return one order with its deals, whoever placed it; None when the terminal does not know it."""
@@ -88,25 +67,53 @@ class News:
             self._clock.to_utc(row.time_setup_msc, self._now()),
         )
 
-    def _order_news(
-        self, request: PollRequest, working: Iterable[Any], ended: Iterable[Any]
-    ) -> tuple[BrokerOrder, ...]:
-        self._orders.turn(self._now())
-        rows = {row.ticket: (row, False) for row in working if _is_ours(row, request)}
-        rows |= {row.ticket: (row, True) for row in ended if _is_ours(row, request)}
-        return tuple(
-            readings.order(row, historical=past)
-            for ticket, (row, past) in rows.items()
-            if self._orders.is_news(ticket, (row.state, row.volume_current, past))
-        )
+    def _begin(self, namespaces: frozenset[int]) -> None:
+        """Remember nothing: what was somebody else's may be ours in other namespaces."""
+        self._namespaces = namespaces
+        self._working = Shown(_ORDER_STATE)
+        self._orders = Past(self._link, "orders", "time_done", _ORDER_STATE)
+        self._deals = Past(self._link, "deals", "time", _DEAL_STATE)
 
-    def _deal_news(
-        self, request: PollRequest, dealt: Iterable[Any], tokens: Mapping[int, int]
-    ) -> tuple[BrokerDeal, ...]:
-        self._deals.turn(self._now())
-        trades = (row for row in dealt if row.type in readings.TRADES)
-        ours = (row for row in trades if namespace_of(readings.token_of_deal(row, tokens)) in request.namespaces)
-        return tuple(self._deal(row, tokens) for row in ours if self._deals.is_news(row.ticket, "dealt"))
+    def _news(
+        self, working: Rows | None, ended: Rows, dealt: Rows
+    ) -> tuple[tuple[BrokerOrder, ...], tuple[BrokerDeal, ...]]:
+        try:
+            open_orders = () if working is None else self._working_news(working, ended)
+            return (*open_orders, *self._ended_news(ended)), self._deal_news(dealt, working or (), ended)
+        except Exception:
+            self._begin(self._namespaces)  # nobody is told what this look has shown: the next one has to
+            raise
+
+    def _working_news(self, working: Rows, ended: Rows) -> Iterator[BrokerOrder]:
+        over = {row.ticket for row in ended}
+        for row, _ in self._working.changes(working):
+            if row.ticket not in over and self._is_ours(readings.token_of(row)):
+                yield readings.order(row, historical=False)
+
+    def _ended_news(self, ended: Rows) -> Iterator[BrokerOrder]:
+        news = (row for row in self._orders.news(ended) if self._is_ours(readings.token_of(row)))
+        return (readings.order(row, historical=True) for row in news)
+
+    def _deal_news(self, dealt: Rows, *orders: Rows) -> tuple[BrokerDeal, ...]:
+        trades = [row for row in self._deals.news(dealt) if row.type in readings.TRADES]
+        unmarked = {row.order for row in trades if not readings.token_of(row)}
+        tokens = self._tokens_of(unmarked, chain(*orders)) if unmarked else {}
+        unknown = unmarked - tokens.keys()
+        for row in trades:
+            if row.order in unknown and not readings.token_of(row):
+                self._deals.take_back(row)  # whose it is will be seen when its order is
+        ours = (row for row in trades if self._is_ours(readings.token_of_deal(row, tokens)))
+        return tuple(self._deal(row, tokens) for row in ours)
+
+    def _tokens_of(self, tickets: set[int], orders: Iterable[Any]) -> dict[int, int]:
+        """Return the tokens of these orders, 0 for those that have none, as far as the terminal shows the orders."""
+        rows = [row for row in orders if row.ticket in tickets]
+        shown = {row.ticket for row in rows}
+        rows += [row for ticket in tickets - shown if (row := self._find(ticket)[0]) is not None]
+        return {row.ticket: readings.token_of(row) for row in rows}
+
+    def _is_ours(self, token: int) -> bool:
+        return namespace_of(token) in self._namespaces
 
     def _deal(self, row: Any, tokens: Mapping[int, int]) -> BrokerDeal:
         # While the server's clock is not known, the time of this look stands in: it is not earlier than the deal.
@@ -126,10 +133,6 @@ class News:
         end = int((self._now() + timedelta(days=2)).timestamp())
         rows = self._link.rows("history_deals_get", begin, end) or ()
         return [row for row in rows if row.order == order.ticket and row.type in readings.TRADES]
-
-
-def _is_ours(row: Any, request: PollRequest) -> bool:
-    return namespace_of(readings.token_of(row)) in request.namespaces
 
 
 def _unreadable(health: Health, working: object, ended: object, dealt: object) -> str:

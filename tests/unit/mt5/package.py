@@ -46,6 +46,7 @@ def a_tick(ask: float = 1.1, time_msc: int = 1_700_000_000_000) -> Struct:
 def an_order_row(**changes: Any) -> Struct:
     fields: dict[str, Any] = {"ticket": 1, "magic": TOKEN, "symbol": "EURUSD", "state": 1, "position_id": 0}
     fields |= {"type": 0, "volume_initial": 0.1, "volume_current": 0.1, "comment": comment_of(TOKEN)}
+    fields |= {"time_done": 1_700_000_000, "time_done_msc": 1_700_000_000_000}
     return Struct(**(fields | {"time_setup": 1_700_000_000, "time_setup_msc": 1_700_000_000_000} | changes))
 
 
@@ -87,6 +88,8 @@ class Package:
             "positions_get": (),
             "history_orders_get": (),
             "history_deals_get": (),
+            "history_orders_total": lambda *window: self._count("history_orders_get", *window),
+            "history_deals_total": lambda *window: self._count("history_deals_get", *window),
         } | answers
 
     def fails(self, function: str, code: int, text: str = "no") -> None:
@@ -106,6 +109,11 @@ class Package:
             return self._answer(self.answers[function], *arguments, **named)
 
         return call
+
+    def _count(self, function: str, *window: int) -> int | None:
+        """Count what the function would show."""
+        rows = self._answer(self.answers[function], *window)
+        return None if rows is None else len(rows)
 
     def _answer(self, answer: Any, *arguments: Any, **named: Any) -> Any:
         if isinstance(answer, list):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from tests.unit.mt5.package import (
     NAMESPACE,
     TOKEN,
     Package,
+    Struct,
     a_clock,
     a_deal_row,
     a_link,
@@ -21,13 +24,29 @@ from tests.unit.mt5.package import (
     an_account,
     an_order_row,
 )
+from worker.domain.errors import TerminalUnavailable
 from worker.domain.market import PollRequest
 from worker.domain.token import attempt_token, base_token, comment_of
+from worker.mt5 import past
 from worker.mt5.looking import News
 from worker.mt5.quotes import Quotes
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 ASKED = PollRequest(NOW - timedelta(minutes=1), frozenset({NAMESPACE}))
+FAR = replace(ASKED, since=NOW - timedelta(hours=1))
+
+
+def a_deal_of(minutes_ago: int, **changes: Any) -> Struct:
+    return a_deal_row(time=int((NOW - timedelta(minutes=minutes_ago)).timestamp()), **changes)
+
+
+def in_window(rows: list[Struct]) -> Callable[..., tuple[Struct, ...]]:
+    """Answer as a terminal does: what lies between two seconds, and nothing that is asked for by its ticket."""
+
+    def shown(*window: int, **_: int) -> tuple[Struct, ...]:
+        return tuple(row for row in rows if window and window[0] <= row.time <= window[1])
+
+    return shown
 
 
 def the_news(package: Package) -> News:
@@ -50,7 +69,8 @@ def test_each_change_of_an_order_is_told_once() -> None:
 def test_an_order_that_ends_while_we_look_is_told_as_ended() -> None:
     package = Package(orders_get=(an_order_row(),), history_orders_get=(an_order_row(state=4, volume_current=0.0),))
     assert [order.historical for order in the_news(package).poll(ASKED).orders] == [True]
-    assert package.calls[-3:] == ["orders_get", "history_orders_get", "history_deals_get"]
+    looks = [call for call in package.calls if call in {"orders_get", "history_orders_get", "history_deals_get"}]
+    assert sorted(looks, key=["orders_get", "history_orders_get", "history_deals_get"].index) == looks
 
 
 def test_each_deal_is_told_once() -> None:
@@ -142,26 +162,139 @@ def test_another_account_s_orders_are_never_told() -> None:
 
 
 def test_what_left_the_window_and_comes_back_into_it_is_not_told_again() -> None:
-    package = Package(history_deals_get=(a_deal_row(),))
+    package = Package(history_deals_get=(a_deal_of(0),))
     news = the_news(package)
     news.poll(ASKED)
     package.answers["history_deals_get"] = ()
     news.poll(ASKED)
-    package.answers["history_deals_get"] = (a_deal_row(),)
-    assert news.poll(replace(ASKED, since=NOW - timedelta(hours=1))).deals == ()
+    package.answers["history_deals_get"] = (a_deal_of(0),)
+    assert news.poll(FAR).deals == ()
 
 
-def test_memory_is_bounded_by_what_was_seen_in_the_last_two_hours() -> None:
-    time = NOW
-    link, clock = a_link(package := Package(history_deals_get=(a_deal_row(),))), a_clock()
-    news = News(link, Quotes(link, clock), clock, now=lambda: time)
-    news.poll(ASKED)
-    package.answers["history_deals_get"] = ()
-    for _ in range(2):
-        time += timedelta(hours=1)
+def test_a_look_far_back_reads_nothing_that_was_seen_and_finds_what_shows_up_late() -> None:
+    # Given a past that has been told
+    deals = [a_deal_of(minutes, ticket=minutes) for minutes in range(1, 60)]
+    package = Package(history_deals_get=in_window(deals))
+    news = the_news(package)
+    assert len(news.poll(FAR).deals) == 59
+    package.calls.clear()
+
+    # When nothing has come to it, then a look far back reads the last seconds and counts the rest
+    assert news.poll(FAR).deals == ()
+    assert (package.count("history_deals_total"), package.count("history_deals_get")) == (1, 1)
+
+    # When a deal shows up half an hour late, then it is found
+    deals.append(a_deal_of(30, ticket=999))
+    assert [deal.ticket for deal in news.poll(FAR).deals] == [999]
+    assert news.poll(FAR).deals == ()
+
+
+@given(
+    shown=st.lists(st.lists(st.tuples(st.integers(0, 3599), st.booleans()), max_size=6), min_size=1, max_size=8),
+)
+def test_whenever_a_deal_shows_up_a_look_far_back_tells_it_once(shown: list[list[tuple[int, bool]]]) -> None:
+    # Given a terminal that shows deals of the last hour in any order, and so many that they are not read in one go
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(past, "_AT_ONCE", 3)
+        deals: list[Struct] = []
+        news = the_news(Package(history_deals_get=in_window(deals)))
+        told: list[int] = []
+        for batch in shown:
+            for seconds_ago, is_ours in batch:
+                marks = {} if is_ours else {"magic": 5}
+                row = a_deal_row(time=int(NOW.timestamp()) - seconds_ago, ticket=len(deals) + 1, **marks)
+                deals.append(row)
+            # When it is looked at far back and not so far
+            told += [deal.ticket for request in (ASKED, FAR) for deal in news.poll(request).deals]
+
+    # Then each of ours was told once, and nobody else's
+    assert sorted(told) == [row.ticket for row in deals if row.magic == TOKEN]
+
+
+def test_a_past_that_cannot_be_counted_is_unreadable() -> None:
+    package = Package(history_deals_get=(a_deal_of(30),))
+    news = the_news(package)
+    package.fails("history_deals_total", -1)
+
+    blind = news.poll(FAR)
+    package.answers["history_deals_total"] = 1
+    clear = news.poll(FAR)
+
+    assert (blind.readable, "deal history" in blind.detail) == (False, True)
+    assert (clear.readable, len(clear.deals)) == (True, 1)
+
+
+def test_a_zero_that_hides_an_error_is_not_believed() -> None:
+    package = Package()
+    news = the_news(package)
+
+    def hides_an_error(*_: int) -> int:
+        package.error = (-2, "no")
+        return 0
+
+    package.answers["history_orders_total"] = hides_an_error
+    assert not news.poll(FAR).readable
+
+
+def test_an_unmarked_deal_is_told_once_its_order_is_shown() -> None:
+    deal = a_deal_of(0, magic=0, comment="changed")
+    package = Package(history_deals_get=(deal,))
+    news = the_news(package)
+    assert news.poll(ASKED).deals == ()
+    package.answers["history_orders_get"] = (an_order_row(),)
+    assert [deal.magic for deal in news.poll(ASKED).deals] == [TOKEN]
+    assert news.poll(ASKED).deals == ()
+
+
+def test_an_unmarked_deal_that_shows_up_late_is_known_by_an_order_of_any_age() -> None:
+    def orders(*window: int, ticket: int = 0) -> tuple[Struct, ...]:
+        return (an_order_row(),) if ticket == 1 and not window else ()
+
+    package = Package(history_deals_get=(a_deal_of(50, magic=0, comment="changed"),), history_orders_get=orders)
+    assert [deal.magic for deal in the_news(package).poll(FAR).deals] == [TOKEN]
+
+
+def test_what_could_not_be_told_is_told_by_the_next_look() -> None:
+    # Given a connection that breaks while it is asked whose a deal is
+    def breaks(*_: int, ticket: int = 0) -> tuple[Struct, ...]:
+        if ticket:
+            raise TerminalUnavailable("the pipe is broken")
+        return ()
+
+    unmarked = a_deal_of(0, ticket=13, order=3, magic=0, comment="changed")
+    package = Package(history_deals_get=(a_deal_of(0), a_deal_of(0, ticket=12), unmarked), history_orders_get=breaks)
+    package.answers["orders_get"] = lambda **filters: () if filters else (an_order_row(ticket=2),)
+    news = the_news(package)
+    with pytest.raises(TerminalUnavailable):
         news.poll(ASKED)
-    package.answers["history_deals_get"] = (a_deal_row(),)
-    assert len(news.poll(ASKED).deals) == 1
+
+    # When it is there again, then nothing is missing
+    package.answers["history_orders_get"] = ()
+    poll = news.poll(ASKED)
+    assert ([order.ticket for order in poll.orders], [deal.ticket for deal in poll.deals]) == ([2], [11, 12])
+
+
+def test_in_other_namespaces_what_was_somebody_else_s_may_be_ours() -> None:
+    package = Package(orders_get=(an_order_row(),), history_deals_get=(a_deal_of(0),))
+    news = the_news(package)
+    stranger = news.poll(replace(ASKED, namespaces=frozenset({NAMESPACE + 1})))
+    ours = news.poll(ASKED)
+    assert (stranger.orders, stranger.deals) == ((), ())
+    assert (len(ours.orders), len(ours.deals)) == (1, 1)
+
+
+def test_memory_is_bounded_by_two_hours() -> None:
+    # Given the deals of a day, one a minute, as they were looked at
+    seen = past.Seen()
+    for minute in range(1440):
+        seen.add(60 * minute, minute)
+        seen.tidy(60 * minute - 10, 60 * minute)
+
+    # Then those of two hours are remembered, at eight bytes each but for the last seconds
+    assert seen.count(0, 90_000) == 121
+    assert sum(tickets.itemsize * len(tickets) for tickets in seen._packed.values()) == 120 * 8
+    assert not seen.add(60 * 1400, 1400)
+    assert seen.add(60, 1)
 
 
 def test_while_the_server_s_clock_is_unknown_the_look_s_time_stands_in() -> None:
