@@ -28,9 +28,9 @@ class Runways:
         """Hold a place on the runway of whoever sends the orders of a symbol."""
         return self._runways[self._sender_of(symbol)].slot()
 
-    def sent_within(self, symbol: str, seconds: float) -> None:
-        """Learn how long a send of this symbol has taken, its answer included."""
-        self._runways[self._sender_of(symbol)].sent_within(seconds)
+    def answered(self, symbol: str, handed_over: float, answered: float) -> None:
+        """Learn when a send of this symbol was handed over, and when it was answered (monotonic seconds)."""
+        self._runways[self._sender_of(symbol)].answered(handed_over, answered)
 
 
 class Runway:
@@ -44,6 +44,7 @@ class Runway:
         self._on_it = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._send_seconds = SEND_DEADLINE_SECONDS / 2 / 16
+        self._last_answer = 0.0  # monotonic seconds
 
     @property
     def length(self) -> int:
@@ -60,8 +61,10 @@ class Runway:
             self._on_it -= 1
             self._admit()
 
-    def sent_within(self, seconds: float) -> None:
-        """Learn how long a send has taken, its answer included."""
+    def answered(self, handed_over: float, answered: float) -> None:
+        """Learn how long a send has taken, its answer included: it began when the one before it was over."""
+        seconds = answered - max(handed_over, self._last_answer)
+        self._last_answer = answered
         self._send_seconds = max(_MEMORY * self._send_seconds + (1 - _MEMORY) * seconds, 1e-4)
 
     async def _enter(self) -> None:

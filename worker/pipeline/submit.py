@@ -60,7 +60,7 @@ class Submitter:
         # Several of a symbol are written ahead together, each is sent after the one before it.
         in_time = await place.first(order.send_before_monotonic - self._clock.monotonic())
         report = self._kept_back(written, in_time=in_time) or await self._answer(written, order, attempt)
-        return await self._judged(written, answered(attempt, report), report)
+        return await self._judged(written, answered(attempt, report), report, place)
 
     def _kept_back(self, written: Execution, *, in_time: bool) -> SendReport | None:
         """Return why an order that was written ahead is not handed over after all; None when it is."""
@@ -75,7 +75,7 @@ class Submitter:
     async def _answer(self, written: Execution, order: OrderRequest, attempt: Attempt) -> SendReport:
         began = self._clock.monotonic()
         report = await self._terminal.submit(order)
-        self._runways.sent_within(written.trade.decision.symbol, self._clock.monotonic() - began)
+        self._runways.answered(written.trade.decision.symbol, began, self._clock.monotonic())
         self._told(report)
         if report.status is SendStatus.NO_ANSWER and report.sent_at is None:
             return replace(report, sent_at=attempt.written_at)  # its process was ended: no earlier than this
@@ -124,13 +124,19 @@ class Submitter:
         since_written = now - (attempt.written_at or now)
         return min(SEND_DEADLINE_SECONDS, self._ledger.lease_left, (SENT_WITHIN - since_written).total_seconds())
 
-    async def _judged(self, written: Execution, attempt: Attempt, report: SendReport) -> Execution:
+    async def _judged(self, written: Execution, attempt: Attempt, report: SendReport, place: Place) -> Execution:
         judgement = judge(report)
         attempt = replace(attempt, detail=judgement.detail, outcome=judgement.proof.value)
         event = answered_event(written, attempt, report)
         may_have_left = report.status is SendStatus.ANSWERED or judgement.proof is Proof.AMBIGUOUS
         sends = written.sends + may_have_left
         tried = replace(written, sends=sends, submitted_at=report.sent_at or written.submitted_at)
+        goes_again = judgement.proof in {Proof.RETRY, Proof.WAIT} and (
+            sends - written.round_start < self._settings.max_retries
+        )
+        if goes_again:
+            return await self._record(tried.advance(State.RECEIVED), event, attempt)
+        place.leave()  # the next order of the symbol goes while this answer is recorded
         match judgement.proof:
             case Proof.ACCEPTED:
                 changes = {"order_ticket": report.order_ticket or None, "accepted_at": self._clock.now()}
@@ -139,12 +145,9 @@ class Submitter:
                 return await self._record(tried.advance(State.UNKNOWN, detail=judgement.detail), event, attempt)
             case Proof.REFUSED:
                 end = Conclusion(State.REJECTED, judgement.reason, judgement.detail)
-                return await self._settler.concluded(tried, end, attempt=attempt, before=(event,))
-            case Proof.RETRY | Proof.WAIT if sends - written.round_start >= self._settings.max_retries:
-                end = _exhausted(tried, judgement.detail)
-                return await self._settler.concluded(tried, end, attempt=attempt, before=(event,))
             case _:
-                return await self._record(tried.advance(State.RECEIVED), event, attempt)
+                end = _exhausted(tried, judgement.detail)
+        return await self._settler.concluded(tried, end, attempt=attempt, before=(event,))
 
     async def _record(self, after: Execution, event: Event, attempt: Attempt) -> Execution:
         return await self._ledger.record(Change(after=after, events=(event,), attempt=attempt))

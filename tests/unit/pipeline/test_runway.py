@@ -53,8 +53,8 @@ async def test_a_terminal_that_hangs_keeps_no_place_of_another_one() -> None:
 
 async def test_the_symbols_of_one_terminal_share_its_places_in_the_order_of_asking() -> None:
     runways = by_first_letter()
-    for _ in range(100):
-        runways.sent_within("A1", 10)
+    for number in range(100):
+        runways.answered("A1", 10.0 * number, 10.0 * number + 10)
     trades = Trades(runways)
     for symbol in ("A1", "A2", "A3"):
         await trades.arrive(symbol)
@@ -66,15 +66,26 @@ async def test_the_symbols_of_one_terminal_share_its_places_in_the_order_of_aski
 @pytest.mark.parametrize(("seconds", "length"), [(10.0, SHORTEST), (0.1, 10), (0.001, LONGEST)])
 def test_a_runway_is_as_long_as_its_terminal_is_quick(seconds: float, length: int) -> None:
     runway = Runway()
-    for _ in range(300):
-        runway.sent_within(seconds)
+    for number in range(300):
+        runway.answered(number * seconds, (number + 1) * seconds)
     assert abs(runway.length - length) <= 1
+
+
+def test_orders_that_were_handed_over_together_have_taken_the_terminal_as_long_as_it_was_at_each() -> None:
+    # Given a terminal that sends one order in 20 ms, and ten at a time that wait for it
+    runway, now = Runway(), 0.0
+    for _ in range(30):
+        handed_over = now
+        for _ in range(10):
+            now += 0.02
+            runway.answered(handed_over, now)
+    assert abs(runway.length - 50) <= 1
 
 
 async def test_one_who_gives_up_leaves_no_place_taken() -> None:
     runways = by_first_letter()
-    for _ in range(100):
-        runways.sent_within("A", 10)
+    for number in range(100):
+        runways.answered("A", 10.0 * number, 10.0 * number + 10)
     trades = Trades(runways)
     await trades.arrive("A", SHORTEST)
     waiting = asyncio.create_task(trades.arrive("A"))

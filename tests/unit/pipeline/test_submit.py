@@ -19,7 +19,7 @@ from worker.domain.market import NotSentReason, OrderRequest, SendReport, SendSt
 from worker.pipeline.runway import Runways
 from worker.pipeline.settle import Settler
 from worker.pipeline.submit import Submitter
-from worker.pipeline.turns import Turns
+from worker.pipeline.turns import Place, Turns
 from worker.ports import Change
 from worker.settings import SEND_DEADLINE_SECONDS, Settings
 
@@ -66,7 +66,7 @@ def a_submitter(desk: Any, throttle: Throttle | None = None) -> Submitter:
     return Submitter(desk, desk, desk, settings, settler, runways, throttle or Throttle(OrderLimits()), lambda _: None)
 
 
-async def after_attempts(answer: SendReport | Desk, count: int) -> Execution:
+async def after_attempts(answer: SendReport | Desk, count: int, place: Place | None = None) -> Execution:
     desk = answer if isinstance(answer, Desk) else Desk(answer)
     execution = an_execution(
         venue=Venue("simulated", "Demo", 1, "simulated"), requested_lots=Decimal(1), contract_size=Decimal(100_000)
@@ -74,7 +74,7 @@ async def after_attempts(answer: SendReport | Desk, count: int) -> Execution:
     measures = Measures(an_instrument(), a_tick(), a_tick().ask, Decimal(1), Decimal("0.0001"), Decimal(10))
     for _ in range(count):
         assert execution.state is State.RECEIVED
-        execution = await a_submitter(desk).submit(execution, measures, Turns().join("EURUSD"))
+        execution = await a_submitter(desk).submit(execution, measures, place or Turns().join("EURUSD"))
     return execution
 
 
@@ -96,6 +96,33 @@ async def test_what_may_have_left_is_a_send_and_its_outcome_unknown() -> None:
     unknown = await after_attempts(BROKEN_PIPE, 1)
 
     assert (unknown.state, unknown.sends) == (State.UNKNOWN, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "goes_at_once"),
+    [
+        (SendReport(SendStatus.ANSWERED, retcode=10009), True),
+        (SendReport(SendStatus.ANSWERED, retcode=10019), True),
+        (BROKEN_PIPE, True),
+        (REQUOTE, False),
+        (DISCONNECTED, False),
+    ],
+)
+async def test_the_next_order_of_a_symbol_waits_for_no_record_but_for_one_that_goes_again(
+    answer: SendReport, *, goes_at_once: bool
+) -> None:
+    turns = Turns()
+    first, second = turns.join("EURUSD"), turns.join("EURUSD")
+    was_first: list[bool] = []
+
+    class Watched(Desk):
+        async def record(self, change: Change) -> Execution:
+            was_first.append(turns.front("EURUSD") is second)
+            return await super().record(change)
+
+    await after_attempts(Watched(answer), 1, first)
+
+    assert was_first == [False, goes_at_once]
 
 
 async def test_a_send_begins_within_its_deadline_of_the_commit() -> None:
