@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from importlib.resources import files
@@ -16,13 +16,14 @@ _WITHOUT_TRADES = {"accounts", "namespaces", "transitions", "migrations"}
 _UNHINDERED = "-c session_replication_role=replica -c synchronous_commit=off"  # no foreign keys, no wait for the disk
 
 
-def fill(postgres_url: str, executions: int, told: Callable[[int], None] = lambda _: None) -> int:
+def fill(postgres_url: str, executions: int, going_through: Callable[[Sequence[int]], Iterable[int]] = iter) -> int:
     """
     Fill a ledger of settled trades with copies of them until it holds that many or a few more; returns how many.
 
     What a copy is, filling.sql tells. They are written in the order of their time, so that they lie as a worker's own
-    rows would; what a ledger that has grown has and this one lacks is the dead rows between two vacuums. `told` gets
-    the number of executions written so far. Raises RuntimeError when the ledger holds rows that would not be copied.
+    rows would; what a ledger that has grown has and this one lacks is the dead rows between two vacuums.
+    `going_through` may show somebody how far it is. Raises RuntimeError when the ledger holds rows that would not be
+    copied.
     """
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         _insist_on_known_tables(connection)
@@ -33,7 +34,7 @@ def fill(postgres_url: str, executions: int, told: Callable[[int], None] = lambd
         connection.execute("update bench.step set time = %s", (SPREAD / max(copies, 1),))
     with ThreadPoolExecutor(1) as beside:
         events = beside.submit(_write_events, postgres_url, copies)
-        _write_trades(postgres_url, copies, lambda written: told(written * originals))
+        _write_trades(postgres_url, going_through(range(copies, -1, -1)))
         events.result()
     _tidy(postgres_url)
     return originals * (copies + 1)
@@ -47,11 +48,10 @@ def _insist_on_known_tables(connection: psycopg.Connection) -> None:
             raise RuntimeError(f"ledger.{table} holds rows that filling.sql does not copy: teach it to")
 
 
-def _write_trades(postgres_url: str, copies: int, told: Callable[[int], None]) -> None:
+def _write_trades(postgres_url: str, distances: Iterable[int]) -> None:
     with psycopg.connect(postgres_url, autocommit=True, options=_UNHINDERED) as connection:
-        for age, distance in enumerate(range(copies, -1, -1), start=1):
+        for age, distance in enumerate(distances, start=1):
             connection.execute("select bench.copy_trades(%s, %s)", (distance, age))
-            told(age)
 
 
 def _write_events(postgres_url: str, copies: int) -> None:

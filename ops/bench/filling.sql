@@ -17,7 +17,7 @@ select (select last_value + 1 from ledger.trade_counter) * 64 as tokens, -- belo
 
 -- The same id for the same copy in every table; at distance 0 stands the original itself.
 create function bench.another(id text, distance bigint) returns text language sql immutable parallel safe
-    return case when distance = 0 then id else md5(id || distance)::uuid::text end;
+    return case when distance = 0 then id else md5(id || ':' || distance)::uuid::text end;
 
 -- A text in which one name stands in place of another.
 create function bench.renamed(body bytea, name text, distance bigint) returns text language sql immutable parallel safe
