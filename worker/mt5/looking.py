@@ -12,7 +12,7 @@ from worker.domain.market import BrokerDeal, BrokerOrder, Health, Poll, PollRequ
 from worker.domain.token import namespace_of
 from worker.mt5 import readings
 from worker.mt5.link import Link
-from worker.mt5.past import Past, Rows, Shown
+from worker.mt5.past import TICKET, Past, Rows, Shown
 from worker.mt5.quotes import Quotes
 from worker.mt5.server_clock import ServerClock
 from worker.mt5.wire import OrderStory
@@ -51,7 +51,7 @@ class News:
         dealt = self._deals.look(begin, end, near)
         unreadable = _unreadable(health, working, ended, dealt)
         orders, deals = self._news(working, ended or (), dealt or ())
-        newest_deal = max((row.ticket for row in dealt or ()), default=None)
+        newest_deal = max(map(TICKET, dealt or ()), default=None)
         return Poll(health, not unreadable, orders, deals, unreadable, newest_deal)
 
     def story(self, ticket: int) -> OrderStory | None:
@@ -85,8 +85,9 @@ class News:
             raise
 
     def _working_news(self, working: Rows, ended: Rows) -> Iterator[BrokerOrder]:
-        over = {row.ticket for row in ended}
-        for row, _ in self._working.changes(working):
+        changed = [row for row, _ in self._working.changes(working)]
+        over = set(map(TICKET, ended)) if changed else frozenset()
+        for row in changed:
             if row.ticket not in over and self._is_ours(readings.token_of(row)):
                 yield readings.order(row, historical=False)
 

@@ -19,6 +19,8 @@ SLICE = 10  # seconds
 _AT_ONCE = 2000  # rows: fewer are read in one go, of more it is first found out where the unseen ones are
 _REMEMBERED = 7200  # seconds; longer than any look but the first goes back
 
+TICKET = attrgetter("ticket")
+
 Rows: TypeAlias = Sequence[Any]
 
 
@@ -65,12 +67,15 @@ class Shown:
         self._states = states
         self._last: dict[int, object] = {}
 
-    def changes(self, rows: Rows) -> Iterator[tuple[Any, bool]]:
+    def changes(self, rows: Rows) -> list[tuple[Any, bool]]:
         """Return the rows that are not as the look before showed them, each with whether it showed them at all."""
-        tickets, states = [row.ticket for row in rows], [self._states(row) for row in rows]
-        last, self._last = self._last, dict(zip(tickets, states, strict=True))
-        changed = zip(rows, tickets, states, strict=True)
-        return ((row, ticket in last) for row, ticket, state in changed if last.get(ticket) != state)
+        # Most looks show thousands of rows and nothing new: `map` and `dict` go through them without Python's own code.
+        now = dict(zip(map(TICKET, rows), map(self._states, rows), strict=True))
+        last, self._last = self._last, now
+        if now == last:
+            return []
+        by_ticket = dict(zip(map(TICKET, rows), rows, strict=True))
+        return [(by_ticket[ticket], ticket in last) for ticket, state in now.items() if last.get(ticket) != state]
 
     def forget(self, ticket: int) -> None:
         """Forget one: the next look that shows it shows something new."""

@@ -66,6 +66,12 @@ def test_each_change_of_an_order_is_told_once() -> None:
     assert news.poll(ASKED).orders == ()
 
 
+def test_what_a_look_shows_twice_is_told_once() -> None:
+    package = Package(orders_get=(an_order_row(), an_order_row()), history_deals_get=(a_deal_of(0), a_deal_of(0)))
+    poll = the_news(package).poll(ASKED)
+    assert (len(poll.orders), len(poll.deals)) == (1, 1)
+
+
 def test_an_order_that_ends_while_we_look_is_told_as_ended() -> None:
     package = Package(orders_get=(an_order_row(),), history_orders_get=(an_order_row(state=4, volume_current=0.0),))
     assert [order.historical for order in the_news(package).poll(ASKED).orders] == [True]

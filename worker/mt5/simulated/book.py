@@ -132,6 +132,13 @@ class Book:
         self, struct: type[Struct], where: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
     ) -> list[Struct]:
         """Read orders, deals or positions as their structures, those that are known without reading them again."""
+        if parameters:
+            return self._select(struct, where, parameters)
+        return self.known(f"{struct.__name__} {where}", lambda: self._select(struct, where))
+
+    def _select(
+        self, struct: type[Struct], where: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[Struct]:
         table, kept = _TABLES[struct], self._kept[struct]
         tickets = self.rows(f"SELECT ticket FROM {table} WHERE {where}", parameters)  # noqa: S608 - `where` is a constant of ours
         self.refresh()  # what is remembered and these tickets are of one moment, or nothing is remembered
