@@ -54,7 +54,7 @@ class Admit:
             account=self.arrival.account,
             trade=self.arrival.trade,
             message=self.arrival.message,
-            token=base_token(view.namespaces[-1].namespace, view.counters.pop(0)),
+            token=base_token(view.prefixes[-1], view.counters.pop(0)),
             received_at=self.arrival.received_at,
             stale_allowed=replay is not None and replay.allow_stale,
         )

@@ -11,13 +11,16 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
-from worker.ledger.encoding import as_row, clean, json_default
+from worker.ledger.encoding import clean, field_names, json_default
 from worker.ports import Anchor, Event
 
 GENESIS = Anchor(0, "0" * 64)
+
+_as_text = json.JSONEncoder(default=json_default, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +67,17 @@ class Witness:
 
 def seal(account: str, head: Anchor, event: Event, at: datetime) -> AuditRow:
     """Return the event as the next row after `head`."""
-    row = AuditRow(
-        account=account,
-        sequence=head.sequence + 1,
-        at=at.isoformat(timespec="microseconds"),
-        actor=clean(event.actor),
-        kind=event.kind,
-        execution_id=str(event.execution_id) if event.execution_id else None,
-        payload=json.dumps(event.payload, default=json_default, separators=(",", ":")),
-        previous_hash=head.hash,
+    told = (
+        account,
+        head.sequence + 1,
+        at.isoformat(timespec="microseconds"),
+        clean(event.actor),
+        event.kind,
+        str(event.execution_id) if event.execution_id else None,
+        _as_text(event.payload),
+        head.hash,
     )
-    return replace(row, hash=hash_of(row))
+    return AuditRow(*told, hash=_hash(told))
 
 
 def hash_of(row: AuditRow) -> str:
@@ -84,7 +87,14 @@ def hash_of(row: AuditRow) -> str:
     Each value is preceded by its length in bytes, and a missing one differs from an empty one, so that no two rows have
     the same encoding.
     """
-    return hashlib.sha256(b"".join(_encoded(value) for value in list(as_row(row).values())[:-1])).hexdigest()
+    return _hash(_told(row))
+
+
+_told = attrgetter(*field_names(AuditRow)[:-1])
+
+
+def _hash(told: Iterable[str | int | None]) -> str:
+    return hashlib.sha256(b"".join(map(_encoded, told))).hexdigest()
 
 
 class Chain:

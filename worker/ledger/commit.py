@@ -70,6 +70,7 @@ class _Wish:
             return
         if isinstance(result, Exception):
             self.answer.set_exception(result)
+            self.answer.exception()  # if its caller goes away now, asyncio is not to complain
         else:
             self.answer.set_result(result)
 
@@ -170,10 +171,9 @@ class Committer:
         if self._closing or self._task is None:
             raise LedgerUnavailable("the ledger is closed: nothing was written")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(_hear)
         self._waiting.append(_Wish(job, answer, alone))
         self._wake.set()
-        return await asyncio.shield(answer)
+        return await answer
 
     async def close(self, *, drain: bool) -> None:
         """Commit what waits (as long as that takes), or give it up at once; what was not answered may be either."""
@@ -250,12 +250,6 @@ def _decide(job: Job[T], view: View, page: Page) -> T | Exception:
         return error
     page.adopt(sub_page)
     return result
-
-
-def _hear(answer: asyncio.Future[Any]) -> None:
-    """Take note of an error even when its caller has gone away: asyncio would complain otherwise."""
-    if not answer.cancelled():
-        answer.exception()
 
 
 def _grant_all(wishes: Sequence[_Wish], result: object) -> None:

@@ -52,6 +52,7 @@ WORKER_SESSION = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
 }
 SETTLE_SECONDS = 5.0  # for the first words on a new connection
 _UNWANTED_SECONDS = 1.0  # for a connection to be made that is only going to be closed

@@ -40,7 +40,7 @@ async def recognise(connection: Connection, tenure: Tenure, clock: Clock) -> Non
             await connection.execute(sql("remember_database_identity"), {"account": page.account, **present})
             tenure.halts.note(_note_the_change(page, account, before, present).halts)
             await page.write(connection)
-        tenure.learn_namespaces(await namespaces_of(connection, present, clock.now()))
+        tenure.learn_namespaces(one.namespace for one in await namespaces_of(connection, present, clock.now()))
         tenure.known_since = await known_since(connection, tenure.account)
 
 

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+from pydantic_core import PydanticSerializationError, to_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -16,27 +19,36 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_SUSPICIOUS = ("\\u0000", "\\ud")
+_NUL = "\\u0000"
 
 
 def as_row(value: DataclassInstance) -> dict[str, Any]:
     """Return a dataclass's fields by name, without copying what they hold."""
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: getattr(value, name) for name in field_names(type(value))}
+
+
+@cache
+def field_names(kind: type[DataclassInstance]) -> tuple[str, ...]:
+    """Return the names of a dataclass's fields, in their order."""
+    return tuple(field.name for field in fields(kind))
 
 
 def rows_as_json(rows: Sequence[Row]) -> str:
-    """Return rows for `json_populate_recordset`: decimals and times as text, bytes as PostgreSQL reads them."""
-    text = json.dumps(rows, default=json_default)
-    if any(sign in text for sign in _SUSPICIOUS):
-        return json.dumps(_cleaned(json.loads(text)), default=json_default)
-    return text
+    """Return rows for `json_populate_recordset`: decimals and times as exact text. Bytes have no place in them."""
+    try:
+        text = to_json(rows).decode()
+    except PydanticSerializationError:  # a lone surrogate
+        return _carefully(rows)
+    return _carefully(rows) if _NUL in text else text
+
+
+def _carefully(rows: Sequence[Row]) -> str:
+    return json.dumps(_cleaned(json.loads(json.dumps(rows, default=json_default))))
 
 
 def json_default(value: object) -> str:
     """Write what JSON has no type for as exact text."""
     match value:
-        case bytes():
-            return "\\x" + value.hex()
         case datetime():
             return value.isoformat()
         case Decimal() | UUID():

@@ -48,6 +48,7 @@ class ReportOrphans:
         if _FOUND not in (view.account.halt or ""):  # it would repeat itself, and say less of the first
             view.account = halt_by_worker(page, view.account, reason)
         view.namespaces.append(begun)
+        view.prefixes.append(begun.namespace)
         view.known_since = now
         view.strangers.difference_update(orphan.magic for orphan in new)
         return new

@@ -39,8 +39,6 @@ _STATEMENTS = (
     "delete_outbox",
     "insert_audit_events",
 )
-# Their bodies may be as large as RabbitMQ lets a message be: they travel as they are, beside the rows.
-_WITH_UNBOUNDED_BODIES = frozenset({"insert_outbox", "insert_dead_letters"})
 
 
 class Page:
@@ -55,9 +53,12 @@ class Page:
         self.head = head
         self.clock = clock
         self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._bodies: dict[str, list[bytes]] = defaultdict(list)
 
     def put(self, statement: str, **row: Any) -> None:
-        """Add one row for a statement."""
+        """Add one row for a statement. A body travels as it is, beside the rows: it may be huge."""
+        if "body" in row:
+            self._bodies[statement].append(row.pop("body"))
         self._rows[statement].append(row)
 
     def append(self, event: Event) -> None:
@@ -115,6 +116,8 @@ class Page:
         self.head = sub_page.head
         for statement, rows in sub_page._rows.items():
             self._rows[statement].extend(rows)
+        for statement, bodies in sub_page._bodies.items():
+            self._bodies[statement].extend(bodies)
 
     @property
     def has_mail(self) -> bool:
@@ -127,15 +130,14 @@ class Page:
 
     def calls(self, batch: UUID | None = None) -> list[Call]:
         """Return the statements that write it all; `batch` signs the page."""
-        rows = [(name, _parameters(name, self._rows[name])) for name in _STATEMENTS if name in self._rows]
+        rows = [(statement, self._values(statement)) for statement in _STATEMENTS if statement in self._rows]
         head = {"account": self.account, "sequence": self.head.sequence, "hash": self.head.hash}
         if batch is None:
             return [*rows, ("move_audit_head", head)]
         return [*rows, ("move_audit_head_and_sign", {**head, "batch": batch})]
 
-
-def _parameters(statement: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    if statement not in _WITH_UNBOUNDED_BODIES:
-        return {"rows": rows_as_json(rows)}
-    lean = [{name: value for name, value in row.items() if name != "body"} for row in rows]
-    return {"rows": rows_as_json(lean), "bodies": [row["body"] for row in rows]}
+    def _values(self, statement: str) -> dict[str, Any]:
+        values: dict[str, Any] = {"rows": rows_as_json(self._rows[statement])}
+        if statement in self._bodies:
+            values["bodies"] = self._bodies[statement]
+        return values

@@ -44,6 +44,8 @@ class Record:
     def ask(self, question: Question) -> None:
         """Ask where the execution stands, who wants a copy of its confirmation, and whose its deals were said to be."""
         question.executions.append(self.steps)
+        if self.change.confirmation is not None:
+            question.addresses.append(self.steps)
         question.deals.extend(deal.deal_id for deal in self.change.deals if deal.attested_by is None)
 
     def decide(self, view: View, page: Page) -> Execution:
@@ -52,6 +54,8 @@ class Record:
         after = self.change.after
         page.put("update_executions", **step_row(after))
         self._write_parts(page)
+        if after.is_settled and after.execution_id in view.replayed:
+            self._close_letters(page)
         for event in (*self._refuted(view), *self.change.events):
             page.append(event)
         confirmation: Confirmation | None = None
@@ -94,11 +98,7 @@ class Record:
         if self.change.deals and after.version > 1:  # only what was settled before can hold attested deals
             kept = [deal.deal_id for deal in after.deals]
             page.put("withdraw_attested_deals", execution_id=after.execution_id, kept=kept)
-        if after.is_settled:
-            state = "failed_again" if self.change.dead_letter is not None else "resolved"
-            page.put(
-                "close_letters_of_executions",
-                execution_id=after.execution_id,
-                state=state,
-                state_at=page.clock.now(),
-            )
+
+    def _close_letters(self, page: Page) -> None:
+        state = "failed_again" if self.change.dead_letter is not None else "resolved"
+        page.put("close_letters_of_executions", execution_id=self.steps, state=state, state_at=page.clock.now())

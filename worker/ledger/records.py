@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -39,13 +40,14 @@ _STEPPED = (
     "reason",
     "detail",
 )
+_written_once, _stepped = attrgetter(*_WRITTEN_ONCE), attrgetter(*_STEPPED)
 
 
 def execution_row(execution: Execution) -> dict[str, Any]:
     """Return the whole row of a new execution."""
     return {
         **step_row(execution),
-        **{name: getattr(execution, name) for name in _WRITTEN_ONCE},
+        **dict(zip(_WRITTEN_ONCE, _written_once(execution), strict=True)),
         **_trade_row(execution.trade),
         "body": execution.message.body,
         "envelope": envelope(execution.message),
@@ -56,7 +58,7 @@ def step_row(execution: Execution) -> dict[str, Any]:
     """Return what a step may change of an execution; its deals have rows of their own."""
     return {
         "execution_id": execution.execution_id,
-        **{name: getattr(execution, name) for name in _STEPPED},
+        **dict(zip(_STEPPED, _stepped(execution), strict=True)),
         "state": execution.state,
         "is_open": execution.state in OPEN,
         "is_unresolved": execution.state is State.UNRESOLVED,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from worker.domain.errors import LeaseLost
 from worker.ledger.halts import SeenHalts
-from worker.ledger.namespaces import Namespace
 from worker.ledger.view import AccountRow, View
 from worker.ports import Clock, Event, Watermark
 from worker.settings import LEASE_SECONDS
@@ -67,11 +66,11 @@ class Tenure:
         """
         self.halts.note(view.account.halts)
         self.known_since = view.known_since or self.known_since
-        self.learn_namespaces(view.namespaces)
+        self.learn_namespaces(view.prefixes)
 
-    def learn_namespaces(self, known: Sequence[Namespace]) -> None:
+    def learn_namespaces(self, known: Iterable[int]) -> None:
         """Take note of namespaces."""
-        self.namespaces |= {one.namespace for one in known}
+        self.namespaces |= set(known)
 
     def compared(self, watermark: Watermark) -> None:
         """Move the watermark on; it never goes back."""

@@ -69,6 +69,7 @@ class Question:
     trades: list[dict[str, Any]] = field(default_factory=list)
     arrivals: int = 0
     executions: list[UUID] = field(default_factory=list)
+    addresses: list[UUID] = field(default_factory=list)  # of these executions, who wants copies of confirmations
     replays: list[UUID] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
@@ -89,11 +90,11 @@ class Question:
     def calls(self, account: str) -> Sequence[Call]:
         """Return the statements that answer; nothing is asked that nobody wants to know."""
         asked: dict[str, tuple[object, dict[str, Any]]] = {
-            "all_namespaces": (self.arrivals or self.tokens, {}),
+            "all_namespaces": (self.tokens, {}),
             "take_trade_counters": (self.arrivals, {"count": self.arrivals}),
             "find_trades": (self.trades, {"rows": rows_as_json(self.trades)}),
             "find_revisions": (self.executions, {"ids": self.executions}),
-            "find_reply_addresses": (self.executions, {"ids": self.executions}),
+            "find_reply_addresses": (self.addresses, {"ids": self.addresses}),
             "find_replays": (self.replays, {"ids": self.replays}),
             "find_refusals": (self.refusals, {"digests": self.refusals, "account": account}),
             "find_letters": (self.letters, {"rows": rows_as_json(self.letters)}),
@@ -108,12 +109,14 @@ class View:
 
     def __init__(self, account: AccountRow) -> None:
         self.account = account
-        self.namespaces: list[Namespace] = []
+        self.namespaces: list[Namespace] = []  # only when one of the jobs may have to begin a new one
+        self.prefixes: list[int] = []  # the namespaces of tokens, that new ones come from last
         self.known_since: datetime | None = None  # only when one of the jobs has found that something is missing
         self.counters: list[int] = []
         self.strangers: set[int] = set()
         self.attested: dict[int, tuple[UUID, str]] = {}  # by deal: the execution and its trade
         self.revisions: dict[UUID, int] = {}
+        self.replayed: set[UUID] = set()  # executions that a replay became or reopened
         self.addresses: dict[UUID, list[ReplyAddress]] = defaultdict(list)
         self.confirmations: dict[UUID, Confirmation] = {}
         self.replays: dict[UUID, ReplayRecord] = {}
@@ -170,6 +173,17 @@ def _read_trade(view: View, row: Row) -> None:
         view.confirmations[row["execution_id"]] = confirmation_from({**row, "body": row["confirmation_body"]})
 
 
+def _read_counters(view: View, row: Row) -> None:
+    view.counters.extend(row["counters"])
+    view.prefixes.extend(row["namespaces"])
+
+
+def _read_revision(view: View, row: Row) -> None:
+    view.revisions[row["execution_id"]] = row["revision"]
+    if row["is_replayed"]:
+        view.replayed.add(row["execution_id"])
+
+
 def _read_replay(view: View, row: Row) -> None:
     view.replays[row["replay_id"]] = ReplayRecord(**row)
 
@@ -180,9 +194,9 @@ def _read_address(view: View, row: Row) -> None:
 
 _READERS: dict[str, Callable[[View, Row], None]] = {
     "all_namespaces": lambda view, row: view.namespaces.append(Namespace(**row)),
-    "take_trade_counters": lambda view, row: view.counters.append(row["counter"]),
+    "take_trade_counters": _read_counters,
     "find_trades": _read_trade,
-    "find_revisions": lambda view, row: view.revisions.update({row["execution_id"]: row["revision"]}),
+    "find_revisions": _read_revision,
     "find_reply_addresses": _read_address,
     "find_replays": _read_replay,
     "find_refusals": lambda view, row: view.refusals.add(row["content_digest"]),

@@ -132,8 +132,10 @@ async def _stored(worker: Connection, execution: Execution) -> Execution:
 
 async def _refusal(worker: Connection, statement: str, row: Mapping[str, Any]) -> str | None:
     """Return what refused the row: the constraint's name, or the code of a trigger's error; None when it passed."""
+    bodies = [row["body"]] if "body" in row else []
+    lean = {name: value for name, value in row.items() if name != "body"}
     try:
-        await worker.execute(sql(statement), {"rows": rows_as_json([row])})
+        await worker.execute(sql(statement), {"rows": rows_as_json([lean]), "bodies": bodies})
     except errors.CheckViolation as error:
         return error.diag.constraint_name
     except psycopg.DatabaseError as error:

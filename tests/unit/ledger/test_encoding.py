@@ -22,16 +22,14 @@ def test_exact_values_are_written_as_exact_text() -> None:
         "lots": Decimal("0.10"),
         "at": datetime(2026, 1, 5, 12, 0, 0, 1, tzinfo=UTC),
         "id": UUID(int=1),
-        "body": b"\x00\xff",
     }
 
     (read,) = json.loads(rows_as_json([row]))
 
     assert read == {
         "lots": "0.10",
-        "at": "2026-01-05T12:00:00.000001+00:00",
+        "at": "2026-01-05T12:00:00.000001Z",
         "id": "00000000-0000-0000-0000-000000000001",
-        "body": "\\x00ff",
     }
 
 
@@ -50,6 +48,7 @@ def test_any_other_text_becomes_one_that_it_can_store(text: str) -> None:
         assert "\0" not in cleaned
 
 
-def test_what_has_no_exact_text_is_refused() -> None:
-    with pytest.raises(TypeError, match="object cannot be written to the ledger"):
-        rows_as_json([{"x": object()}])
+@pytest.mark.parametrize("value", [object(), b"\xff"])
+def test_what_has_no_exact_text_is_refused(value: object) -> None:
+    with pytest.raises(TypeError, match=f"{type(value).__name__} cannot be written to the ledger"):
+        rows_as_json([{"x": value}])

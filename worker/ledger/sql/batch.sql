@@ -1,6 +1,8 @@
 -- name: take_trade_counters
--- One number for each arrival; those of known trades are skipped for ever, which costs nothing.
-select nextval('ledger.trade_counter') as counter from generate_series(1, %(count)s)
+-- One number for each arrival; those of known trades are skipped for ever, which costs nothing. And the namespaces that
+-- tokens are made of, of which the last one is in use.
+select array(select nextval('ledger.trade_counter') from generate_series(1, %(count)s)) as counters,
+       array(select namespace from ledger.namespaces order by number) as namespaces
 
 -- name: find_trades
 -- Known executions of arriving trades, by identity or (without an order id) by body, with the latest confirmation.
@@ -20,8 +22,11 @@ from found join ledger.executions e using (execution_id)
 left join ledger.confirmations c on c.execution_id = e.execution_id and c.version = e.version
 
 -- name: find_revisions
--- Where the executions stand that are to move on.
-select execution_id, revision from ledger.executions where execution_id = any(%(ids)s)
+-- Where the executions stand that are to move on, and whether a replay that still counts became or reopened them.
+select e.execution_id, e.revision,
+       exists (select from ledger.replays r
+               where r.execution_id = e.execution_id and r.superseded_at is null) as is_replayed
+from ledger.executions e where e.execution_id = any(%(ids)s)
 
 -- name: find_reply_addresses
 -- Who wants copies of their confirmations.
@@ -79,8 +84,20 @@ where d.account = %(account)s and d.deal_id = any(%(ids)s) and d.attested_by is 
 
 -- name: insert_executions
 -- New trades, in an order that two workers cannot lock each other out with.
-insert into ledger.executions
-select * from json_populate_recordset(null::ledger.executions, %(rows)s::json)
+insert into ledger.executions (
+    execution_id, account, identity_kind, trade_id, rpm_order_id, body_digest, symbol, direction, units, intended_price,
+    approved_at, rpm_rejection, rpm_halt, envelope, token, received_at, state, is_open, is_unresolved, revision, version,
+    attempts, sends, round_start, stale_allowed, venue, broker_symbol, contract_size, pip_size, max_slippage_pips,
+    requested_lots, executed_lots, first_touch, validated_at, submitted_at, accepted_at, cancelled_at, cancel_asked_at,
+    filled_at, settled_at, order_ticket, position_id, reason, detail, body)
+select
+    execution_id, account, identity_kind, trade_id, rpm_order_id, body_digest, symbol, direction, units, intended_price,
+    approved_at, rpm_rejection, rpm_halt, envelope, token, received_at, state, is_open, is_unresolved, revision, version,
+    attempts, sends, round_start, stale_allowed, venue, broker_symbol, contract_size, pip_size, max_slippage_pips,
+    requested_lots, executed_lots, first_touch, validated_at, submitted_at, accepted_at, cancelled_at, cancel_asked_at,
+    filled_at, settled_at, order_ticket, position_id, reason, detail,
+    (%(bodies)b::bytea[])[ordinality]
+from json_populate_recordset(null::ledger.executions, %(rows)s::json) with ordinality
 order by identity_kind, trade_id
 
 -- name: update_executions
@@ -135,7 +152,11 @@ insert into ledger.refusals select * from json_populate_recordset(null::ledger.r
 
 -- name: insert_confirmations
 -- Kept for ever, so that any of them can be published again.
-insert into ledger.confirmations select * from json_populate_recordset(null::ledger.confirmations, %(rows)s::json)
+insert into ledger.confirmations (
+    execution_id, version, account, status, final, symbol, routing_key, correlation_id, message_id, created_at, body)
+select execution_id, version, account, status, final, symbol, routing_key, correlation_id, message_id, created_at,
+       (%(bodies)b::bytea[])[ordinality]
+from json_populate_recordset(null::ledger.confirmations, %(rows)s::json) with ordinality
 
 -- name: insert_dead_letters
 -- Taken in once.
