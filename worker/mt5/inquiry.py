@@ -19,11 +19,14 @@ class Inquiry(Generic[Answer]):
     Put first to the lane that answers best now; the first answer counts.
 
     Each lane is asked once at most. A question that is under way is never given up, or a slow one would go round for
-    ever; only a `light` one is put to another lane beside it: none may stand long before that lane's sends.
+    ever; only a `light` one is put to another lane beside it: none may stand long before that lane's sends. It goes
+    before them when it has waited for `patience` seconds.
     """
 
-    def __init__(self, lanes: Sequence[Lane], question: Callable[[Lane], Answer], *, light: bool) -> None:
-        self._lanes, self._question, self._light = lanes, question, light
+    def __init__(
+        self, lanes: Sequence[Lane], question: Callable[[Lane], Answer], *, light: bool, patience: float
+    ) -> None:
+        self._lanes, self._question, self._light, self._patience = lanes, question, light, patience
         self._asked: list[Lane] = []
         self._waiting: dict[asyncio.Future[Answer], tuple[Lane, Future[Answer]]] = {}
 
@@ -61,7 +64,7 @@ class Inquiry(Generic[Answer]):
 
     def _put(self, lane: Lane) -> None:
         self._asked.append(lane)
-        future = lane.put(Urgency.QUESTION, partial(self._question, lane))
+        future = lane.put(Urgency.QUESTION, partial(self._question, lane), self._patience)
         self._waiting[asyncio.wrap_future(future)] = (lane, future)
 
     def _next(self) -> Lane | None:

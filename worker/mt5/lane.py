@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -33,6 +34,7 @@ from worker.mt5.mailbox import Reply
 from worker.mt5.pace import Pace
 from worker.mt5.session import TerminalSession
 
+PATIENCE_SECONDS = 0.5  # half of what the orders that are written ahead take: they are not all sent before a quote
 STUCK_SECONDS = 1.0  # a session that takes longer over one call may hang: questions are put to another
 _WILL_LAST = frozenset({NotSentReason.TERMINAL, NotSentReason.WRONG_ACCOUNT})  # the next order would fare no better
 
@@ -52,6 +54,7 @@ class Urgency(IntEnum):
 class _Task:
     work: Callable[[], Any]
     future: Future[Any]
+    overdue_at: float  # monotonic seconds; from then on it goes before orders
 
     def perform(self) -> None:
         try:
@@ -70,8 +73,9 @@ class Lane:
     """
     The thread of one session: sends the orders that wait, several in one line, then does the most urgent task.
 
-    Orders are sent in the order in which they were handed over, and nothing else is looked at before their answers.
-    Those of one line take a moment together, as far as can be told from the last ones; a slow terminal gets each alone.
+    Orders are sent in the order in which they were handed over, and before everything else but what is overdue: a
+    backlog would else be sent to its end before the next orders of it could be quoted. Those of one line take a moment
+    together, as far as can be told from the last ones; a slow terminal gets each alone.
     None of them depends on another: of one symbol the pipeline hands an order over when the one before it is answered.
 
     It takes part when its session has shown the account, and from then on learns from every answer how it stands.
@@ -124,10 +128,14 @@ class Lane:
         if is_shown:  # whether or not it is lost again by now
             self._apart_because, self._is_compared = None, True
 
-    def put(self, urgency: Urgency, work: Callable[[], Answer]) -> Future[Answer]:
-        """Queue work for a session that takes part; its future can be cancelled until the work begins."""
+    def put(self, urgency: Urgency, work: Callable[[], Answer], patience: float = math.inf) -> Future[Answer]:
+        """
+        Queue work for a session that takes part; its future can be cancelled until the work begins.
+
+        After `patience` seconds it goes before the orders that wait.
+        """
         if self._apart_because is None:
-            return self._queue(urgency, work)
+            return self._queue(urgency, work, patience)
         refused: Future[Answer] = Future()
         refused.set_exception(TerminalUnavailable(f"terminal session {self.session.name}: {self.problem}"))
         return refused
@@ -199,6 +207,8 @@ class Lane:
         """Wait for what is to be done next; None when the lane is closed."""
         with self._queued:
             while not self._closed:
+                if (task := self._next_task(overdue_by=time.monotonic())) is not None:
+                    return task.perform
                 if sends := self._next_sends():
                     return partial(self._send_all, sends)
                 if (task := self._next_task()) is not None:
@@ -214,10 +224,11 @@ class Lane:
                 sends.append(send)
         return sends
 
-    def _next_task(self) -> _Task | None:
+    def _next_task(self, overdue_by: float = math.inf) -> _Task | None:
+        """Return the most urgent task, the first of those; only among the overdue ones, when a moment is named."""
         for tasks in self._tasks.values():
-            while tasks:
-                task = tasks.popleft()
+            for task in [task for task in tasks if task.overdue_at <= overdue_by]:
+                tasks.remove(task)
                 if task.future.set_running_or_notify_cancel():
                     return task
         return None
@@ -237,13 +248,13 @@ class Lane:
             for send in left:
                 send.reply.bring(error)
 
-    def _queue(self, urgency: Urgency, work: Callable[[], Answer]) -> Future[Answer]:
+    def _queue(self, urgency: Urgency, work: Callable[[], Answer], patience: float = math.inf) -> Future[Answer]:
         future: Future[Answer] = Future()
         with self._queued:
             if self._closed:
                 future.set_exception(self._is_closed())
             else:
-                self._tasks[urgency].append(_Task(work, future))
+                self._tasks[urgency].append(_Task(work, future, time.monotonic() + patience))
                 self._queued.notify()
         return future
 

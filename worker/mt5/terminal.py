@@ -1,13 +1,15 @@
 """
 The pipeline's terminal: the pool's sessions behind asyncio, each served by one thread in order of urgency.
 
-One session does everything: sends first, questions when no send waits. Of several, the first answers all questions,
-and each of the others sends and cancels the orders of its share of the symbols: no question ever stands before a send.
+One session does everything: sends first, questions when no send waits, or when the next sends wait for the question.
+Of several, the first answers all questions, and each of the others sends and cancels the orders of its share of the
+symbols: no question ever stands before a send.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -32,7 +34,7 @@ from worker.domain.market import (
 from worker.mt5.account import insist_on_one_account
 from worker.mt5.inquiry import Inquiry
 from worker.mt5.joint_search import together
-from worker.mt5.lane import STUCK_SECONDS, Lane, Urgency
+from worker.mt5.lane import PATIENCE_SECONDS, STUCK_SECONDS, Lane, Urgency
 from worker.mt5.mailbox import Mailbox, Reply
 from worker.mt5.pool import MT5ConnectionPool
 from worker.mt5.quoting import Quoting
@@ -114,7 +116,7 @@ class PooledTerminal:
 
         What the sending terminals may still hold is told from what they said last: no search waits for a send.
         """
-        first, search = await self._ask(lambda lane: (lane, lane.session.search(request)))
+        first, search = await self._ask(lambda lane: (lane, lane.session.search(request)), patience=math.inf)
         asked = [lane for lane in self._lanes if lane is not first and lane.session.sender in request.senders]
         own = await asyncio.gather(*(self._look_of(lane, request) for lane in asked))
         custody = {lane.session.sender: _UNKNOWN for lane in self._lanes}
@@ -126,7 +128,9 @@ class PooledTerminal:
     async def cancel(self, ticket: int, symbol: str) -> CancelReport:
         """Ask the broker to cancel an order. Raises TerminalUnavailable when the request certainly did not leave."""
         lane = self._sending(symbol)
-        return await asyncio.wrap_future(lane.put(Urgency.CANCEL, lambda: lane.session.cancel(ticket, symbol)))
+        return await asyncio.wrap_future(
+            lane.put(Urgency.CANCEL, lambda: lane.session.cancel(ticket, symbol), PATIENCE_SECONDS)
+        )
 
     async def instruments(self, symbols: Sequence[str] = ()) -> tuple[Instrument, ...]:
         """Ask for instruments; all that the terminal shows when none are named. Raises TerminalUnavailable."""
@@ -192,8 +196,10 @@ class PooledTerminal:
         finally:
             looking.cancel()
 
-    async def _ask(self, question: Callable[[Lane], Answer], *, light: bool = False) -> Answer:
-        return await Inquiry(self._lanes, question, light=light).answer()
+    async def _ask(
+        self, question: Callable[[Lane], Answer], *, light: bool = False, patience: float = PATIENCE_SECONDS
+    ) -> Answer:
+        return await Inquiry(self._lanes, question, light=light, patience=patience).answer()
 
     def _mailbox_here(self) -> Mailbox:
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Coroutine
 from typing import Any
@@ -14,6 +15,7 @@ from tests.unit.mt5.pooled import SENT, Session, opened, until
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.market import NotSentReason, SendReport, SendStatus
 from worker.mt5 import pace
+from worker.mt5.lane import Urgency
 from worker.mt5.mailbox import Mailbox, Reply
 from worker.mt5.pace import MOST, Pace
 from worker.mt5.terminal import PooledTerminal
@@ -121,6 +123,20 @@ async def test_what_is_queued_when_the_terminal_is_closed_is_not_sent() -> None:
         with pytest.raises(TerminalUnavailable, match="has been closed"):
             await poll
         assert len(sessions["main"].lines) == 1
+
+
+@pytest.mark.parametrize(("patience", "place"), [(0.0, 1), (math.inf, 5)])
+async def test_what_is_overdue_goes_before_the_orders_that_wait_and_nothing_else_does(
+    patience: float, place: int
+) -> None:
+    async with opened("main") as (pooled, sessions):
+        session = sessions["main"]
+        first = await busy_with(pooled, session)
+        waiting = await begun(*(pooled.submit(an_order(symbol)) for symbol in SYMBOLS))
+        asked = pooled._lanes[0].put(Urgency.QUESTION, lambda: session.poll(None), patience)
+        session.gate.set()
+        await asyncio.gather(first, *waiting, asyncio.wrap_future(asked))
+        assert session.asked.index("poll") == place
 
 
 async def test_all_who_wait_for_a_quote_are_asked_for_in_one_command_and_those_who_come_then_in_the_next() -> None:
