@@ -21,8 +21,8 @@ from worker.messaging.waiting import settle
 CLOSE_SECONDS = 3.0
 """How long a farewell may take. RabbitMQ notices a closed socket just as well."""
 
-PIECE_BYTES = 128 * 1024
-"""From this size on a piece leaves: of one that the socket takes in part, pika copies the rest each time."""
+PIECE_BYTES = 64 * 1024
+"""What is larger leaves as it is, uncopied; of a piece that the socket takes only in part, pika copies the rest."""
 
 _log = structlog.get_logger()
 
@@ -57,10 +57,11 @@ class _Gathering(AsyncioConnection):  # type: ignore[misc]  # pika ships no type
     def _adapter_emit_data(self, data: bytes) -> None:
         if self._gathered is None:
             super()._adapter_emit_data(data)
-            return
-        self._gathered += data
-        if len(self._gathered) >= PIECE_BYTES:
+        elif len(self._gathered) + len(data) > PIECE_BYTES:
             self._let_go(self._gathered)
+            super()._adapter_emit_data(data)
+        else:
+            self._gathered += data
 
     def _let_go(self, gathered: bytearray) -> None:
         if gathered:
