@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from typing import Any
 
 from worker.domain.instrument import Instrument
@@ -55,7 +55,7 @@ def market_order(order: OrderRequest, instrument: Instrument, touch: Decimal, fi
 def deviation(order: OrderRequest, instrument: Instrument, price: Decimal) -> int:
     """Return what remains between this price and the worst one allowed, in whole points, rounded down."""
     room = (order.worst_price - price) * int(order.direction) / instrument.point
-    return max(0, int(room.quantize(Decimal(1), rounding=ROUND_DOWN)))
+    return max(0, int(room))
 
 
 def removal(ticket: int, symbol: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ _AMOUNTS = attrgetter(
 )
 
 
+@lru_cache(maxsize=4096, typed=True)  # the same volumes and specifications all the time, the same prices for a moment
 def exact(number: float, places: int = _PLACES) -> Decimal:
     """Turn MetaTrader's float into the decimal it stands for."""
     return Decimal(str(round(number, places)))
@@ -202,4 +203,4 @@ def tokens_by_ticket(orders: Iterable[Any]) -> dict[int, int]:
 def as_json(struct: Any) -> dict[str, object]:
     """Return one of the package's structures as a dictionary of JSON values."""
     fields: dict[str, Any] = struct._asdict()
-    return {name: as_json(value) if hasattr(value, "_asdict") else value for name, value in fields.items()}
+    return {name: as_json(value) if isinstance(value, tuple) else value for name, value in fields.items()}

@@ -141,7 +141,8 @@ class Book:
     ) -> list[Struct]:
         table, kept = _TABLES[struct], self._kept[struct]
         tickets = self.rows(f"SELECT ticket FROM {table} WHERE {where}", parameters)  # noqa: S608 - `where` is a constant of ours
-        self.refresh()  # what is remembered and these tickets are of one moment, or nothing is remembered
+        if not self._connection.in_transaction:
+            self.refresh()  # what is remembered and these tickets are of one moment, or nothing is remembered
         try:
             return [kept[ticket] for (ticket,) in tickets]
         except KeyError:

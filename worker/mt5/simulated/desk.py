@@ -41,9 +41,9 @@ class Desk:
     market: Market = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        meta, moment = self.meta, begin_of_tick(self.utc_msc)
+        meta = self.meta
         terms = meta.opened_utc_msc, meta.server_offset_seconds, meta.open_at_weekends, meta.leverage
-        object.__setattr__(self, "market", Market(moment, *terms))  # the desk is frozen
+        object.__setattr__(self, "market", Market(begin_of_tick(self.utc_msc), *terms))  # the desk is frozen
 
     def at(self, utc_msc: int) -> Desk:
         """Return the same desk at another moment."""

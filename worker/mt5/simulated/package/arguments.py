@@ -151,11 +151,11 @@ def _by_name(readers: Mapping[str, _Reader], values: Mapping[str, object]) -> di
 def _within(name: str, value: object, lowest: int, limit: int) -> int:
     if not isinstance(value, int):
         raise invalid_argument(name)
+    if lowest <= value < limit:
+        return value
     if value < lowest:
         raise invalid_argument(name, OverflowError("can't convert negative int to unsigned"))
-    if value >= limit:
-        raise invalid_argument(name, OverflowError("int too big to convert"))
-    return value
+    raise invalid_argument(name, OverflowError("int too big to convert"))
 
 
 def _timestamp(moment: datetime) -> float:
