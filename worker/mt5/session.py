@@ -58,6 +58,7 @@ class TerminalSession:
 
     def __init__(self, opening: Opening, changed: threading.Condition) -> None:
         self.lock = threading.RLock()
+        self.sender = opening.sender  # the terminal's name
         self._opening = opening
         self._supervisor = Supervisor(opening, changed)
 
@@ -65,11 +66,6 @@ class TerminalSession:
     def name(self) -> str:
         """Return the session's name."""
         return self._opening.session
-
-    @property
-    def sender(self) -> str:
-        """Return the terminal's name."""
-        return self._opening.sender
 
     @property
     def custody(self) -> Mapping[str, Custody]:

@@ -68,6 +68,9 @@ class Runway:
         self._send_seconds = max(_MEMORY * self._send_seconds + (1 - _MEMORY) * seconds, 1e-4)
 
     async def _enter(self) -> None:
+        if not self._waiting and self._on_it < self.length:
+            self._on_it += 1
+            return
         ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(ticket)
         self._admit()

@@ -14,7 +14,7 @@ from worker.domain.evidence import Conclusion
 from worker.domain.execution import Attempt, Execution, State
 from worker.domain.limits import Counted, Order, Throttle
 from worker.domain.market import NotSentReason, OrderRequest, SendReport, SendStatus
-from worker.domain.outcomes import Proof, judge
+from worker.domain.outcomes import Judgement, Proof, judge
 from worker.domain.token import MAX_ATTEMPTS, attempt_token, comment_of
 from worker.pipeline.runway import Runways
 from worker.pipeline.settle import Settler
@@ -60,7 +60,7 @@ class Submitter:
         # Several of a symbol are written ahead together, each is sent after the one before it.
         in_time = await place.first(order.send_before_monotonic - self._clock.monotonic())
         report = self._kept_back(written, in_time=in_time) or await self._answer(written, order, attempt)
-        return await self._judged(written, answered(attempt, report), report, place)
+        return await self._judged(written, attempt, report, place)
 
     def _kept_back(self, written: Execution, *, in_time: bool) -> SendReport | None:
         """Return why an order that was written ahead is not handed over after all; None when it is."""
@@ -126,11 +126,11 @@ class Submitter:
 
     async def _judged(self, written: Execution, attempt: Attempt, report: SendReport, place: Place) -> Execution:
         judgement = judge(report)
-        attempt = replace(attempt, detail=judgement.detail, outcome=judgement.proof.value)
-        event = answered_event(written, attempt, report)
+        attempt = _answered(attempt, report, judgement)
+        event = _answered_event(written, attempt, report)
         may_have_left = report.status is SendStatus.ANSWERED or judgement.proof is Proof.AMBIGUOUS
         sends = written.sends + may_have_left
-        tried = replace(written, sends=sends, submitted_at=report.sent_at or written.submitted_at)
+        tried = written.knowing(sends=sends, submitted_at=report.sent_at or written.submitted_at)
         goes_again = judgement.proof in {Proof.RETRY, Proof.WAIT} and (
             sends - written.round_start < self._settings.max_retries
         )
@@ -158,10 +158,12 @@ def _exhausted(execution: Execution, last: str) -> Conclusion:
     return Conclusion(State.ERROR, "network_error", detail)
 
 
-def answered(attempt: Attempt, report: SendReport) -> Attempt:
-    """Return the attempt with what the terminal answered."""
+def _answered(attempt: Attempt, report: SendReport, judgement: Judgement) -> Attempt:
+    """Return the attempt with what the terminal answered, and what that proves."""
     return replace(
         attempt,
+        detail=judgement.detail,
+        outcome=judgement.proof.value,
         request=dict(report.request),
         reply=None if report.reply is None else dict(report.reply),
         retcode=report.retcode,
@@ -172,7 +174,7 @@ def answered(attempt: Attempt, report: SendReport) -> Attempt:
     )
 
 
-def answered_event(execution: Execution, attempt: Attempt, report: SendReport) -> Event:
+def _answered_event(execution: Execution, attempt: Attempt, report: SendReport) -> Event:
     """Return the audit event with the raw request and reply of the broker."""
     payload = {
         "attempt": attempt.number,

@@ -58,9 +58,10 @@ class Place:
 
     async def first(self, within: float | None = None) -> bool:
         """Wait until everyone who came before has left; False when that took longer than so many seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                await self._is_first.wait()
+        if not self._is_first.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self._is_first.wait()
         return self._is_first.is_set()
 
     def slow_down(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 import structlog
@@ -45,14 +45,14 @@ class Validator:
 
         A trade that a halt holds back is returned with that halt: whoever asks waits, and asks again.
         """
-        execution = replace(execution, broker_symbol=self._broker_symbol(execution))
+        execution = execution.knowing(broker_symbol=self._broker_symbol(execution))
         problem: str | None = None
         try:
             while True:
                 halt = self._ledger.halts.of(execution.trade.decision.symbol)
                 refusal = self._before_the_market(execution, halt, problem)
                 if refusal is not None:
-                    return Validated(replace(execution, validated_at=self._clock.now()), refusal)
+                    return Validated(execution.knowing(validated_at=self._clock.now()), refusal)
                 if halt is not None:
                     return Validated(execution, halt)
                 quote, problem = await self._quote(execution)
@@ -65,7 +65,7 @@ class Validator:
 
     async def measured(self, execution: Execution) -> Execution:
         """Return an execution that was sent, yet never validated in this ledger, with what its symbol tells of it."""
-        execution = replace(execution, broker_symbol=self._broker_symbol(execution))
+        execution = execution.knowing(broker_symbol=self._broker_symbol(execution))
         while execution.contract_size is None:
             quote, problem = await self._quote(execution)
             if quote is None:
@@ -75,7 +75,7 @@ class Validator:
                 break  # its units are not known then
             else:
                 pip = pip_size(quote.instrument, execution.trade.decision.symbol, self._limits.pip_sizes)
-                execution = replace(execution, contract_size=quote.instrument.contract_size, pip_size=pip)
+                execution = execution.knowing(contract_size=quote.instrument.contract_size, pip_size=pip)
         return execution
 
     def _before_the_market(self, execution: Execution, halt: Halt | None, problem: str | None) -> Refusal | None:
@@ -88,7 +88,7 @@ class Validator:
         """Return a quote from a terminal that can trade, or the reason why there is none."""
         decision = execution.trade.decision
         request = QuoteRequest(
-            symbol=self._broker_symbol(execution),
+            symbol=execution.broker_symbol or decision.symbol,
             direction=decision.direction,
             units=decision.units or Decimal(0),
             volume_policy=self._limits.volume_policy,
@@ -113,8 +113,7 @@ class Validator:
     def _learnt(self, execution: Execution, quote: Quote) -> Execution:
         health, direction = quote.health, execution.trade.decision.direction
         touch = quote.tick.touch(direction) if quote.tick is not None else None
-        return replace(
-            execution,
+        return execution.knowing(
             venue=Venue(str(self._settings.mt5_backend), health.server, health.login, health.venue_mode),
             validated_at=execution.validated_at or self._clock.now(),
             first_touch=execution.first_touch or touch,
@@ -135,8 +134,7 @@ class Validator:
 
 
 def _with_measures(execution: Execution, measures: Measures) -> Execution:
-    return replace(
-        execution,
+    return execution.knowing(
         contract_size=measures.instrument.contract_size,
         pip_size=measures.pip,
         max_slippage_pips=measures.max_slippage_pips,

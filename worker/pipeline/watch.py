@@ -88,7 +88,10 @@ class Watch:
 
     def register(self, base_token: int) -> Sighting:
         """Start collecting what is seen of a trade; call it before anything can reach the broker."""
-        return self._sightings.setdefault(base_token, Sighting())
+        sighting = self._sightings.get(base_token)
+        if sighting is None:
+            sighting = self._sightings[base_token] = Sighting()
+        return sighting
 
     def release(self, base_token: int) -> Evidence:
         """Stop collecting, and return all that was seen: the trade is settled. What shows up from now on is late."""
