@@ -40,6 +40,7 @@ WITHOUT_A_POINT = {
     ("ledger/replays.py", "_write"): "inside its caller's transaction",
     ("ledger/replay_plan.py", "_rows"): "only reads",
     ("ledger/view.py", "read_view"): "inside the transaction of its batch",
+    ("ledger/mailbox.py", "_read"): "only reads",
     ("ledger/ledger.py", "read"): "its callers only read",
     ("ledger/history.py", "_rows"): "its callers only read",
     ("ledger/letter_story.py", "_rows"): "its callers only read",

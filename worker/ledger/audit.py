@@ -13,9 +13,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
 
-from worker.ledger.encoding import clean, field_names, json_default
+from worker.ledger.encoding import as_row, clean, json_default
 from worker.ports import Anchor, Event
 
 GENESIS = Anchor(0, "0" * 64)
@@ -87,10 +86,7 @@ def hash_of(row: AuditRow) -> str:
     Each value is preceded by its length in bytes, and a missing one differs from an empty one, so that no two rows have
     the same encoding.
     """
-    return _hash(_told(row))
-
-
-_told = attrgetter(*field_names(AuditRow)[:-1])
+    return _hash(list(as_row(row).values())[:-1])
 
 
 def _hash(told: Iterable[str | int | None]) -> str:

@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -58,7 +57,7 @@ SETTLE_SECONDS = 5.0  # for the first words on a new connection
 _UNWANTED_SECONDS = 1.0  # for a connection to be made that is only going to be closed
 PERSON_SESSION = {"statement_timeout": "60s"}  # a look into history may take its time
 
-_exact_numbers = partial(json.loads, parse_float=Decimal)
+_exactly = json.JSONDecoder(parse_float=Decimal)
 
 
 def parameters(url: str, name: str, session: Mapping[str, str]) -> dict[str, Any]:
@@ -107,6 +106,10 @@ async def _close_unwanted(opening: asyncio.Future[Connection]) -> None:
         opening.cancel()
     elif not opening.cancelled() and opening.exception() is None:
         await opening.result().close()
+
+
+def _exact_numbers(text: str | bytes) -> Any:
+    return _exactly.decode(text.decode() if isinstance(text, bytes) else text)
 
 
 async def settle_in(connection: Connection) -> None:

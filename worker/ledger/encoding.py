@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -24,13 +25,14 @@ _NUL = "\\u0000"
 
 def as_row(value: DataclassInstance) -> dict[str, Any]:
     """Return a dataclass's fields by name, without copying what they hold."""
-    return {name: getattr(value, name) for name in field_names(type(value))}
+    names, values = _fields(type(value))
+    return dict(zip(names, values(value), strict=True))
 
 
 @cache
-def field_names(kind: type[DataclassInstance]) -> tuple[str, ...]:
-    """Return the names of a dataclass's fields, in their order."""
-    return tuple(field.name for field in fields(kind))
+def _fields(kind: type[DataclassInstance]) -> tuple[Sequence[str], Callable[[object], Sequence[Any]]]:
+    names = [field.name for field in fields(kind)]
+    return names, attrgetter(*names)
 
 
 def rows_as_json(rows: Sequence[Row]) -> str:

@@ -12,7 +12,7 @@ from worker.ledger.connection import Connection
 from worker.ledger.line import Line
 from worker.ledger.mark import Mark
 from worker.ledger.records import outgoing_from
-from worker.ledger.statements import sql
+from worker.ledger.round_trip import round_trip
 from worker.ports import OutboxRow
 
 MAX_BYTES = 32 * 1024 * 1024  # of bodies at a time
@@ -57,5 +57,5 @@ class PostgresOutbox:
 
     async def _read(self, connection: Connection, limit: int, besides: Collection[int]) -> Sequence[OutboxRow]:
         values = {"account": self._account, "limit": limit, "besides": list(besides), "bytes": MAX_BYTES}
-        cursor = await connection.execute(sql("pending_outbox"), values, binary=True)
-        return [OutboxRow(row["id"], outgoing_from(row)) for row in await cursor.fetchall()]
+        [rows] = await round_trip(connection, [("pending_outbox", values)])
+        return [OutboxRow(row["id"], outgoing_from(row)) for row in rows]

@@ -65,7 +65,7 @@ class Page:
         """Add an event to the audit trail."""
         row = seal(self.account, self.head, event, self.clock.now())
         self.head = row.anchor
-        self.put("insert_audit_events", **as_row(row))
+        self._rows["insert_audit_events"].append(as_row(row))
 
     def queue(self, message: OutgoingMessage, execution_id: UUID | None = None, version: int | None = None) -> None:
         """Add a message to the outbox."""

@@ -64,7 +64,7 @@ def _carry(connection: Connection, names: Sequence[str], values: Sequence[_Value
         if name in _WORDS:
             wire.send_query_params(name.encode(), None)
         else:
-            wire.send_query_prepared(name.encode(), dumped, formats)
+            wire.send_query_prepared(name.encode(), dumped, formats, Format.BINARY)
     wire.pipeline_sync()
     yield from send(wire)
     answers: list[PGresult] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import worker.ledger
-from worker.ledger.statements import all_statements, sql
+from worker.ledger.statements import all_statements, numbered, sql
 
 LEDGER = Path(worker.ledger.__file__).parent
 FILES = sorted((LEDGER / "sql").glob("*.sql"))
@@ -40,6 +40,22 @@ def test_every_statement_is_used() -> None:
 
 def test_a_statement_comes_without_its_comments() -> None:
     assert sql("applied_migrations") == b"select version, name, checksum from ledger.migrations order by version"
+
+
+def test_a_statement_s_parameters_are_numbered_in_the_order_of_their_first_place() -> None:
+    statement = numbered("insert_dead_letters")
+
+    assert statement.parameters == ("bodies", "rows")
+    assert statement.are_binary == (True, False)
+    assert b"($1::bytea[])[ordinality]" in statement.text
+    assert b"%(" not in statement.text
+
+
+def test_a_parameter_that_a_statement_names_twice_has_one_number() -> None:
+    statement = numbered("audit_page")
+
+    number = statement.parameters.index("since") + 1
+    assert statement.text.count(b"$%d" % number) == 2
 
 
 def test_an_unknown_name_is_an_error() -> None:
