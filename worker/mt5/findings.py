@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from worker.domain.market import BrokerOrder, BrokerPosition, Search, SearchRequest
+from worker.domain.market import BrokerOrder, Search, SearchRequest
 from worker.mt5 import readings
 
 Rows = tuple[Any, ...]
@@ -32,8 +32,8 @@ class Look:
 
     def history_of(self, symbol: str) -> set[tuple[str, int]]:
         """Return which orders and deals of a symbol's past it has shown."""
-        rows = [("order", row) for row in self.ended or ()] + [("deal", row) for row in self.dealt or ()]
-        return {(kind, row.ticket) for kind, row in rows if row.symbol == symbol}
+        looks = {"order": self.ended or (), "deal": self.dealt or ()}
+        return {(kind, row.ticket) for kind, rows in looks.items() for row in rows if row.symbol == symbol}
 
 
 @dataclass(slots=True)
@@ -60,14 +60,20 @@ class Findings:
     def report(self, request: SearchRequest, time_of: Callable[[Any], datetime], *, hedging: bool) -> Search:
         """Sort out what is ours and what is nobody's; the searcher adds whether it is the whole."""
         tokens, is_asked = self._tokens(hedging=hedging), request.asks_for
-        trades = (row for row in self.dealt.values() if row.type in readings.TRADES)
-        deals = [readings.deal(row, time_of(row), tokens) for row in trades]
+        # A day has many rows that nobody asked for: only what is told is read into values.
+        trades = [
+            (row, readings.token_of_deal(row, tokens)) for row in self.dealt.values() if row.type in readings.TRADES
+        ]
+        asked = (row for row, token in trades if is_asked(token))
+        strangers = (row for row, token in trades if not token and row.symbol in request.symbols)
         return Search(
             readable=True,
-            orders=tuple(order for order in self._orders(tokens) if is_asked(order.magic)),
-            deals=tuple(deal for deal in deals if is_asked(deal.magic)),
-            positions=tuple(seen for seen in self._positions() if is_asked(seen.magic)),
-            strangers=tuple(deal for deal in deals if not deal.magic and deal.symbol in request.symbols),
+            orders=tuple(self._orders(tokens, is_asked)),
+            deals=tuple(readings.deal(row, time_of(row), tokens) for row in asked),
+            positions=tuple(
+                readings.position(row) for row in self.positions.values() if is_asked(readings.token_of(row))
+            ),
+            strangers=tuple(readings.deal(row, time_of(row), tokens) for row in strangers),
         )
 
     def _tokens(self, *, hedging: bool) -> dict[int, int]:
@@ -77,15 +83,11 @@ class Findings:
         by_position = {row.identifier: readings.token_of(row) for row in positions}
         return by_position | readings.tokens_by_ticket([*self.working.values(), *self.ended.values()])
 
-    def _orders(self, tokens: dict[int, int]) -> list[BrokerOrder]:
-        # An order that both know has just ended.
-        rows = [(row, False) for ticket, row in self.working.items() if ticket not in self.ended]
-        rows += [(row, True) for row in self.ended.values()]
-        read = (readings.order(row, historical=past) for row, past in rows)
-        return [replace(order, magic=order.magic or tokens.get(order.ticket, 0)) for order in read]
-
-    def _positions(self) -> list[BrokerPosition]:
-        return [readings.position(row) for row in self.positions.values()]
+    def _orders(self, tokens: dict[int, int], is_asked: Callable[[int], bool]) -> Iterator[BrokerOrder]:
+        for ticket, row in (self.working | self.ended).items():  # an order that both know has just ended
+            token = tokens.get(ticket, 0)
+            if is_asked(token):
+                yield replace(readings.order(row, historical=ticket in self.ended), magic=token)
 
 
 def _by_ticket(rows: Rows | None) -> dict[int, Any]:

@@ -134,7 +134,11 @@ class Book:
         """Read orders, deals or positions as their structures, those that are known without reading them again."""
         if parameters:
             return self._select(struct, where, parameters)
-        return self.known(f"{struct.__name__} {where}", lambda: self._select(struct, where))
+        name = f"{struct.__name__} {where}"
+        found = self.known(name, lambda: self._select(struct, where))
+        if len(found) > _KEPT_AT_MOST:
+            del self._known[name]
+        return found
 
     def _select(
         self, struct: type[Struct], where: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
@@ -147,7 +151,11 @@ class Book:
             return [kept[ticket] for (ticket,) in tickets]
         except KeyError:
             rows = self.rows(f"SELECT * FROM {table} WHERE {where}", parameters)  # noqa: S608 - as above
-        return [self._keep(_struct(struct, row)) for row in rows]
+        found = [_struct(struct, row) for row in rows]
+        if len(found) <= _KEPT_AT_MOST:  # else it would drive out what is looked at again
+            for row in found:
+                self._keep(row)
+        return found
 
     def count(self, struct: type[Struct], where: str, parameters: Sequence[Any] = ()) -> int:
         """Count orders, deals or positions."""
@@ -185,12 +193,11 @@ class Book:
             self._last_tickets[struct] = first - 1 if last is None else last
         return self._last_tickets[struct] + 1
 
-    def _keep(self, row: Struct) -> Struct:
+    def _keep(self, row: Struct) -> None:
         kept = self._kept[type(row)]
         if len(kept) >= _KEPT_AT_MOST:
             kept.clear()
         kept[row.ticket] = row
-        return row
 
     def _forget_everything(self) -> None:
         self._known.clear()
@@ -213,4 +220,5 @@ _MAGIC = {struct: struct.__match_args__.index("magic") for struct in _TABLES}
 
 def _struct(struct: type[Struct], row: tuple[Any, ...]) -> Struct:
     place = _MAGIC[struct]
-    return struct(row if row[place] >= 0 else (*row[:place], row[place] + 2 * _SIGNED, *row[place + 1 :]))
+    whole = row if row[place] >= 0 else (*row[:place], row[place] + 2 * _SIGNED, *row[place + 1 :])
+    return tuple.__new__(struct, whole)  # a table's row has the right length

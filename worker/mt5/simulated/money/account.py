@@ -116,7 +116,7 @@ def _worths(desk: Desk) -> dict[str, Worth]:
     return desk.book.known("worths", read, at=desk.market)
 
 
-@lru_cache(maxsize=4096)  # most symbols have not been traded since the last question, which was within the same tick
+@lru_cache(maxsize=1024)  # most symbols have not been traded since the last question, which was within the same tick
 def _worth(market: Market, name: str, legs: tuple[Holding, ...]) -> Worth:
     profit = sum(floating(market, leg, name)[1] for leg in legs)
     return Worth(profit, margin_of(market, SYMBOLS[name], legs))

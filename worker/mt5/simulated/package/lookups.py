@@ -29,6 +29,7 @@ _ORDER_OF = {TradeOrder: "ticket", TradeDeal: "order", TradePosition: "identifie
 _WAITING = frozenset(PENDING)
 _TIME_OF = {TradeOrder: "time_done_msc", TradeDeal: "time_msc"}
 _UNREADABLE = ", ".join(f"'{name}'" for name in sorted(UNREADABLE))
+_PRICE = TradePosition.__match_args__.index("price_current")  # after it come swap and profit
 _DATES = 2
 _BALANCE = frozenset({""})  # the symbol of a deposit, which `*` lets through
 _OPEN = "time_done_msc = 0"
@@ -182,4 +183,4 @@ def _priced(desk: Desk, order: Struct) -> Struct:
 def _valued(desk: Desk, position: Struct) -> Struct:
     """Return a position at the price of the moment."""
     price, profit = floating(desk.market, holding_of(position), position.symbol)
-    return TradePosition((position._asdict() | {"price_current": price, "profit": cents(profit)}).values())
+    return TradePosition((*position[:_PRICE], price, position.swap, cents(profit), *position[_PRICE + 3 :]))
