@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -13,14 +14,21 @@ from worker.domain.market import Quote, QuoteRequest
 from worker.mt5.lane import Lane
 from worker.mt5.pace import Pace
 
-_Answers = tuple[Lane, Sequence[Quote | TerminalUnavailable]]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asker:
     request: QuoteRequest
     sending: Lane  # that would send the order
     answer: asyncio.Future[Quote]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What a lane has answered to those who were in a round."""
+
+    lane: Lane
+    askers: Sequence[_Asker]
+    quotes: Sequence[Quote | TerminalUnavailable]
 
 
 class Quoting:
@@ -36,6 +44,7 @@ class Quoting:
         self._waiting = deque[_Asker]()
         self._rounds: asyncio.Task[None] | None = None
         self._pace = Pace()
+        self._gate = threading.Lock()
 
     async def quote(self, request: QuoteRequest, sending: Lane) -> Quote:
         """Return what is asked for, of right now. Raises TerminalUnavailable."""
@@ -53,21 +62,24 @@ class Quoting:
         askers: list[_Asker] = []
 
         def question(lane: Lane) -> _Answers:
-            if not askers:  # else another terminal hangs over the very same question
-                askers.extend(self._next())
+            with self._gate:  # the same question may just be put to another terminal, too
+                askers.extend(() if askers else self._next())
+                asked = tuple(askers)
+            if not asked:
+                return _Answers(lane, (), ())
             began = time.monotonic()
-            quotes = lane.quotes([asker.request for asker in askers]) if askers else ()
-            self._pace.took(time.monotonic() - began, max(1, len(askers)))
-            return lane, quotes
+            quotes = lane.quotes([asker.request for asker in asked])
+            self._pace.took(time.monotonic() - began, len(asked))
+            return _Answers(lane, asked, quotes)
 
         try:
-            lane, quotes = await self._ask(question)
+            answers = await self._ask(question)
         except Exception as error:  # noqa: BLE001 - it belongs to those who have asked
             for asker in askers or list(self._next()):
                 _fail(asker, error)
         else:
-            for asker, quote in zip(tuple(askers), quotes, strict=True):
-                _settle(asker, lane, quote)
+            for asker, quote in zip(answers.askers, answers.quotes, strict=True):
+                _settle(asker, answers.lane, quote)
 
     def _next(self) -> Iterator[_Asker]:
         """Take those out of the queue, in a terminal's thread, who are in the round that begins now."""

@@ -1,4 +1,4 @@
-"""The process of a session, where not even a thread is to be had for it."""
+"""The process of a session, where whoever began to use it cannot go on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,28 @@ import threading
 
 import pytest
 
-from worker.mt5.child import ChildProcess
+from worker.mt5 import wire
+from worker.mt5.child import ChildProcess, NotDelivered
+
+
+def test_who_stops_waiting_for_an_answer_leaves_none_behind_that_another_could_take_for_his_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given somebody at a prompt who presses Ctrl-C while he waits
+    child = ChildProcess()
+
+    class Interrupted:
+        def get(self, **_limit: float) -> None:
+            raise KeyboardInterrupt
+
+        def put(self, _answers: object) -> None: ...
+
+    monkeypatch.setattr(child, "_answers", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        child.call(wire.HEALTH.ask(None), 5)
+    with pytest.raises(NotDelivered):
+        child.call(wire.HEALTH.ask(None), 5)
+    child.release()
 
 
 def test_a_process_whose_answers_nobody_could_read_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
