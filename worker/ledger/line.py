@@ -25,6 +25,10 @@ _PASSES_BY_ITSELF = (
     psycopg.InterfaceError,
     errors.ReadOnlySqlTransaction,  # a standby that is not promoted yet
     errors.IdleInTransactionSessionTimeout,
+    # What was prepared is gone, or does not fit its tables since a migration. A new connection prepares anew:
+    errors.InvalidSqlStatementName,
+    errors.DuplicatePreparedStatement,
+    errors.FeatureNotSupported,  # "cached plan must not change result type" has no code of its own
 )
 _COMES_AGAIN = (errors.ProgramLimitExceeded, errors.StatementTooComplex)  # whoever sends the same values
 
