@@ -25,7 +25,6 @@ _EMPTY, _FULL = "empty ledger", "full ledger"
 
 _NOTES = (
     "trades of the two ledgers take turns: two workers beside one RabbitMQ and one PostgreSQL",
-    f"CPU of {', '.join(_CHARGED)} together",
     f"the full ledger holds copies of {_ORIGINALS} real trades over {SPREAD.days} days, all their rows, a whole chain",
     "it lacks the dead rows that a month of work leaves, and the broker's book does not hold the copies",
 )
@@ -35,10 +34,15 @@ Curve = Sequence[tuple[int, float]]  # megabytes after so many trades
 
 @dataclass(frozen=True)
 class Burst:
-    """What trades cost that came all at once: trades a second, and milliseconds of CPU for each."""
+    """What trades cost that came all at once: trades a second, and milliseconds of CPU for each by kind of process."""
 
     rate: float
-    cpu: float
+    by_kind: Mapping[str, float]
+
+    @property
+    def cpu(self) -> float:
+        """Milliseconds of CPU for each trade."""
+        return sum(self.by_kind.values())
 
 
 def measure(bench: Bench) -> Section:
@@ -50,6 +54,11 @@ def measure(bench: Bench) -> Section:
         memory = _memory(bench, empty)
     figures = [
         *(Figure(f"CPU a trade, {name}", "ms", [burst.cpu for burst in bursts[name]]) for name in bursts),
+        *(
+            Figure(f"of that {kind}, {name}", "ms", [burst.by_kind[kind] for burst in bursts[name]])
+            for kind in _CHARGED
+            for name in bursts
+        ),
         *(Figure(f"throughput, {name}", "1/s", [burst.rate for burst in bursts[name]]) for name in bursts),
     ]
     claims = [*_costs_claimed(bursts, executions), *(_memory_claimed(kind, memory[kind]) for kind in memory)]
@@ -91,7 +100,7 @@ def _burst(bench: Bench, desk: Desk, trades: int) -> Burst:
     desk.until_confirmed(confirmed + trades)
     seconds, cpu = time.monotonic() - began, usage(bench.services).cpu_since(before)
     desk.forget_confirmations()
-    return Burst(trades / seconds, 1000 * sum(cpu[kind] for kind in _CHARGED) / trades)
+    return Burst(trades / seconds, {kind: 1000 * cpu[kind] / trades for kind in _CHARGED})
 
 
 def _memory(bench: Bench, desk: Desk) -> Mapping[str, Curve]:
