@@ -45,13 +45,15 @@ _CLIENT_LIMITS = {
     "target_session_attrs": "read-write",
 }
 # Every statement of a worker is a look-up by key. PostgreSQL plans each once, and would go on scanning whole tables if
-# it had planned while they were small.
+# it had planned while they were small. A plan for any values is as good as one for these; one that looks dear, only for
+# lack of statistics, must not be compiled to machine code first, which takes a quarter of a second each time.
 WORKER_SESSION = {
     "statement_timeout": "4s",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
 }
 SETTLE_SECONDS = 5.0  # for the first words on a new connection
 _UNWANTED_SECONDS = 1.0  # for a connection to be made that is only going to be closed

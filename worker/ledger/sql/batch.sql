@@ -5,15 +5,19 @@ select array(select nextval('ledger.trade_counter') from generate_series(1, %(co
        array(select namespace from ledger.namespaces order by number) as namespaces
 
 -- name: find_trades
--- Known executions of arriving trades, by identity or (without an order id) by body, with the latest confirmation.
+-- Known executions of arriving trades, by identity or (without an order id) by body, with the latest confirmation. Each is
+-- looked up by itself (`limit`): planned while the table was small, a join would go through all of it ever after.
 with asked as (
     select * from json_to_recordset(%(rows)s::json)
         as a (identity_kind text, trade_id text, account text, body_digest text)
 ), found as (
-    select e.execution_id from asked a join ledger.executions e using (identity_kind, trade_id)
+    select e.execution_id from asked a cross join lateral (
+        select execution_id from ledger.executions e
+        where e.identity_kind = a.identity_kind and e.trade_id = a.trade_id limit 1) e
     union
-    select e.execution_id from asked a join ledger.executions e using (account, body_digest)
-    where e.rpm_order_id is null
+    select e.execution_id from asked a cross join lateral (
+        select execution_id from ledger.executions e
+        where e.account = a.account and e.body_digest = a.body_digest and e.rpm_order_id is null limit 1) e
 )
 select e.*, c.routing_key, c.correlation_id, c.body as confirmation_body,
        coalesce((select jsonb_agg(to_jsonb(d) order by d.time, d.deal_id)
@@ -22,10 +26,9 @@ from found join ledger.executions e using (execution_id)
 left join ledger.confirmations c on c.execution_id = e.execution_id and c.version = e.version
 
 -- name: find_revisions
--- Where the executions stand that are to move on, and whether a replay that still counts became or reopened them.
+-- Where the executions stand that are to move on, and whether replays became or reopened them.
 select e.execution_id, e.revision,
-       exists (select from ledger.replays r
-               where r.execution_id = e.execution_id and r.superseded_at is null) as is_replayed
+       (select count(*) from ledger.replays r where r.execution_id = e.execution_id) > 0 as is_replayed
 from ledger.executions e where e.execution_id = any(%(ids)s)
 
 -- name: find_reply_addresses
@@ -77,10 +80,14 @@ where not exists (select from ledger.attempts a where a.magic = seen.magic)
   and not exists (select from ledger.orphans o where o.account = %(account)s and o.magic = seen.magic)
 
 -- name: find_attested_deals
--- Which of these deals the broker shows now stand in the ledger on an operator's word, and for which trade.
+-- Which of these deals the broker shows now stand in the ledger on an operator's word, and for which trade. Each is looked
+-- up by itself, as above.
 select d.deal_id, d.execution_id, e.trade_id
-from ledger.deals d join ledger.executions e using (execution_id)
-where d.account = %(account)s and d.deal_id = any(%(ids)s) and d.attested_by is not null
+from unnest(%(ids)s::bigint[]) as shown (deal_id)
+cross join lateral (
+    select d.deal_id, d.execution_id from ledger.deals d
+    where d.account = %(account)s and d.deal_id = shown.deal_id and d.attested_by is not null limit 1) d
+join ledger.executions e using (execution_id)
 
 -- name: insert_executions
 -- New trades, in an order that two workers cannot lock each other out with.
