@@ -20,6 +20,7 @@ from worker.domain.errors import LeaseLost, WrongSetting
 from worker.domain.limits import Throttle
 from worker.ledger.ledger import PostgresLedger
 from worker.lifecycle import Parts, Worker, cancelled, unless
+from worker.memory import give_back_large_blocks
 from worker.messaging.connection import connected
 from worker.messaging.consumer import Consumer
 from worker.messaging.dead_letters import Ingester
@@ -69,6 +70,7 @@ async def run(settings: Settings) -> int:
     configure_logging(settings.log_level, settings.log_format, settings.secrets, settings.account)
     failpoints.arm(settings.failpoints, settings.failpoints_log)
     sys.setswitchinterval(SWITCH_SECONDS)
+    give_back_large_blocks()
     stop, monitoring = asyncio.Event(), _monitoring(settings)
     with _stopped_by_signals(stop), _served(settings, monitoring):
         beating = asyncio.create_task(monitoring.pulse.run(), name="pulse")
