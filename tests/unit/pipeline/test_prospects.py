@@ -26,7 +26,6 @@ from worker.domain.message import IncomingMessage, OutgoingMessage
 from worker.domain.token import MAX_ATTEMPTS
 from worker.domain.trade import IdentityKind, Trade, TradeIdentity
 from worker.ledger.admit import Admit
-from worker.ledger.namespaces import Namespace
 from worker.ledger.page import Page
 from worker.ledger.replays import replay_message
 from worker.ledger.view import AccountRow, ReplayRecord, View
@@ -185,7 +184,7 @@ def _checked(story: Story, execution: Execution) -> Fate:
 
 def _view(story: Story) -> View:
     view = View(AccountRow("main", 1, "host:1", Halts(story.halt), Anchor(0, "0" * 64)))
-    view.namespaces, view.counters = [Namespace(1, 1, "s", "t", "o", datetime(2026, 1, 5, tzinfo=UTC))], [1]
+    view.prefixes, view.counters = [1], [1]
     view.replays[REPLAY_ID] = ReplayRecord(
         REPLAY_ID,
         UUID(int=1),
