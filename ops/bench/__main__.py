@@ -9,6 +9,7 @@ same run. A claim that does not hold is shown as such.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ _PAGE = Path(".bench") / "report.html"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print what was found, write the page; 1 when a measurement itself failed."""
     options = _options(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it ends its workers and services with it
     try:
         report, failed = _measure(options)
     except (ServicesError, *_FAILURES) as failure:
