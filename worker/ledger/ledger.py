@@ -28,8 +28,8 @@ from worker.ledger.orphans import ReportOrphans
 from worker.ledger.record import Record
 from worker.ledger.records import attempt_from, execution_from
 from worker.ledger.refuse import Refuse
+from worker.ledger.round_trip import round_trip
 from worker.ledger.schema import check
-from worker.ledger.statements import sql
 from worker.ledger.tenure import Tenure
 from worker.metering import UNMETERED, Backlog, Meter
 from worker.observability import Outage
@@ -209,7 +209,8 @@ class PostgresLedger:
 
     async def _read(self, statement: str, values: dict[str, Any]) -> Sequence[DictRow]:
         async def read(connection: Connection) -> Sequence[DictRow]:
-            return await (await connection.execute(sql(statement), values)).fetchall()
+            [rows] = await round_trip(connection, [(statement, values)])
+            return rows
 
         return await self._reading.run(read)
 
