@@ -105,14 +105,17 @@ class Flow:
         return after
 
     async def _before_another(self, before: Execution, after: Execution, place: Place) -> None:
-        """Wait out a halt that holds the trade back, or the back-off after an attempt that was in vain."""
+        """
+        Wait out a halt that holds the trade back, or the back-off after an attempt that was in vain.
+
+        One that was only too late has waited enough: nothing that a pause would mend stood against it.
+        """
         was_halted = self._holding.is_halted(after)
         if was_halted:
             place.speed_up()  # those behind, on the runway perhaps, are to find it out too
             await self._holding.over(after, self._watch.register(after.token))
         await place.first()
-        if after.attempts > before.attempts and not was_halted:
-            place.slow_down()
+        if after.attempts > before.attempts and not was_halted and not place.is_late:
             await asyncio.sleep(self._retry_backoff_seconds)
 
     async def _attempt(self, execution: Execution, place: Place) -> Execution:

@@ -28,16 +28,22 @@ class Runways:
         """Hold a place on the runway of whoever sends the orders of a symbol."""
         return self._runways[self._sender_of(symbol)].slot()
 
-    def answered(self, symbol: str, handed_over: float, answered: float) -> None:
-        """Learn when a send of this symbol was handed over, and when it was answered (monotonic seconds)."""
-        self._runways[self._sender_of(symbol)].answered(handed_over, answered)
+    def answered(self, symbol: str, written: float, answered: float) -> None:
+        """Learn when a send of this symbol was written ahead, and when it was answered (monotonic seconds)."""
+        self._runways[self._sender_of(symbol)].answered(written, answered)
+
+    def too_late(self, symbol: str) -> None:
+        """Learn that a send of this symbol has waited its deadline out."""
+        self._runways[self._sender_of(symbol)].too_late()
 
 
 class Runway:
     """
-    Admits in the order of asking, and only as many as the terminal sends within half a send's deadline.
+    Admits in the order of asking, and only as many as are sent within half a send's deadline.
 
-    Many share a commit when the terminal is quick; none waits out its deadline when it is slow.
+    Many share a commit when all goes quickly; none waits out its deadline when it does not. What counts is the whole
+    time from the write-ahead on, for on a machine that is short of its processors a send waits longer for this process
+    than for the terminal.
     """
 
     def __init__(self) -> None:
@@ -61,10 +67,17 @@ class Runway:
             self._on_it -= 1
             self._admit()
 
-    def answered(self, handed_over: float, answered: float) -> None:
+    def answered(self, written: float, answered: float) -> None:
         """Learn how long a send has taken, its answer included: it began when the one before it was over."""
-        seconds = answered - max(handed_over, self._last_answer)
+        seconds = answered - max(written, self._last_answer)
         self._last_answer = answered
+        self._learn(seconds)
+
+    def too_late(self) -> None:
+        """Learn that the deadline was too short for all who are on it now."""
+        self._learn(SEND_DEADLINE_SECONDS / max(self._on_it, 1))
+
+    def _learn(self, seconds: float) -> None:
         self._send_seconds = max(_MEMORY * self._send_seconds + (1 - _MEMORY) * seconds, 1e-4)
 
     async def _enter(self) -> None:

@@ -56,10 +56,11 @@ class Submitter:
             if halted.halt.hold:
                 return validated
             return await self._settler.refused(validated, Refusal("rejected", "trading_halted", str(halted)))
-        order = self._order(written, attempt, measures)  # its deadline counts from the commit
+        order, began = self._order(written, attempt, measures), self._clock.monotonic()  # its deadline counts from here
         # Several of a symbol are written ahead together, each is sent after the one before it.
-        in_time = await place.first(order.send_before_monotonic - self._clock.monotonic())
-        report = self._kept_back(written, in_time=in_time) or await self._answer(written, order, attempt)
+        in_time = await place.first(order.send_before_monotonic - began)
+        report = self._kept_back(written, in_time=in_time) or await self._answer(order, attempt)
+        self._teach(written.trade.decision.symbol, report, began)
         return await self._judged(written, attempt, report, place)
 
     def _kept_back(self, written: Execution, *, in_time: bool) -> SendReport | None:
@@ -72,10 +73,15 @@ class Submitter:
             return SendReport(SendStatus.NOT_SENT, NotSentReason.DEADLINE, detail=detail)
         return None
 
-    async def _answer(self, written: Execution, order: OrderRequest, attempt: Attempt) -> SendReport:
-        began = self._clock.monotonic()
+    def _teach(self, symbol: str, report: SendReport, began: float) -> None:
+        """Tell the runway how long the order took from its write-ahead to its answer, or that it was too long."""
+        if report.reason is NotSentReason.DEADLINE:
+            self._runways.too_late(symbol)
+        elif report.reason is not NotSentReason.HALTED:
+            self._runways.answered(symbol, began, self._clock.monotonic())
+
+    async def _answer(self, order: OrderRequest, attempt: Attempt) -> SendReport:
         report = await self._terminal.submit(order)
-        self._runways.answered(written.trade.decision.symbol, began, self._clock.monotonic())
         self._told(report)
         if report.status is SendStatus.NO_ANSWER and report.sent_at is None:
             return replace(report, sent_at=attempt.written_at)  # its process was ended: no earlier than this
@@ -135,6 +141,7 @@ class Submitter:
             sends - written.round_start < self._settings.max_retries
         )
         if goes_again:
+            place.slow_down(is_late=report.reason is NotSentReason.DEADLINE)
             return await self._record(tried.advance(State.RECEIVED), event, attempt)
         place.leave()  # the next order of the symbol goes while this answer is recorded
         match judgement.proof:

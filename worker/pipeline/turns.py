@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import takewhile
 
 
 class Turns:
@@ -26,9 +28,9 @@ class Turns:
         if len(queue) == 1:
             place.come_first()
 
-    def front(self, symbol: str) -> Place:
-        """Return the place whose turn it is; the queue must not be empty."""
-        return self._queues[symbol][0]
+    def queue(self, symbol: str) -> Sequence[Place]:
+        """Return the symbol's places, the one whose turn it is first; the queue must not be empty."""
+        return self._queues[symbol]
 
     def remove(self, symbol: str, place: Place) -> None:
         """Give a place up; the next one may come first by that."""
@@ -48,6 +50,7 @@ class Place:
         self._is_first = asyncio.Event()
         self._has_left = False
         self.is_quick = _set_event()  # cleared while the holder tries again, and may take its time
+        self.is_late = False  # the holder tries again because it has waited its deadline out
 
     def rejoin(self) -> None:
         """Take the last place anew after having left; harmless for one who has not."""
@@ -64,8 +67,9 @@ class Place:
                     await self._is_first.wait()
         return self._is_first.is_set()
 
-    def slow_down(self) -> None:
-        """Tell those behind that the holder tries again, and may take its time."""
+    def slow_down(self, *, is_late: bool) -> None:
+        """Tell those behind that the holder tries again, and may take its time; `is_late`: it lacked time alone."""
+        self.is_late = is_late
         self.is_quick.clear()
 
     def speed_up(self) -> None:
@@ -73,9 +77,17 @@ class Place:
         self.is_quick.set()
 
     async def near(self) -> None:
-        """Wait until the trade at the front is not a slow one: only then is it worth while to be written ahead."""
-        while (front := self._turns.front(self._symbol)) is not self and not front.is_quick.is_set():
-            await front.is_quick.wait()
+        """
+        Wait until none of those before is a slow one: only then is it worth while to be written ahead.
+
+        Looking at the front alone would let go whoever waits at each change of the front from one slow trade to the
+        next: all of them would miss their deadlines, and be slow in their turn.
+        """
+        while (slow := next((place for place in self._before() if not place.is_quick.is_set()), None)) is not None:
+            await slow.is_quick.wait()
+
+    def _before(self) -> Iterator[Place]:
+        return takewhile(lambda place: place is not self, self._turns.queue(self._symbol))
 
     def come_first(self) -> None:
         """Let the holder go."""

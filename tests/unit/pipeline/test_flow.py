@@ -23,7 +23,7 @@ from worker.pipeline.flow import Flow
 from worker.pipeline.holding import Holding
 from worker.pipeline.late import LateEvidence
 from worker.pipeline.runway import Runways
-from worker.pipeline.turns import Turns
+from worker.pipeline.turns import Place, Turns
 from worker.pipeline.validate import Validated
 from worker.pipeline.watch import Watch
 
@@ -38,12 +38,17 @@ class Stages:
     ends: Callable[[Execution], Execution]
     verdict: Measures | Refusal
     called: list[str] = field(default_factory=list)
+    is_late_once: bool = False  # the first send waits its deadline out
 
     async def validate(self, execution: Execution) -> Validated:
         await asyncio.sleep(0)
         return Validated(execution, self.verdict)
 
-    async def submit(self, execution: Execution, *_: object) -> Execution:
+    async def submit(self, execution: Execution, _measures: object, place: Place) -> Execution:
+        if self.is_late_once:
+            self.is_late_once = False
+            place.slow_down(is_late=True)
+            return execution.advance(State.SUBMITTING, attempts=1).advance(State.RECEIVED)
         return self._ended("submit", execution)
 
     async def refused(self, execution: Execution, _why: Refusal) -> Execution:
@@ -111,7 +116,8 @@ class House:
         self.stages = Stages(self.watch, ends, more.get("verdict", measures))
         one: Any = self.stages
         holding = Holding(parts[0], none, Limits(Decimal(10)))
-        self.flow = Flow(one, one, one, one, one, self.watch, self.late, Runways(str), holding, 0)
+        pause = more.get("pause", 0)
+        self.flow = Flow(one, one, one, one, one, self.watch, self.late, Runways(str), holding, pause)
 
     async def carry_out(self) -> Execution:
         return await self.flow.carry_out(self.execution, Turns().join("EURUSD"))
@@ -205,3 +211,13 @@ async def test_what_is_seen_of_an_open_trade_that_nobody_drives_is_kept_for_whoe
     await house.carry_out()
 
     assert told == [9001]
+
+
+async def test_a_send_that_was_only_too_late_goes_again_without_the_pause_after_a_refused_one() -> None:
+    house = House(an_execution(), settled, pause=3600)
+    house.stages.is_late_once = True
+
+    async with asyncio.timeout(5):
+        await house.carry_out()
+
+    assert house.stages.called == ["submit"]

@@ -82,6 +82,37 @@ def test_orders_that_were_handed_over_together_have_taken_the_terminal_as_long_a
     assert abs(runway.length - 50) <= 1
 
 
+def test_what_passes_between_an_answer_and_the_next_hand_over_counts_as_well() -> None:
+    # Given ten orders that were written ahead together, a quick terminal, and a process that seldom gets its turn
+    runway, now = Runway(), 0.0
+    for _ in range(30):
+        written = now
+        for _ in range(10):
+            now += 0.1
+            runway.answered(written, now)
+    assert abs(runway.length - 10) <= 1
+
+
+async def test_a_runway_on_which_deadlines_pass_becomes_shorter_until_none_does() -> None:
+    # Given as many on it as it takes, of which each fourth waits its deadline out
+    runways = by_first_letter()
+    for number in range(300):
+        runways.answered("A", number / 1000, (number + 1) / 1000)
+    trades = Trades(runways)
+    await trades.arrive("A", 2 * LONGEST)
+    assert len(trades.on_it) == LONGEST
+
+    for _ in range(LONGEST // 4):
+        runways.too_late("A")
+    assert SHORTEST < runways._runways["A"].length < LONGEST
+
+    # Then it is longer again as soon as the machine has time
+    for number in range(300):
+        runways.answered("A", 1 + number / 1000, 1 + (number + 1) / 1000)
+    assert runways._runways["A"].length == LONGEST
+    await trades.leave()
+
+
 async def test_one_who_gives_up_leaves_no_place_taken() -> None:
     runways = by_first_letter()
     for number in range(100):

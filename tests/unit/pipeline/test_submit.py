@@ -117,12 +117,25 @@ async def test_the_next_order_of_a_symbol_waits_for_no_record_but_for_one_that_g
 
     class Watched(Desk):
         async def record(self, change: Change) -> Execution:
-            was_first.append(turns.front("EURUSD") is second)
+            was_first.append(turns.queue("EURUSD")[0] is second)
             return await super().record(change)
 
     await after_attempts(Watched(answer), 1, first)
 
     assert was_first == [False, goes_at_once]
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_late"), [(SendReport(SendStatus.NOT_SENT, NotSentReason.DEADLINE), True), (REQUOTE, False)]
+)
+async def test_those_behind_know_at_once_of_one_that_goes_again_and_whether_time_was_all_that_it_lacked(
+    answer: SendReport, *, is_late: bool
+) -> None:
+    place = Turns().join("EURUSD")
+
+    await after_attempts(answer, 1, place)
+
+    assert (place.is_quick.is_set(), place.is_late) == (False, is_late)
 
 
 async def test_a_send_begins_within_its_deadline_of_the_commit() -> None:

@@ -53,3 +53,23 @@ async def test_leaving_twice_takes_nobody_elses_place() -> None:
     assert not waiting.done()
     second.leave()
     await waiting
+
+
+async def test_nobody_is_written_ahead_behind_two_that_try_again_although_the_first_of_them_leaves() -> None:
+    # Given two that try again, and one behind them
+    turns = Turns()
+    first, second, third = (turns.join("EURUSD") for _ in range(3))
+    for place in (first, second):
+        place.slow_down(is_late=True)
+    waiting = asyncio.create_task(third.near())
+    await asyncio.sleep(0)
+
+    # When the first of them is done
+    first.leave()
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+    # Then the one behind still waits for the second
+    assert not waiting.done()
+    second.leave()
+    await waiting
