@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -111,14 +111,15 @@ class TerminalSession:
         (report,) = itertools.chain.from_iterable(self.submit_all((order,)))
         return report
 
-    def submit_all(self, orders: Sequence[OrderRequest]) -> Iterator[Sequence[SendReport]]:
+    def submit_all(self, orders: Sequence[OrderRequest]) -> Generator[Sequence[SendReport], None, None]:
         """
         Send orders strictly one after the other; yields their reports in that order, those together that come together.
 
         They go to the child process in one line. It answers each before it begins the next one, and begins nothing
         when its answer finds nobody. So when it ends, the first one that it has not answered may have been sent; those
         behind it were certainly not begun, if it has certainly ended and all that it had answered was read. Each answer
-        has the call's time limit of its own. The iterator must be exhausted: until then the session is taken.
+        has the call's time limit of its own. The iterator must be exhausted: until then the session is taken, and the
+        child is ended when it is given up before.
         """
         with self.lock:
             left, unreached = len(orders), list[TerminalUnreachable]()
@@ -135,6 +136,10 @@ class TerminalSession:
                 yield [*last_words, *_of_the_others(end, left - len(last_words))]
             except TerminalUnavailable as error:
                 yield [_not_sent(error)] * left
+            except GeneratorExit:  # the next order must not take for its own what is still to come
+                child.kill("nobody waited for its answers any more")
+                self._supervisor.lose(child, child.epitaph())
+                raise
 
     def poll(self, request: PollRequest) -> Poll:
         """Look once for the news of all orders. Raises TerminalUnavailable."""

@@ -232,6 +232,23 @@ def test_of_a_child_that_has_certainly_told_all_only_the_next_order_is_in_doubt(
         session.ready(5)
 
 
+def test_who_stops_reading_the_reports_of_a_line_leaves_no_answer_that_the_next_order_could_take_for_its_own(
+    child: type[Child], start: Started
+) -> None:
+    # Given a line of two orders, the reports of which somebody does not read to their end
+    session = start()
+    child.to_call = wire.SUBMIT.reply(SendReport(SendStatus.ANSWERED, retcode=10009))
+    reports = session.submit_all([an_order(), an_order()])
+    next(reports)
+    used: Any = session._supervisor.child
+
+    reports.close()
+
+    # Then that child is ended, and gets no other order
+    assert used._ended.is_set()
+    assert session._supervisor.child is not used
+
+
 def test_the_account_that_was_shown_first_is_asked_for_ever_after(child: type[Child], start: Started) -> None:
     session = start()
     child.to_call = Unanswered("too slow")
