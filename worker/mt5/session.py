@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -125,10 +126,11 @@ class TerminalSession:
             left, unreached = len(orders), list[TerminalUnreachable]()
             try:
                 child = self._ask(wire.SUBMIT, *orders)
-                while left:
-                    reports = [self._report(answer, unreached) for answer in self._answers(child)]
-                    left -= len(reports)
-                    yield reports
+                with self._in_step(child):
+                    while left:
+                        reports = [self._report(answer, unreached) for answer in self._answers(child)]
+                        left -= len(reports)
+                        yield reports
                 for error in unreached:  # not before: the child may be sending the next one
                     self._supervisor.not_reached(child, error)
             except Unanswered as end:
@@ -136,10 +138,6 @@ class TerminalSession:
                 yield [*last_words, *_of_the_others(end, left - len(last_words))]
             except TerminalUnavailable as error:
                 yield [_not_sent(error)] * left
-            except GeneratorExit:  # the next order must not take for its own what is still to come
-                child.kill("nobody waited for its answers any more")
-                self._supervisor.lose(child, child.epitaph())
-                raise
 
     def poll(self, request: PollRequest) -> Poll:
         """Look once for the news of all orders. Raises TerminalUnavailable."""
@@ -230,6 +228,18 @@ class TerminalSession:
             return child.answers(self._opening.call_timeout)
         except Unanswered as error:
             self._supervisor.lose(child, str(error))
+            raise
+
+    @contextmanager
+    def _in_step(self, child: ChildProcess) -> Iterator[None]:
+        """End a child whose answers are not all read: the next order must not take one for its own."""
+        try:
+            yield
+        except TerminalUnavailable:
+            raise  # it has ended
+        except BaseException:
+            child.kill("nobody waited for its answers any more")
+            self._supervisor.lose(child, child.epitaph())
             raise
 
     def _report(self, answer: bytes, unreached: list[TerminalUnreachable]) -> SendReport:
