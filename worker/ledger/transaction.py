@@ -1,4 +1,4 @@
-"""The only way into a transaction: at its three moments a fault test can end the worker."""
+"""The way into a transaction, but for group commits: at its three moments a fault test can end the worker."""
 
 from __future__ import annotations
 
