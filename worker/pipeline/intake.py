@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from uuid import uuid4
 
 import structlog
 
@@ -16,6 +15,7 @@ from schemas.rpm_output import RPMOutput, SchemaInvalid, UnsupportedVersion, rea
 from worker.domain.checks import CLOCK_TOLERANCE
 from worker.domain.errors import LeaseLost, ServiceUnavailable
 from worker.domain.execution import Execution
+from worker.domain.identifier import identifier
 from worker.domain.message import IncomingMessage
 from worker.domain.trade import Decision, Direction, IdentityKind, Trade, TradeIdentity
 from worker.pipeline.refusal import Refuser
@@ -54,7 +54,8 @@ class Intake:
             await self._ledger.refuse(refused)
 
     async def _admit(self, message: IncomingMessage, trade: Trade) -> None:
-        arrival = Arrival(uuid4(), self._account, message, trade, self._clock.now())
+        now = self._clock.now()
+        arrival = Arrival(identifier(now), self._account, message, trade, now)
         admission = await self._ledger.admit(arrival)
         if admission.admittance is Admittance.CONFLICT:
             detail = _conflict(trade, admission.execution)
