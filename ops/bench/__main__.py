@@ -33,7 +33,8 @@ SECTIONS = {
     "latency": "message to order_send, fill to confirmation, and the\nfloor of both (11 minutes; quick: 2)",
     "open-orders": "the cost of 1000 and 5000 concurrent open orders",
     "slow-terminal": "the share of a slow terminal's time that is used",
-    "growth": "a trade's cost after 1,000,000 executions, memory over\n200,000 trades",
+    "growth": "a trade's cost after 1,000,000 executions",
+    "memory": "memory over 200,000 trades",
     "recovery": "the time to recover 0 to 5000 open executions",
 }
 _FAILURES = (RuntimeError, OSError, psycopg.Error, pika.exceptions.AMQPError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ops.bench import growth, recovery
+from ops.bench import memory, recovery
 from ops.bench.figures import Figure
 from ops.bench.metrics import TerminalCalls
 
@@ -14,14 +14,14 @@ LOOKS = range(5_000, 205_000, 5_000)
 def test_memory_that_rises_while_everything_is_warming_up_and_then_stays_is_flat() -> None:
     curve = [(trades, 80 + min(trades, 40_000) / 1000 + trades % 3) for trades in LOOKS]
 
-    claim = growth._memory_claimed("worker", curve)
+    claim = memory._memory_claimed("worker", curve)
 
     assert claim.holds
     assert claim.text == "memory of the worker, from trade 55,000 to 200,000"
 
 
 def test_a_hundred_bytes_that_each_trade_leaves_behind_are_noticed() -> None:
-    claim = growth._memory_claimed("worker", [(trades, 80 + 100 * trades / 1e6) for trades in LOOKS])
+    claim = memory._memory_claimed("worker", [(trades, 80 + 100 * trades / 1e6) for trades in LOOKS])
 
     assert not claim.holds
     assert claim.measured == "+14.5 MB"
