@@ -34,7 +34,7 @@ from worker.mt5.mailbox import Reply
 from worker.mt5.pace import Pace
 from worker.mt5.session import TerminalSession
 
-PATIENCE_SECONDS = 0.5  # half of what the orders that are written ahead take: they are not all sent before a quote
+PATIENCE_SECONDS = 0.25  # a part of what the orders that are written ahead take: not all are sent before a quote
 STUCK_SECONDS = 1.0  # a session that takes longer over one call may hang: questions are put to another
 _WILL_LAST = frozenset({NotSentReason.TERMINAL, NotSentReason.WRONG_ACCOUNT})  # the next order would fare no better
 

@@ -184,7 +184,7 @@ async def test_closing_ends_a_hanging_send_after_its_patience(own_terminal: Open
 
 async def test_the_more_urgent_goes_first(own_terminal: OpenTerminal) -> None:
     """A poll that was asked for before an order is made after it."""
-    set_broker(own_terminal.book, latency_ms=200)
+    set_broker(own_terminal.book, latency_ms=100)
     terminal, order = own_terminal.terminal, an_order()
     first = asyncio.create_task(terminal.submit(an_order()))
     await asyncio.sleep(0.05)
