@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MOMENT_SECONDS = 0.01  # the longest that a command of several parts is expected to take
+MOMENT_SECONDS = 0.05  # the longest that a command of several parts is expected to take
 MOST = 64  # parts of one command
 _MEMORY = 0.9  # share of the past in the running average of a part's time
 _AT_FIRST_SECONDS = 0.002
