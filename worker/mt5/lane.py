@@ -27,12 +27,11 @@ from worker.domain.market import (
     Quote,
     QuoteRequest,
     SendReport,
-    SendStatus,
 )
 from worker.mt5.account import OneAccount
 from worker.mt5.mailbox import Reply
 from worker.mt5.pace import Pace
-from worker.mt5.session import TerminalSession
+from worker.mt5.session import TerminalSession, not_sent
 
 PATIENCE_SECONDS = 0.25  # a part of what the orders that are written ahead take: not all are sent before a quote
 STUCK_SECONDS = 1.0  # a session that takes longer over one call may hang: questions are put to another
@@ -143,11 +142,11 @@ class Lane:
     def send(self, order: OrderRequest, reply: Reply[SendReport]) -> None:
         """Queue an order; it is not sent when nobody wants the reply any more before its line is made."""
         if self._apart_because is not None:
-            reply.bring(_not_sent(f"terminal session {self.session.name}: {self.problem}"))
+            reply.bring(not_sent(f"terminal session {self.session.name}: {self.problem}"))
             return
         with self._queued:
             if self._closed:
-                reply.bring(_not_sent(str(self._is_closed())))
+                reply.bring(not_sent(str(self._is_closed())))
             else:
                 self._sends.append(_Send(order, reply))
                 self._queued.notify()
@@ -198,7 +197,7 @@ class Lane:
             work()
             self._busy_since = None
         for send in self._sends:
-            send.reply.bring(_not_sent(str(self._is_closed())))
+            send.reply.bring(not_sent(str(self._is_closed())))
         for task in itertools.chain.from_iterable(self._tasks.values()):
             if task.future.set_running_or_notify_cancel():
                 task.future.set_exception(self._is_closed())
@@ -287,7 +286,3 @@ class Lane:
 
     def _is_closed(self) -> TerminalUnavailable:
         return TerminalUnavailable(f"terminal session {self.session.name} has been closed")
-
-
-def _not_sent(why: str) -> SendReport:
-    return SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail=why)

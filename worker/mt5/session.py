@@ -137,7 +137,7 @@ class TerminalSession:
                 last_words = [self._report(answer, unreached) for answer in end.last_words]
                 yield [*last_words, *_of_the_others(end, left - len(last_words))]
             except TerminalUnavailable as error:
-                yield [_not_sent(error)] * left
+                yield [not_sent(error)] * left
 
     def poll(self, request: PollRequest) -> Poll:
         """Look once for the news of all orders. Raises TerminalUnavailable."""
@@ -250,7 +250,7 @@ class TerminalSession:
         except TerminalUnavailable as error:
             if isinstance(error, TerminalUnreachable):
                 unreached.append(error)
-            return _not_sent(error)
+            return not_sent(error)
         self._supervisor.symptoms.answered(wire.SUBMIT.name)
         return report
 
@@ -260,8 +260,9 @@ def _of_the_others(end: Unanswered, count: int) -> list[SendReport]:
     doubtful = SendReport(SendStatus.NO_ANSWER, detail=str(end), answered_at=end.ended_at)
     if not end.has_told_all:
         return [doubtful] * count
-    return [doubtful, *[_not_sent(end)] * (count - 1)][:count]
+    return [doubtful, *[not_sent(end)] * (count - 1)][:count]
 
 
-def _not_sent(error: TerminalUnavailable) -> SendReport:
-    return SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail=str(error))
+def not_sent(why: TerminalUnavailable | str) -> SendReport:
+    """Return the report of an order that no terminal was given."""
+    return SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail=str(why))
