@@ -18,7 +18,6 @@ from types import MappingProxyType
 from typing import Any
 
 import pika
-import psutil
 
 from ops.bench.approvals import SYMBOLS, approvals
 from ops.bench.publishing import SteadyPublisher, publish, steady_publisher
@@ -114,11 +113,6 @@ class Desk:
     def worker_pid(self) -> int:
         """The number of the worker's process."""
         return self._running.pid
-
-    def session_pids(self) -> list[int]:
-        """Return the numbers of its terminal sessions' processes."""
-        children = psutil.Process(self.worker_pid).children(recursive=True)
-        return [child.pid for child in children if "worker.mt5.session_process" in child.cmdline()]
 
     def until_consuming(self, within: float = 60) -> None:
         """Wait until the worker takes trades from its queue."""
