@@ -39,6 +39,7 @@ from worker.monitoring.terminal import MeteredTerminal
 from worker.mt5.pool import MT5ConnectionPool
 from worker.mt5.terminal import PooledTerminal
 from worker.observability import ALERTS, Outage, configure_logging
+from worker.pipeline.door import Door
 from worker.pipeline.drive import Driver
 from worker.pipeline.flow import Flow
 from worker.pipeline.holding import Holding
@@ -227,6 +228,7 @@ def _stages(settings: Settings, ledger: PostgresLedger, terminal: Terminal, refu
     pause = settings.retry_backoff_seconds
     flow = Flow(validator, submitter, monitor, reconciler, settler, watch, late, runways, holding, pause)
     driver = Driver(flow, ledger, holding, in_flight_changed.set)
+    door = Door(ledger, driver, validator, submitter, runways)
     return _Stages(
         settler=settler,
         watch=watch,
@@ -235,7 +237,7 @@ def _stages(settings: Settings, ledger: PostgresLedger, terminal: Terminal, refu
         holding=holding,
         reconciler=reconciler,
         driver=driver,
-        intake=Intake(ledger, clock, settings.account, refuser, driver.start),
+        intake=Intake(ledger, clock, settings.account, refuser, door.admit),
         in_flight_changed=in_flight_changed,
     )
 

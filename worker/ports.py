@@ -147,6 +147,19 @@ class Change:
     dead_letter: OutgoingMessage | None = None
     writes_ahead_a_send: bool = False
 
+    @property
+    def name(self) -> str:
+        """Return the state it leads to and what has happened on the way."""
+        return f"{self.after.state}.{self.events[-1].kind}" if self.events else self.after.state.value
+
+
+class WriteAhead(Protocol):
+    """A first attempt of a trade that is not written down yet."""
+
+    def change(self, token: int) -> Change:
+        """Return the step that writes it ahead, for the base token that the trade is given. May be asked again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RefusedMessage:
@@ -226,8 +239,12 @@ class Ledger(Protocol):
         """Forget the newest deal: the account's history does not hold it any more."""
         ...
 
-    async def admit(self, arrival: Arrival) -> Admission:
-        """Write a new trade down, or recognise a known one."""
+    async def admit(self, arrival: Arrival, ahead: WriteAhead | None = None) -> Admission:
+        """
+        Write a new trade down, or recognise a known one.
+
+        `ahead` is written with it if it is new and nothing halts it: then the admitted execution is `submitting`.
+        """
         ...
 
     async def refuse(self, refused: RefusedMessage) -> None:

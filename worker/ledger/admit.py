@@ -10,10 +10,10 @@ from worker.domain.token import base_token
 from worker.ledger.confirmations import reply_address
 from worker.ledger.job import ask_for_replay, close_letter, consume, usable_replay
 from worker.ledger.page import Page
-from worker.ledger.records import envelope, execution_row, step_row
+from worker.ledger.records import attempt_row, envelope, execution_row, step_row
 from worker.ledger.view import Question, ReplayRecord, View
 from worker.pipeline.recognition import admittance
-from worker.ports import Admission, Admittance, Arrival, Event
+from worker.ports import Admission, Admittance, Arrival, Change, Event, WriteAhead
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,13 @@ class Admit:
     """The job of one arrival."""
 
     arrival: Arrival
-    kind: str = "admit"
+    ahead: WriteAhead | None = None
     steps: None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Return what happens in one: it is admitted, and perhaps written ahead."""
+        return ("admit",) if self.ahead is None else ("admit", self.ahead.change(0).name)
 
     @property
     def weight(self) -> int:
@@ -58,10 +63,20 @@ class Admit:
             received_at=self.arrival.received_at,
             stale_allowed=replay is not None and replay.allow_stale,
         )
-        page.put("insert_executions", **execution_row(execution))
+        change = self._written_ahead(view, execution)
+        admitted = execution if change is None else change.after
+        page.put("insert_executions", **execution_row(admitted))
         page.append(self._event("received", execution, body=self.arrival.message.body.decode("utf-8", "replace")))
-        self._settle(view, page, execution, replay, "new")
-        return Admission(Admittance.NEW, execution)
+        if change is not None:
+            _write(page, change)
+        self._settle(view, page, admitted, replay, "new")
+        return Admission(Admittance.NEW, admitted)
+
+    def _written_ahead(self, view: View, execution: Execution) -> Change | None:
+        """Return the step that writes the first attempt ahead; None when there is none, or a halt forbids it."""
+        if self.ahead is None or view.account.halts.of(execution.trade.decision.symbol) is not None:
+            return None
+        return self.ahead.change(execution.token)
 
     def _reopen(self, view: View, page: Page, known: Execution, replay: ReplayRecord) -> Admission:
         reopened = known.reopened(stale_allowed=replay.allow_stale)
@@ -114,3 +129,11 @@ class Admit:
             },
             execution.execution_id,
         )
+
+
+def _write(page: Page, change: Change) -> None:
+    """Write what a step brings besides its execution."""
+    if change.attempt is not None:
+        page.put("upsert_attempts", **attempt_row(change.after.execution_id, change.attempt))
+    for event in change.events:
+        page.append(event)

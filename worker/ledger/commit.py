@@ -135,7 +135,7 @@ class _Batch:
         return sum(wish.job.weight for wish in self.wishes) > MAX_BATCH_BYTES
 
     def _kinds(self) -> list[str]:
-        return [wish.job.kind for wish in self.wishes] if failpoints.is_armed() else []
+        return [kind for wish in self.wishes for kind in wish.job.kinds] if failpoints.is_armed() else []
 
     async def _is_committed(self, connection: Connection) -> bool:
         [rows] = await round_trip(connection, [("read_back_batch", {"account": self.tenure.account})])

@@ -18,8 +18,8 @@ class Job(Protocol[T_co]):
     """One caller's wish. It must be able to decide again from a new view: a batch may have to be run twice."""
 
     @property
-    def kind(self) -> str:
-        """Return what its commit is called among the failpoints: small letters, a dot at most."""
+    def kinds(self) -> tuple[str, ...]:
+        """Return what its commit is called among the failpoints: small letters, a dot at most in each name."""
         ...
 
     @property

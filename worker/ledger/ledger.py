@@ -33,7 +33,7 @@ from worker.ledger.schema import check
 from worker.ledger.tenure import Tenure
 from worker.metering import UNMETERED, Backlog, Meter
 from worker.observability import Outage
-from worker.ports import Admission, Arrival, Change, Clock, DeadLetter, Orphan, RefusedMessage, Watermark
+from worker.ports import Admission, Arrival, Change, Clock, DeadLetter, Orphan, RefusedMessage, Watermark, WriteAhead
 
 
 class PostgresLedger:
@@ -136,10 +136,10 @@ class PostgresLedger:
         """Forget the newest deal: the account's history does not hold it any more."""
         self._tenure.forget_witness()
 
-    async def admit(self, arrival: Arrival) -> Admission:
-        """Write a new trade down, or recognise a known one."""
+    async def admit(self, arrival: Arrival, ahead: WriteAhead | None = None) -> Admission:
+        """Write a new trade down, with its first attempt if that is given, or recognise a known one."""
         # A replay may reopen an execution that another job of the batch is just ending.
-        return await self._committer.submit(Admit(arrival), alone=replay_id(arrival.message) is not None)
+        return await self._committer.submit(Admit(arrival, ahead), alone=replay_id(arrival.message) is not None)
 
     async def refuse(self, refused: RefusedMessage) -> None:
         """Write a refusal down with its dead letter and confirmation; a redelivery adds nothing."""

@@ -20,7 +20,7 @@ class TakeIn:
     letter: DeadLetter
     tell: RefusedMessage | None
     worker_id: str
-    kind: str = "take_in"
+    kinds: tuple[str, ...] = ("take_in",)
     steps: None = None
 
     @property

@@ -15,7 +15,7 @@ class Mark:
     """The job of one set of publish results, by the ids of the outbox rows."""
 
     results: Mapping[int, PublishResult]
-    kind: str = "mark"
+    kinds: tuple[str, ...] = ("mark",)
     steps: None = None
     weight: int = 0
 

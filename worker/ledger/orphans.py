@@ -22,7 +22,7 @@ class ReportOrphans:
     """The job of one look at the broker that found tokens of ours."""
 
     seen: Sequence[Orphan]
-    kind: str = "orphans"
+    kinds: tuple[str, ...] = ("orphans",)
     steps: None = None
 
     @property

@@ -26,10 +26,9 @@ class Record:
     change: Change
 
     @property
-    def kind(self) -> str:
+    def kinds(self) -> tuple[str, ...]:
         """Return the state it leads to and what has happened on the way."""
-        events = self.change.events
-        return f"{self.change.after.state}.{events[-1].kind}" if events else self.change.after.state.value
+        return (self.change.name,)
 
     @property
     def steps(self) -> UUID:

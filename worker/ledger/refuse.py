@@ -29,7 +29,7 @@ class Refuse:
     """The job of one refused message."""
 
     refused: RefusedMessage
-    kind: str = "refuse"
+    kinds: tuple[str, ...] = ("refuse",)
     steps: None = None
 
     @property

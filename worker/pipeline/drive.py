@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import structlog
 
 from worker.domain.errors import LeaseLost, StaleRevision
 from worker.domain.execution import Execution
-from worker.pipeline.flow import Flow
+from worker.pipeline.flow import Boarded, Flow
 from worker.pipeline.holding import Holding
 from worker.pipeline.naming import named
 from worker.pipeline.turns import Place, Turns
-from worker.ports import Ledger
+from worker.ports import Arrival, Ledger
 
 SWEEP_SECONDS = 1.0
 FAILED_REST_SECONDS = 5.0  # an execution whose coroutine failed is adopted again after this
@@ -31,6 +32,7 @@ class Driver:
         self._turns = Turns()
         self._driven: dict[UUID, asyncio.Task[None]] = {}
         self._resting: set[UUID] = set()
+        self._expected: set[UUID] = set()
         self._is_stopping = False
 
     @property
@@ -38,20 +40,38 @@ class Driver:
         """Return how many executions are open here."""
         return len(self._driven)
 
-    def start(self, execution: Execution) -> None:
+    @contextmanager
+    def expecting(self, arrival: Arrival) -> Iterator[Place]:
+        """
+        Hold a trade's place from its arrival on, before it is admitted; `start` it from there.
+
+        From its commit on it is in the ledger, perhaps about to be sent: no sweep is to take it for one left alone.
+        """
+        place = self._turns.join(arrival.trade.decision.symbol)
+        self._expected.add(arrival.execution_id)
+        try:
+            yield place
+        finally:
+            self._expected.discard(arrival.execution_id)
+            if not place.is_driven:
+                place.leave()
+
+    def start(self, execution: Execution, place: Place | None = None, boarded: Boarded | None = None) -> None:
         """Drive an execution, unless a coroutine drives it already, or the worker is about to end."""
         if self._is_stopping or execution.execution_id in self._driven or execution.is_settled:
             return
-        place = self._turns.join(execution.trade.decision.symbol)
+        place = place or self._turns.join(execution.trade.decision.symbol)
+        place.is_driven = True
         name = f"execution-{execution.execution_id}"
-        self._driven[execution.execution_id] = asyncio.create_task(self._drive(execution, place), name=name)
+        self._driven[execution.execution_id] = asyncio.create_task(self._drive(execution, place, boarded), name=name)
         self._on_change()
 
     async def adopt(self) -> int:
         """Start every open execution of the ledger that nobody drives; returns how many there were."""
-        left_alone = await self._ledger.open_executions(self._driven.keys() | self._resting)
+        left_alone = await self._ledger.open_executions(self._driven.keys() | self._resting | self._expected)
         for execution in left_alone:
-            self.start(execution)
+            if execution.execution_id not in self._expected:
+                self.start(execution)
         return len(left_alone)
 
     async def sweep(self) -> None:
@@ -77,13 +97,13 @@ class Driver:
             if pending:
                 await asyncio.wait(pending, timeout=sends_within)
 
-    async def _drive(self, execution: Execution, place: Place) -> None:
+    async def _drive(self, execution: Execution, place: Place, boarded: Boarded | None) -> None:
         with named(execution):
-            await self._drive_to_its_end(execution, place)
+            await self._drive_to_its_end(execution, place, boarded)
 
-    async def _drive_to_its_end(self, execution: Execution, place: Place) -> None:
+    async def _drive_to_its_end(self, execution: Execution, place: Place, boarded: Boarded | None) -> None:
         try:
-            ended = await self._flow.carry_out(execution, place)
+            ended = await self._flow.carry_out(execution, place, boarded)
             _log.info("trade_settled", status=ended.state.value, reason=ended.reason, symbol=ended.broker_symbol)
         except (LeaseLost, StaleRevision) as error:
             _log.warning("execution_left", detail=str(error))

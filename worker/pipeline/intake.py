@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import structlog
@@ -19,7 +19,7 @@ from worker.domain.identifier import identifier
 from worker.domain.message import IncomingMessage
 from worker.domain.trade import Decision, Direction, IdentityKind, Trade, TradeIdentity
 from worker.pipeline.refusal import Refuser
-from worker.ports import Admittance, Arrival, Clock, Ledger, RefusedMessage
+from worker.ports import Admission, Admittance, Arrival, Clock, Ledger, RefusedMessage
 
 _log = structlog.get_logger()
 
@@ -28,10 +28,15 @@ class Intake:
     """Takes messages in. When `take` returns, whatever the message was is committed."""
 
     def __init__(
-        self, ledger: Ledger, clock: Clock, account: str, refuser: Refuser, start: Callable[[Execution], None]
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        account: str,
+        refuser: Refuser,
+        admit: Callable[[Arrival], Awaitable[Admission]],
     ) -> None:
         self._ledger, self._clock, self._account = ledger, clock, account
-        self._refuser, self._start = refuser, start
+        self._refuser, self._let_in = refuser, admit
         self.clock_ahead_seconds = 0.0  # of the last approval whose time could be read, beyond the tolerance
 
     async def take(self, message: IncomingMessage) -> None:
@@ -56,12 +61,10 @@ class Intake:
     async def _admit(self, message: IncomingMessage, trade: Trade) -> None:
         now = self._clock.now()
         arrival = Arrival(identifier(now), self._account, message, trade, now)
-        admission = await self._ledger.admit(arrival)
+        admission = await self._let_in(arrival)
         if admission.admittance is Admittance.CONFLICT:
             detail = _conflict(trade, admission.execution)
             await self._refuse(self._refuser.refuse(message, "identity_conflict", detail))
-        elif not admission.execution.is_settled:
-            self._start(admission.execution)
 
     async def _refuse(self, refused: RefusedMessage) -> None:
         _log.warning("message_refused", reason=refused.reason, detail=refused.detail, **_about(refused))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
 
 from worker.settings import SEND_DEADLINE_SECONDS
 
@@ -24,9 +23,9 @@ class Runways:
         self._sender_of = sender_of
         self._runways: defaultdict[str, Runway] = defaultdict(Runway)
 
-    def slot(self, symbol: str) -> AbstractAsyncContextManager[None]:
-        """Hold a place on the runway of whoever sends the orders of a symbol."""
-        return self._runways[self._sender_of(symbol)].slot()
+    async def slot(self, symbol: str) -> Slot:
+        """Wait for a place on the runway of whoever sends the orders of a symbol."""
+        return await self._runways[self._sender_of(symbol)].slot()
 
     def answered(self, symbol: str, written: float, answered: float) -> None:
         """Learn when a send of this symbol was written ahead, and when it was answered (monotonic seconds)."""
@@ -57,15 +56,15 @@ class Runway:
         """Return how many may be on it now."""
         return max(SHORTEST, min(LONGEST, int(SEND_DEADLINE_SECONDS / 2 / self._send_seconds)))
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Hold a place on the runway."""
+    async def slot(self) -> Slot:
+        """Wait for a place on the runway."""
         await self._enter()
-        try:
-            yield
-        finally:
-            self._on_it -= 1
-            self._admit()
+        return Slot(self)
+
+    def leave(self) -> None:
+        """Let the next one on it."""
+        self._on_it -= 1
+        self._admit()
 
     def answered(self, written: float, answered: float) -> None:
         """Learn how long a send has taken, its answer included: it began when the one before it was over."""
@@ -101,3 +100,24 @@ class Runway:
             if not ticket.cancelled():
                 self._on_it += 1
                 ticket.set_result(None)
+
+
+class Slot:
+    """One trade's place on a runway, held until `leave`; a block may hold it, too."""
+
+    def __init__(self, runway: Runway) -> None:
+        self._runway = runway
+        self._has_left = False
+
+    def __enter__(self) -> None:
+        """Hold it for the length of a block."""
+
+    def __exit__(self, *_: object) -> None:
+        """Leave."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Give it up; doing it twice is harmless."""
+        if not self._has_left:
+            self._has_left = True
+            self._runway.leave()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from worker.domain.absence import SENT_WITHIN
@@ -21,6 +21,31 @@ from worker.pipeline.settle import Settler
 from worker.pipeline.turns import Place
 from worker.ports import Change, Clock, Event, Ledger, Terminal
 from worker.settings import SEND_DEADLINE_SECONDS, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An attempt that may be written ahead: the checks have passed, the limits have admitted it, and count it."""
+
+    validated: Execution
+    measures: Measures
+    counted: Counted
+    written_at: datetime
+    sender: str
+
+    def attempt(self, token: int) -> Attempt:
+        """Return the attempt of the trade that has this base token."""
+        number = self.validated.attempts + 1
+        magic = attempt_token(token, number)
+        return Attempt(number, magic, self.measures.lots, written_at=self.written_at, sender=self.sender)
+
+    def change(self, token: int) -> Change:
+        """Return the step that writes it ahead."""
+        attempt, validated = self.attempt(token), self.validated
+        after = validated.knowing(token=token).advance(State.SUBMITTING, attempts=attempt.number)
+        payload = {"attempt": attempt.number, "magic": str(attempt.magic), "lots": str(attempt.lots)}
+        event = Event("submitting", payload | _touch(validated), validated.execution_id)
+        return Change(after=after, events=(event,), attempt=attempt, writes_ahead_a_send=True)
 
 
 class Submitter:
@@ -46,17 +71,33 @@ class Submitter:
         if validated.attempts >= MAX_ATTEMPTS:
             end = _exhausted(validated, f"all {MAX_ATTEMPTS} attempt numbers are used")
             return await self._settler.concluded(validated, end)
-        limit = self._throttle.admit(_counted(validated), self._clock.monotonic())
-        if isinstance(limit, Refusal):
-            return await self._settler.refused(validated, limit)
-        attempt = self._next_attempt(validated, measures)
+        ready = self.ready(validated, measures)
+        if isinstance(ready, Refusal):
+            return await self._settler.refused(validated, ready)
         try:
-            written = await self._write_ahead(validated, attempt, limit)
+            written = await self._write_ahead(ready)
         except HaltedAtCommit as halted:
             if halted.halt.hold:
                 return validated
             return await self._settler.refused(validated, Refusal("rejected", "trading_halted", str(halted)))
-        order, began = self._order(written, attempt, measures), self._clock.monotonic()  # its deadline counts from here
+        return await self.send(written, ready, place)
+
+    def ready(self, validated: Execution, measures: Measures) -> Ready | Refusal:
+        """Count an attempt that has passed the checks; `withdraw` it if it is not written ahead after all."""
+        counted = self._throttle.admit(_counted(validated), self._clock.monotonic())
+        if isinstance(counted, Refusal):
+            return counted
+        sender = self._terminal.sender_of(measures.instrument.symbol)
+        return Ready(validated, measures, counted, self._clock.now(), sender)
+
+    def withdraw(self, ready: Ready) -> None:
+        """Do not count an attempt: it was not written ahead."""
+        self._throttle.withdraw(ready.counted)
+
+    async def send(self, written: Execution, ready: Ready, place: Place) -> Execution:
+        """Send what is written ahead when its turn has come; record what its answer proves."""
+        attempt = ready.attempt(written.token)
+        order, began = self._order(written, attempt, ready.measures), self._clock.monotonic()  # its deadline begins
         # Several of a symbol are written ahead together, each is sent after the one before it.
         in_time = await place.first(order.send_before_monotonic - began)
         report = self._kept_back(written, in_time=in_time) or await self._answer(order, attempt)
@@ -87,21 +128,11 @@ class Submitter:
             return replace(report, sent_at=attempt.written_at)  # its process was ended: no earlier than this
         return report
 
-    def _next_attempt(self, execution: Execution, measures: Measures) -> Attempt:
-        number = execution.attempts + 1
-        magic = attempt_token(execution.token, number)
-        sender = self._terminal.sender_of(measures.instrument.symbol)
-        return Attempt(number=number, magic=magic, lots=measures.lots, written_at=self._clock.now(), sender=sender)
-
-    async def _write_ahead(self, validated: Execution, attempt: Attempt, counted: Counted) -> Execution:
-        after = validated.advance(State.SUBMITTING, attempts=attempt.number)
-        payload = {"attempt": attempt.number, "magic": str(attempt.magic), "lots": str(attempt.lots)}
-        event = Event("submitting", payload | _touch(validated), validated.execution_id)
-        change = Change(after=after, events=(event,), attempt=attempt, writes_ahead_a_send=True)
+    async def _write_ahead(self, ready: Ready) -> Execution:
         try:
-            return await self._ledger.record(change)
+            return await self._ledger.record(ready.change(ready.validated.token))
         except WorkerError:  # it is not written
-            self._throttle.withdraw(counted)
+            self.withdraw(ready)
             raise
 
     def _order(self, execution: Execution, attempt: Attempt, measures: Measures) -> OrderRequest:

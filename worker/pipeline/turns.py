@@ -50,6 +50,8 @@ class Place:
         self._is_first = asyncio.Event()
         self._has_left = False
         self.is_quick = _set_event()  # cleared while the holder tries again, and may take its time
+        self.is_driven = False  # a coroutine carries the trade out, and leaves for it
+        self.is_on_runway = False  # the holder is being sent, or is about to be
         self.is_late = False  # the holder tries again because it has waited its deadline out
 
     def rejoin(self) -> None:
@@ -75,6 +77,11 @@ class Place:
     def speed_up(self) -> None:
         """Tell them that they need not wait for that any more."""
         self.is_quick.set()
+
+    @property
+    def may_follow(self) -> bool:
+        """Tell whether all before are quick and hold what they need to be sent: none of them can be waited for long."""
+        return all(place.is_on_runway and place.is_quick.is_set() for place in self._before())
 
     async def near(self) -> None:
         """

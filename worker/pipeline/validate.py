@@ -45,31 +45,35 @@ class Validator:
 
         A trade that a halt holds back is returned with that halt: whoever asks waits, and asks again.
         """
-        execution = execution.knowing(broker_symbol=self._broker_symbol(execution))
         problem: str | None = None
         try:
-            while True:
-                halt = self._ledger.halts.of(execution.trade.decision.symbol)
-                refusal = self._before_the_market(execution, halt, problem)
-                if refusal is not None:
-                    return Validated(execution.knowing(validated_at=self._clock.now()), refusal)
-                if halt is not None:
-                    return Validated(execution, halt)
-                quote, problem = await self._quote(execution)
-                if quote is not None:
-                    return self._at_the_market(execution, quote)
+            while isinstance(found := await self.look(execution, problem), str):
+                problem = found
                 self._waits(execution, problem)
                 await asyncio.sleep(TERMINAL_PATIENCE_SECONDS)
+            return found
         finally:
             self.waiting.pop(str(execution.execution_id), None)
+
+    async def look(self, execution: Execution, problem: str | None = None) -> Validated | str:
+        """Return what the checks say at once, or why the terminal cannot trade now; `problem`: why it could not."""
+        execution = execution.knowing(broker_symbol=self._broker_symbol(execution))
+        halt = self._ledger.halts.of(execution.trade.decision.symbol)
+        refusal = self._before_the_market(execution, halt, problem)
+        if refusal is not None:
+            return Validated(execution.knowing(validated_at=self._clock.now()), refusal)
+        if halt is not None:
+            return Validated(execution, halt)
+        quote = await self._quote(execution)
+        return quote if isinstance(quote, str) else self._at_the_market(execution, quote)
 
     async def measured(self, execution: Execution) -> Execution:
         """Return an execution that was sent, yet never validated in this ledger, with what its symbol tells of it."""
         execution = execution.knowing(broker_symbol=self._broker_symbol(execution))
         while execution.contract_size is None:
-            quote, problem = await self._quote(execution)
-            if quote is None:
-                _log.warning("found_trade_waits_for_terminal", detail=problem)
+            quote = await self._quote(execution)
+            if isinstance(quote, str):
+                _log.warning("found_trade_waits_for_terminal", detail=quote)
                 await asyncio.sleep(TERMINAL_PATIENCE_SECONDS)
             elif quote.instrument is None:
                 break  # its units are not known then
@@ -84,7 +88,7 @@ class Validator:
         )
         return checks.first_refusal(checks.BEFORE_THE_MARKET, situation)
 
-    async def _quote(self, execution: Execution) -> tuple[Quote | None, str | None]:
+    async def _quote(self, execution: Execution) -> Quote | str:
         """Return a quote from a terminal that can trade, or the reason why there is none."""
         decision = execution.trade.decision
         request = QuoteRequest(
@@ -97,8 +101,8 @@ class Validator:
         try:
             quote = await self._terminal.quote(request)
         except TerminalUnavailable as error:
-            return None, str(error)
-        return (None, quote.health.problem) if quote.health.problem else (quote, None)
+            return str(error)
+        return quote.health.problem or quote
 
     def _at_the_market(self, execution: Execution, quote: Quote) -> Validated:
         now = self._clock.now()
@@ -122,7 +126,7 @@ class Validator:
     def _broker_symbol(self, execution: Execution) -> str:
         return self._settings.broker_symbol(execution.trade.decision.symbol)
 
-    def _waits(self, execution: Execution, problem: str | None) -> None:
+    def _waits(self, execution: Execution, problem: str) -> None:
         key = str(execution.execution_id)
         if key not in self.waiting:
             _log.warning(
@@ -130,7 +134,7 @@ class Validator:
                 detail=problem,
                 meaning="nothing was sent; it goes on when the terminal can trade, or expires with its approval",
             )
-        self.waiting[key] = problem or "the terminal cannot trade"
+        self.waiting[key] = problem
 
 
 def _with_measures(execution: Execution, measures: Measures) -> Execution:

@@ -27,7 +27,7 @@ class Trades:
         await asyncio.gather(*self._tasks)
 
     async def _hold(self, symbol: str) -> None:
-        async with self._runways.slot(symbol):
+        with await self._runways.slot(symbol):
             self.on_it.append(symbol)
             await self._go.wait()
 

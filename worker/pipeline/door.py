@@ -1,0 +1,98 @@
+"""
+The door: an arrival is written down or recognised, and its execution driven.
+
+A quote changes nothing, so a new trade asks for it before anything is written: if it may be sent at once, one commit
+writes it down and its first attempt ahead. Whatever would have to wait, for its terminal, the end of a halt or another
+trade of its symbol, is only written down, and goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from worker.domain.checks import Measures
+from worker.domain.execution import Execution, State
+from worker.pipeline.drive import Driver
+from worker.pipeline.flow import Boarded
+from worker.pipeline.runway import Runways, Slot
+from worker.pipeline.submit import Ready, Submitter
+from worker.pipeline.turns import Place
+from worker.pipeline.validate import Validator
+from worker.ports import Admission, Admittance, Arrival, Ledger
+
+AT_ONCE_SECONDS = 0.5  # for a place on the runway and a quote; no message is kept from the ledger for longer
+
+
+class Door:
+    """Lets arrivals in."""
+
+    def __init__(
+        self, ledger: Ledger, driver: Driver, validator: Validator, submitter: Submitter, runways: Runways
+    ) -> None:
+        self._ledger, self._driver = ledger, driver
+        self._validator, self._submitter, self._runways = validator, submitter, runways
+
+    async def admit(self, arrival: Arrival) -> Admission:
+        """Return what the ledger found when it is committed. Raises what the ledger raises; nothing is driven then."""
+        with self._driver.expecting(arrival) as place:
+            boarded = await self._board(arrival, place)
+            try:
+                admission = await self._ledger.admit(arrival, None if boarded is None else boarded.ready)
+            except BaseException:
+                self._set_down(boarded)
+                raise
+            if boarded is not None and not _is_written_ahead(admission):
+                self._set_down(boarded)
+                boarded = None
+            if admission.admittance is not Admittance.CONFLICT:
+                self._driver.start(admission.execution, place, boarded)
+            return admission
+
+    def _set_down(self, boarded: Boarded | None) -> None:
+        """Give up what was made ready: it is not written ahead."""
+        if boarded is not None:
+            self._submitter.withdraw(boarded.ready)
+            boarded.slot.leave()
+
+    async def _board(self, arrival: Arrival, place: Place) -> Boarded | None:
+        """Make a trade ready that can be sent at once; None when it cannot."""
+        slot: Slot | None = None
+        ready: Ready | None = None
+        try:
+            async with asyncio.timeout(AT_ONCE_SECONDS):
+                slot = await self._runways.slot(arrival.trade.decision.symbol)
+                place.is_on_runway = True
+                ready = await self._ready(arrival, place)
+        except TimeoutError:
+            return None
+        finally:
+            if slot is not None and ready is None:
+                place.is_on_runway = False
+                slot.leave()
+        return None if ready is None else Boarded(ready, slot)
+
+    async def _ready(self, arrival: Arrival, place: Place) -> Ready | None:
+        if arrival.message.header("replay-id") is not None:
+            return None  # what an operator has allowed is known only under the account's lock
+        validated = await self._validator.look(_as_received(arrival))
+        if isinstance(validated, str) or not isinstance(validated.verdict, Measures) or not place.may_follow:
+            return None
+        ready = self._submitter.ready(validated.execution, validated.verdict)
+        return ready if isinstance(ready, Ready) else None
+
+
+def _is_written_ahead(admission: Admission) -> bool:
+    """Tell whether the attempt that came with the trade stands in the ledger."""
+    return admission.admittance is Admittance.NEW and admission.execution.state is State.SUBMITTING
+
+
+def _as_received(arrival: Arrival) -> Execution:
+    """Return what the execution of a new trade would be; it is given its token when it is written down."""
+    return Execution(
+        execution_id=arrival.execution_id,
+        account=arrival.account,
+        trade=arrival.trade,
+        message=arrival.message,
+        token=0,
+        received_at=arrival.received_at,
+    )
