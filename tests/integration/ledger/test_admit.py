@@ -8,13 +8,23 @@ from uuid import uuid4
 import pytest
 
 from tests.integration.ledger.conftest import OpenLedger
-from tests.integration.ledger.stories import a_message, a_trade, accepted, an_arrival, filled, rejected, written_ahead
+from tests.integration.ledger.stories import (
+    NOON,
+    a_message,
+    a_trade,
+    accepted,
+    an_arrival,
+    filled,
+    rejected,
+    written_ahead,
+)
 from worker.domain.execution import Execution, State
 from worker.domain.message import MessageKind
-from worker.domain.token import namespace_of
+from worker.domain.token import attempt_token, namespace_of
 from worker.ledger.connection import Connection
 from worker.ledger.ledger import PostgresLedger
-from worker.ports import Admittance
+from worker.ledger.operators import halt, operator
+from worker.ports import Admittance, Arrival, Change
 
 pytestmark = pytest.mark.services
 
@@ -30,6 +40,58 @@ async def test_a_new_trade_is_stored_as_it_came_with_a_token_of_this_database(le
     assert namespace_of(admission.execution.token) in ledger.namespaces
     assert await ledger.open_executions() == [admission.execution]
     assert await ledger.find_by_token(admission.execution.token) == admission.execution
+
+
+class Ahead:
+    """The first attempt of an arrival."""
+
+    def __init__(self, arrival: Arrival) -> None:
+        self._arrival = arrival
+
+    def change(self, token: int) -> Change:
+        new = Execution(self._arrival.execution_id, "main", self._arrival.trade, self._arrival.message, token, NOON)
+        return written_ahead(new)
+
+
+async def test_a_trade_and_its_first_attempt_are_written_in_one_step(
+    ledger: PostgresLedger, database: Connection
+) -> None:
+    arrival = an_arrival()
+
+    admission = await ledger.admit(arrival, Ahead(arrival))
+
+    assert (admission.admittance, admission.execution.state) == (Admittance.NEW, State.SUBMITTING)
+    assert await ledger.open_executions() == [admission.execution]
+    attempt = await ledger.latest_attempt(arrival.execution_id)
+    assert (attempt.number, attempt.magic) == (1, attempt_token(admission.execution.token, 1))
+    rows = await (await database.execute("select kind from ledger.audit_events order by sequence")).fetchall()
+    assert [row["kind"] for row in rows][-2:] == ["received", "submitting"]
+
+    # Then its next step is a step like any other
+    assert (await ledger.record(accepted(admission.execution))).state is State.ACCEPTED
+
+
+async def test_under_a_halt_a_trade_is_written_down_and_not_written_ahead(
+    ledger: PostgresLedger, ledger_url: str, database: Connection
+) -> None:
+    async with operator(ledger_url, RealClock()) as desk:
+        await halt(desk, "main", reason="a test", by="ann")
+    arrival = an_arrival()
+
+    admission = await ledger.admit(arrival, Ahead(arrival))
+
+    assert (admission.admittance, admission.execution.state) == (Admittance.NEW, State.RECEIVED)
+    assert await _count(database, "attempts") == 0
+
+
+async def test_a_known_trade_is_not_written_ahead_again(ledger: PostgresLedger, database: Connection) -> None:
+    first, second = an_arrival(), an_arrival()
+
+    new, known = await asyncio.gather(ledger.admit(first, Ahead(first)), ledger.admit(second, Ahead(second)))
+
+    assert (new.admittance, known.admittance) == (Admittance.NEW, Admittance.REPEAT)
+    assert known.execution == new.execution
+    assert await _count(database, "attempts") == 1
 
 
 async def test_two_deliveries_of_one_trade_that_race_in_one_batch_become_one_execution(
