@@ -17,7 +17,6 @@ from worker.mt5.quotes import Quotes
 from worker.mt5.server_clock import ServerClock
 from worker.mt5.wire import OrderStory
 
-_NEAR = timedelta(seconds=20)  # more than a poll looks back behind the one before it
 _ORDER_STATE = attrgetter("state", "volume_current")
 _DEAL_STATE = attrgetter("order")  # a deal does not change
 
@@ -42,13 +41,11 @@ class News:
         self._quotes.glance()
         if request.namespaces != self._namespaces:
             self._begin(request.namespaces)
-        now = self._now()
-        begin, end = self._clock.window(request.since, now)
-        near, _ = self._clock.window(now - _NEAR, now)
+        window = self._clock.window(request.since, self._now())
         # In this order: an order that ends while we look is then seen twice, never not at all.
         working = self._link.rows("orders_get")
-        ended = self._orders.look(begin, end, near)
-        dealt = self._deals.look(begin, end, near)
+        ended = self._orders.look(*window)
+        dealt = self._deals.look(*window)
         unreadable = _unreadable(health, working, ended, dealt)
         orders, deals = self._news(working, ended or (), dealt or ())
         newest_deal = max(map(TICKET, dealt or ()), default=None)

@@ -1,22 +1,24 @@
 """
 What the terminal has shown of an account's past, and what of it is new.
 
-A look at the last seconds reads every row: whatever was just done is there. Farther back a look only asks how many
-rows there are, and reads where there are more than have been seen: an hour of many trades costs one question, and a
-row that shows up late is found all the same. What is remembered are eight bytes a row, for two hours.
+A look reads the rows of the newest seconds that it knows: whatever was just done is there. Before that it only asks how
+many rows there are, and reads where there are more or fewer than have been seen: what happened long ago or at a high
+rate costs one question, and a row that shows up late is found all the same. What is remembered are eight bytes a row,
+for two hours.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from itertools import chain
 from operator import attrgetter
 from typing import Any, TypeAlias
 
 from worker.mt5.link import Link
 
-SLICE = 10  # seconds
-_AT_ONCE = 2000  # rows: fewer are read in one go, of more it is first found out where the unseen ones are
+_STILL_READ = 1  # seconds before the newest row: what changes of a row, if anything, changes at once
+_AT_ONCE = 500  # rows: fewer are read in one go, of more it is first found out where the unseen ones are
 _REMEMBERED = 7200  # seconds; longer than any look but the first goes back
 
 TICKET = attrgetter("ticket")
@@ -25,7 +27,7 @@ Rows: TypeAlias = Sequence[Any]
 
 
 class Seen:
-    """Remembers tickets by the slice of time (seconds, the server's) that they belong to."""
+    """Remembers tickets by the second (the server's) that they belong to."""
 
     def __init__(self) -> None:
         self._loose: dict[int, set[int]] = {}
@@ -33,31 +35,33 @@ class Seen:
 
     def add(self, second: int, ticket: int) -> bool:
         """Remember a ticket; True when it was not known."""
-        number = second // SLICE
-        if number not in self._loose:
-            self._loose[number] = set(self._packed.pop(number, ()))
-        tickets = self._loose[number]
+        if second not in self._loose:
+            self._loose[second] = set(self._packed.pop(second, ()))
+        tickets = self._loose[second]
         known = len(tickets)
         tickets.add(ticket)
         return len(tickets) > known
 
     def discard(self, second: int, ticket: int) -> None:
         """Forget a ticket that was just added."""
-        self._loose[second // SLICE].discard(ticket)
+        self._loose[second].discard(ticket)
 
     def count(self, begin: int, end: int) -> int:
-        """Return how many are known from the slice of one second to before that of another."""
-        numbers = range(begin // SLICE, end // SLICE)
-        loose = sum(len(self._loose.get(number, ())) for number in numbers)
-        return loose + sum(len(self._packed.get(number, ())) for number in numbers)
+        """Return how many are known from one second to before another."""
+        seconds: Sequence[int] = range(begin, end)
+        if len(seconds) > len(self._loose) + len(self._packed):  # a first look may go back for months
+            seconds = [second for second in chain(self._loose, self._packed) if second in seconds]
+        known: tuple[Mapping[int, Sized], ...] = (self._loose, self._packed)
+        return sum(len(tickets.get(second, ())) for tickets in known for second in seconds)
 
     def tidy(self, begin: int, near: int) -> None:
         """Pack what is older than `near`, to which little is added; forget what is older than `begin` and two hours."""
-        for number in [number for number in self._loose if number < near // SLICE]:
-            self._packed[number] = array("Q", self._loose.pop(number))
-        oldest = min(begin, near - _REMEMBERED) // SLICE
-        for number in [number for number in self._packed if number < oldest]:
-            del self._packed[number]
+        settled = [second for second in self._loose if second < near]
+        for second in settled:
+            self._packed[second] = array("Q", self._loose.pop(second))
+        oldest = min(begin, near - _REMEMBERED)
+        for second in [second for second in self._packed if second < oldest] if settled else ():
+            del self._packed[second]
 
 
 class Shown:
@@ -90,20 +94,22 @@ class Past:
         self._rows, self._total = f"history_{kind}_get", f"history_{kind}_total"
         self._moment = attrgetter(moment)
         self._seen, self._shown = Seen(), Shown(states)
+        self._newest: int | None = None  # second of the newest row that the last look with any has shown
 
-    def look(self, begin: int, end: int, near: int) -> Rows | None:
+    def look(self, begin: int, end: int) -> Rows | None:
         """
-        Return all rows from `near` to `end` (seconds of the server), and before that what may be new since `begin`.
+        Return the rows of the newest seconds until `end` (the server's), and before that what may be new since `begin`.
 
         None when the terminal could not read them.
         """
-        near -= near % SLICE
-        first = begin - begin % SLICE
-        self._seen.tidy(first, near)
+        near = end if self._newest is None else min(max(begin, self._newest - _STILL_READ), end)
+        self._seen.tidy(begin, near)
         try:
-            return [*self._unseen(first, near), *self._read(max(begin, near), end)]
+            rows = [*self._unseen(begin, near), *self._read(near, end)]
         except _Unreadable:
             return None
+        self._newest = max(map(self._moment, rows), default=self._newest)
+        return rows
 
     def news(self, rows: Rows) -> Rows:
         """Return what is new of a look's rows: never seen, or not as the look before showed it."""
@@ -116,7 +122,7 @@ class Past:
         self._shown.forget(row.ticket)
 
     def _unseen(self, begin: int, end: int) -> Iterator[Any]:
-        """Read where there are other rows than were seen, from the slice of one second to before that of another."""
+        """Read where there are other rows than were seen, from one second to before another."""
         if begin >= end:
             return
         total = self._link.total(self._total, begin, end - 1)
@@ -124,10 +130,10 @@ class Past:
             raise _Unreadable
         if total == self._seen.count(begin, end):
             return
-        if total <= _AT_ONCE or end - begin <= SLICE:
+        if total <= _AT_ONCE or end - begin == 1:
             yield from self._read(begin, end - 1)
         else:
-            middle = begin + (end - begin) // (2 * SLICE) * SLICE
+            middle = (begin + end) // 2
             yield from self._unseen(begin, middle)
             yield from self._unseen(middle, end)
 

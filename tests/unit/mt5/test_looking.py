@@ -25,13 +25,14 @@ from tests.unit.mt5.package import (
     an_order_row,
 )
 from worker.domain.errors import TerminalUnavailable
-from worker.domain.market import PollRequest
+from worker.domain.market import Poll, PollRequest
 from worker.domain.token import attempt_token, base_token, comment_of
 from worker.mt5 import past
 from worker.mt5.looking import News
 from worker.mt5.quotes import Quotes
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
+SECOND = int(NOW.timestamp())
 ASKED = PollRequest(NOW - timedelta(minutes=1), frozenset({NAMESPACE}))
 FAR = replace(ASKED, since=NOW - timedelta(hours=1))
 
@@ -52,6 +53,24 @@ def in_window(rows: list[Struct]) -> Callable[..., tuple[Struct, ...]]:
 def the_news(package: Package) -> News:
     link, clock = a_link(package), a_clock()
     return News(link, Quotes(link, clock), clock, now=lambda: NOW)
+
+
+def tickets_told(poll: Poll) -> list[int]:
+    return [order.ticket for order in poll.orders] + [deal.ticket for deal in poll.deals]
+
+
+def reading(package: Package, function: str) -> list[int]:
+    """Note how many rows each answer of a function has."""
+    answer, numbers = package.answers[function], list[int]()
+
+    def counted(*window: int, **filters: int) -> tuple[Struct, ...]:
+        rows: tuple[Struct, ...] = answer(*window, **filters)
+        numbers.append(len(rows))
+        return rows
+
+    package.answers[function] = counted
+    package.answers[function.replace("_get", "_total")] = lambda *window: len(answer(*window))
+    return numbers
 
 
 def test_each_change_of_an_order_is_told_once() -> None:
@@ -193,6 +212,54 @@ def test_a_look_far_back_reads_nothing_that_was_seen_and_finds_what_shows_up_lat
     deals.append(a_deal_of(30, ticket=999))
     assert [deal.ticket for deal in news.poll(FAR).deals] == [999]
     assert news.poll(FAR).deals == ()
+
+
+@pytest.mark.parametrize("kind", ["orders", "deals"])
+def test_a_look_reads_the_newest_seconds_and_counts_what_was_seen_before(kind: str) -> None:
+    # Given a minute of a hundred orders a second, all of them told
+    a_row = {"orders": lambda second, number: an_order_row(time=second, time_done=second, ticket=number, state=4)}
+    a_row["deals"] = lambda second, number: a_deal_row(time=second, ticket=number)
+    rows = [a_row[kind](SECOND - 60 + number // 100, number) for number in range(1, 6001)]
+    package = Package(**{f"history_{kind}_get": in_window(rows)})
+    news = the_news(package)
+    news.poll(ASKED)
+    numbers = reading(package, f"history_{kind}_get")
+
+    # When the next one is there, then a look reads what the last two seconds have shown
+    rows.append(a_row[kind](SECOND, 6001))
+    poll = news.poll(ASKED)
+    assert tickets_told(poll) == [6001]
+    assert sum(numbers) <= 200
+
+    # When one shows up ten seconds late, then little more is read to find it
+    numbers.clear()
+    rows.append(a_row[kind](SECOND - 10, 6002))
+    poll = news.poll(ASKED)
+    assert tickets_told(poll) == [6002]
+    assert sum(numbers) <= 200 + past._AT_ONCE
+
+
+def test_an_ended_order_that_changes_soon_after_is_told_again() -> None:
+    rows = [an_order_row(time=SECOND, time_done=SECOND, state=1)]
+    news = the_news(Package(history_orders_get=in_window(rows)))
+    assert [order.state for order in news.poll(ASKED).orders] == [1]
+    rows[:] = [an_order_row(time=SECOND, time_done=SECOND, state=4)]
+    assert [order.state for order in news.poll(ASKED).orders] == [4]
+
+
+def test_when_the_server_s_clock_is_put_back_what_is_done_is_seen_at_once() -> None:
+    # Given deals of the last minute, all of them told
+    deals = [a_deal_row(time=SECOND - ago, ticket=60 - ago) for ago in range(60)]
+    package = Package(history_deals_get=in_window(deals))
+    news = the_news(package)
+    news.poll(ASKED)
+
+    # When the server writes times of an hour ago from now on, then its deals are told as they come
+    told = []
+    for ticket in range(61, 71):
+        deals.append(a_deal_row(time=SECOND - 3600 + ticket, ticket=ticket))
+        told.append([deal.ticket for deal in news.poll(FAR).deals])
+    assert told == [[ticket] for ticket in range(61, 71)]
 
 
 @given(
