@@ -10,6 +10,7 @@ import pytest
 from tests.integration.ledger.conftest import OpenLedger
 from tests.integration.ledger.stories import (
     NOON,
+    RealClock,
     a_message,
     a_trade,
     accepted,
