@@ -309,7 +309,11 @@ class Outbox(Protocol):
         ...
 
     async def mark(self, results: Mapping[int, PublishResult]) -> None:
-        """Record that these were published (or, for replies, found nobody), so that they do not come again."""
+        """
+        Record that these were published (or, for replies, found nobody), so that they do not come again.
+
+        Returns when that is written, which takes a moment: it is not urgent, and waits for what is.
+        """
         ...
 
     async def wait(self, at_most: float) -> None:

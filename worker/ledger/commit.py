@@ -2,7 +2,8 @@
 The group commit: all writes of an account's worker, in order, as few transactions as possible.
 
 No timer: a batch is whatever was asked for while the previous batch was being committed. One wish alone is committed at
-once. The committer is a task of its own, so that a cancelled caller never leaves a transaction half done.
+once, unless its caller is patient. The committer is a task of its own, so that a cancelled caller never leaves a
+transaction half done.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ T = TypeVar("T")
 _ALLOW_TIME: Call = ("allow_time", {})
 
 MAX_BATCH = 256  # jobs; keeps a transaction well below the server's time limits
+
+PATIENCE_SECONDS = 0.05  # of a patient wish, for a commit that goes out anyway
 
 MAX_BATCH_BYTES = 1024 * 1024  # of bodies; each is copied several times on its way, so huge ones go one by one
 HEAVY_SECONDS = 90.0  # for one with bodies beyond that; longer than `allow_time` gives its statements
@@ -154,6 +157,8 @@ class Committer:
         self._on_mail = on_mail
         self._meter = meter
         self._waiting: deque[_Wish] = deque()
+        self._patient: list[_Wish] = []
+        self._patience: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
@@ -162,23 +167,28 @@ class Committer:
         """Begin to commit."""
         self._task = asyncio.create_task(self._run(), name="ledger committer")
 
-    async def submit(self, job: Job[T], *, alone: bool = False) -> T:
+    async def submit(self, job: Job[T], *, alone: bool = False, patient: bool = False) -> T:
         """
         Return the job's answer once it is committed. Waits through outages; a cancelled caller cancels nothing.
 
-        One that may move an execution without knowing which before it looks must be committed `alone`.
+        One that may move an execution without knowing which before it looks must be committed `alone`. A `patient` one
+        joins the next commit of others, and has one of its own only when none comes within PATIENCE_SECONDS.
         """
         if self._closing or self._task is None:
             raise LedgerUnavailable("the ledger is closed: nothing was written")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Wish(job, answer, alone))
-        self._wake.set()
+        wish = _Wish(job, answer, alone)
+        if patient:
+            self._put_off(wish)
+        else:
+            self._waiting.append(wish)
+            self._wake.set()
         return await answer
 
     async def close(self, *, drain: bool) -> None:
         """Commit what waits (as long as that takes), or give it up at once; what was not answered may be either."""
         self._closing = True
-        self._wake.set()
+        self._hurry()
         if self._task is not None:
             if not drain:
                 self._task.cancel()
@@ -193,6 +203,22 @@ class Committer:
             while self._waiting:
                 await self._answer(self._next_batch())
 
+    def _put_off(self, wish: _Wish) -> None:
+        if not self._patient:
+            self._patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._hurry)
+        self._patient.append(wish)
+
+    def _hurry(self) -> None:
+        """Let the patient wishes wait no longer."""
+        self._waiting.extend(self._no_longer_patient())
+        self._wake.set()
+
+    def _no_longer_patient(self) -> list[_Wish]:
+        if self._patience is not None:
+            self._patience.cancel()
+        taken, self._patient = self._patient, []
+        return taken
+
     def _next_batch(self) -> list[_Wish]:
         # Two steps of one execution never share a batch: the schema checks each transition by itself.
         taken: list[_Wish] = []
@@ -205,7 +231,7 @@ class Committer:
             if steps is not None:
                 moved.add(steps)
             taken.append(self._waiting.popleft())
-        return taken
+        return taken if taken[0].alone else taken + self._no_longer_patient()
 
     async def _answer(self, wishes: Sequence[_Wish], *, again: bool = False) -> None:
         batch, began = _Batch(wishes, self._tenure, self._clock), self._clock.monotonic()

@@ -41,9 +41,9 @@ class PostgresOutbox:
         return await self._line.run(lambda connection: self._read(connection, limit, besides))
 
     async def mark(self, results: Mapping[int, PublishResult]) -> None:
-        """Record what RabbitMQ answered."""
+        """Record what RabbitMQ answered, with the next commit that goes out: nobody waits for a mark."""
         if self._committer is not None and results:
-            await self._committer.submit(Mark(results))
+            await self._committer.submit(Mark(results), patient=True)
 
     async def wait(self, at_most: float) -> None:
         """Return when this worker has committed something to the outbox, or after `at_most` seconds."""

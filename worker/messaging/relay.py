@@ -86,6 +86,8 @@ class Relay:
         self._postponed: dict[int, _Postponed] = {}
         self._copies: asyncio.Queue[OutboxRow] = asyncio.Queue()
         self._copying: set[int] = set()
+        self._marks: asyncio.Queue[tuple[int, PublishResult]] = asyncio.Queue()
+        self._unmarked: set[int] = set()
         self._stopping = asyncio.Event()
 
     @property
@@ -95,7 +97,7 @@ class Relay:
 
     async def run(self) -> None:
         """Publish what comes into the outbox until `stop`, across any number of connections."""
-        await self._lifeline.keep(self._relay)
+        await first_of(self._lifeline.keep(self._relay), self._write_marks())
 
     async def stop(self, within: float) -> None:
         """Publish what is in the outbox by now, for at most `within` seconds; the rest stays there."""
@@ -115,6 +117,7 @@ class Relay:
                 self._copy_later([row for row in rows if _is_copy(row)])
             elif self._stopping.is_set():
                 await self._copies.join()
+                await self._marks.join()
                 return
             if _are_all(rows) and not self._stopping.is_set():
                 await first_of(self._news(), self._stopping.wait())
@@ -122,7 +125,7 @@ class Relay:
     async def _due(self) -> Sequence[OutboxRow]:
         now = time.monotonic()
         waiting = {row_id for row_id, postponed in self._postponed.items() if postponed.due > now}
-        return await _patiently(lambda: self._outbox.pending(BATCH, besides=waiting | self._copying))
+        return await _patiently(lambda: self._outbox.pending(BATCH, waiting | self._copying | self._unmarked))
 
     async def _news(self) -> None:
         next_due = min(
@@ -137,8 +140,7 @@ class Relay:
         taken = {row_id: result for row_id, result in outcome.items() if result is PublishResult.CONFIRMED}
         self.counts.published += len(taken)
         self._meter.published(row.message for row in rows if row.id in taken)
-        if taken:
-            await _patiently(lambda: self._outbox.mark(taken))
+        self._mark_later(taken)
         for row_id in taken:
             self._postponed.pop(row_id, None)
         self._postpone([row for row in rows if row.id not in taken], outcome)
@@ -174,10 +176,33 @@ class Relay:
             nobody = [row for row, result in zip(rows, results, strict=True) if result is not PublishResult.CONFIRMED]
             meaning = "the confirmations themselves are not affected"
             _log.warning("replies found nobody", **_named(nobody), meaning=meaning)
-        await _patiently(lambda: self._outbox.mark({row.id: result for row, result in zip(rows, results, strict=True)}))
+        self._mark_later({row.id: result for row, result in zip(rows, results, strict=True)})
         for row in rows:
             self._copying.discard(row.id)
             self._copies.task_done()
+
+    def _mark_later(self, results: Mapping[int, PublishResult]) -> None:
+        self._unmarked.update(results)
+        for mark in results.items():
+            self._marks.put_nowait(mark)
+
+    async def _write_marks(self) -> Never:
+        """
+        Tell the ledger what need not come again, beside what is published next: a mark takes its time.
+
+        Across connections to RabbitMQ: what one of them has published, the next one does not publish again.
+        """
+        while True:
+            results = dict([await self._marks.get()])
+            while not self._marks.empty():
+                results.update([self._marks.get_nowait()])
+            await self._mark(results)
+            self._unmarked.difference_update(results)
+            for _ in results:
+                self._marks.task_done()
+
+    async def _mark(self, results: Mapping[int, PublishResult]) -> None:
+        await _patiently(lambda: self._outbox.mark(results))
 
 
 def _named(rows: Sequence[OutboxRow]) -> Mapping[str, object]:

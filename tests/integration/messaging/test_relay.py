@@ -120,6 +120,29 @@ async def test_a_reply_queue_gets_its_copy(amqp: AmqpConnection, amqp_url: str) 
 
 
 @pytest.mark.usefixtures("amqp")
+async def test_marks_that_wait_hold_nothing_up_and_nothing_comes_twice(amqp_url: str) -> None:
+    # Given an outbox that does not write marks for now
+    outbox = MemoryOutbox()
+    outbox.writes_marks.clear()
+    async with subscribed(amqp_url) as heard, relaying(amqp_url, outbox) as relay:
+        # When one confirmation after the other is committed
+        for number in range(3):
+            outbox.put(confirmation(number), reply("vanished"))
+            assert (await heard.get()).message_id == f"{number}:1"
+
+        # Then a stop waits for the marks, and each of them has come once
+        stopping = asyncio.create_task(relay.stop(within=10))
+        await until(lambda: relay.counts.replies_lost == 3)
+        assert len(outbox.rows) == 6
+        outbox.writes_marks.set()
+        await stopping
+
+        assert outbox.rows == {}
+        assert heard.empty()
+    assert relay.counts.published == 3
+
+
+@pytest.mark.usefixtures("amqp")
 async def test_replies_that_find_nobody_are_counted_and_forgotten(amqp_url: str) -> None:
     outbox = MemoryOutbox()
     with capture_logs() as logs:
