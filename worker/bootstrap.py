@@ -221,7 +221,7 @@ def _stages(settings: Settings, ledger: PostgresLedger, terminal: Terminal, refu
     validator = Validator(ledger, terminal, clock, settings)
     runways = Runways(lambda symbol: terminal.sender_of(settings.broker_symbol(symbol)))
     throttle = Throttle(settings.order_limits)
-    submitter = Submitter(ledger, terminal, clock, settings, settler, runways, throttle, watch.answered)
+    submitter = Submitter(ledger, terminal, clock, settings, settler, runways, throttle, watch)
     monitor = Monitor(ledger, terminal, clock, settings, settler, watch)
     reconciler = Reconciler(ledger, settler, searcher, watch, clock, settings)
     holding = Holding(ledger, clock, settings.limits)

@@ -44,9 +44,19 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     # Before any order: a check refuses, the approval grows too old, sends are exhausted, or the order is written ahead.
     # Unknown only before another attempt, when the broker shows something of one that had been proved not executed.
     State.RECEIVED: frozenset({State.SUBMITTING, State.REJECTED, State.EXPIRED, State.ERROR, State.UNKNOWN}),
-    # Written ahead. Proved not executed goes back for another attempt or ends; anything unproved is unknown.
+    # Written ahead. Proved not executed goes back for another attempt or ends; anything unproved is unknown. What the
+    # broker has taken ends at once where its deals, or its order's own end, show in the moment of the answer.
     State.SUBMITTING: frozenset(
-        {State.RECEIVED, State.ACCEPTED, State.UNKNOWN, State.REJECTED, State.EXPIRED, State.ERROR}
+        {
+            State.RECEIVED,
+            State.ACCEPTED,
+            State.UNKNOWN,
+            State.REJECTED,
+            State.EXPIRED,
+            State.CANCELLED,
+            State.ERROR,
+        }
+        | _EVIDENCE
     ),
     # At the broker: deals and the order's own end decide; time asks for a cancel; a vanished order is unknown.
     State.ACCEPTED: frozenset(

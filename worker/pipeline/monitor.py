@@ -7,14 +7,12 @@ from datetime import datetime, timedelta
 import structlog
 
 from worker.domain.errors import TerminalUnavailable
-from worker.domain.evidence import conclude
 from worker.domain.execution import Deal, Execution, State
-from worker.pipeline.settle import Settler, deal_payload, with_deals
+from worker.pipeline.settle import Settler, deal_payload, end_shown, with_deals
 from worker.pipeline.watch import Sighting, Watch
 from worker.ports import Change, Clock, Event, Ledger, Terminal
 from worker.settings import Settings
 
-FRESH = timedelta(seconds=1)
 CANCEL_AGAIN_SECONDS = 2.0  # a cancel may be lost or refused; while the order stands it is asked for again
 
 _log = structlog.get_logger()
@@ -32,31 +30,17 @@ class Monitor:
     async def follow(self, execution: Execution) -> Execution:
         """Return the execution settled, or `unknown` when its order has vanished."""
         sighting = self._watch.register(execution.token)
-        if not sighting.evidence and self._is_fresh(execution):
-            self._watch.expect(execution.token)
         while True:
             deals = sighting.evidence.new_deals(execution)
-            ended = await self._ended(execution, sighting, deals)
-            if ended is not None:
-                return ended
+            end = end_shown(execution, sighting.evidence)
+            if end is not None:
+                return await self._settler.concluded(execution, end, deals=deals)
             if deals:
                 execution = await self._partly_filled(execution, deals)
             execution = await self._in_time(execution)
             if self._is_past_hope(execution, sighting):
                 return await self._lost_sight(execution)
             await sighting.news(self._until_next_act(execution))
-
-    def _is_fresh(self, execution: Execution) -> bool:
-        """Tell whether it was accepted just now: only then does its first sighting tell of the broker's lag."""
-        accepted_at = execution.accepted_at
-        return accepted_at is not None and self._clock.now() - accepted_at < FRESH
-
-    async def _ended(self, execution: Execution, sighting: Sighting, deals: tuple[Deal, ...]) -> Execution | None:
-        with_all = execution.amend(**with_deals(execution, deals))
-        conclusion = conclude(with_all, sighting.evidence.order_of(execution))
-        if conclusion is None:
-            return None
-        return await self._settler.concluded(execution, conclusion, deals=deals)
 
     async def _partly_filled(self, execution: Execution, deals: tuple[Deal, ...]) -> Execution:
         changes = with_deals(execution, deals)

@@ -18,13 +18,13 @@ import structlog
 from worker.domain.absence import Absence, hindrance, is_decisive, is_held, is_own
 from worker.domain.checks import too_old
 from worker.domain.errors import LeaseLost, ServiceUnavailable, StaleRevision
-from worker.domain.evidence import Conclusion, Evidence, conclude
+from worker.domain.evidence import Conclusion, Evidence
 from worker.domain.execution import Attempt, Deal, Execution, State
 from worker.domain.market import BrokerOrder
 from worker.domain.token import MAX_ATTEMPTS
 from worker.pipeline.naming import named
 from worker.pipeline.search import Look, Searcher
-from worker.pipeline.settle import Settler, deal_payload, with_deals
+from worker.pipeline.settle import Settler, deal_payload, end_shown, with_deals
 from worker.pipeline.watch import Watch
 from worker.ports import Change, Clock, Event, Ledger
 from worker.settings import SEND_DEADLINE_SECONDS, Settings
@@ -164,7 +164,7 @@ class Reconciler:
         """Settle or adopt what was found; None while there is nothing, or not enough to tell how it ended."""
         deals = evidence.new_deals(execution)
         order = evidence.order_of(execution)
-        conclusion = conclude(execution.amend(**with_deals(execution, deals)), order)
+        conclusion = end_shown(execution, evidence)
         attempt = replace(
             attempt, outcome="found", order_ticket=attempt.order_ticket if order is None else order.ticket
         )

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from worker.domain.checks import Refusal
-from worker.domain.evidence import Conclusion
+from worker.domain.evidence import Conclusion, Evidence, conclude
 from worker.domain.execution import Attempt, Deal, Execution, State, Venue
 from worker.domain.message import OutgoingMessage
 from worker.pipeline.confirmation import draft
@@ -79,6 +79,12 @@ class Settler:
             trade_id=after.trade.identity.trade_id,
             execution_id=after.execution_id,
         )
+
+
+def end_shown(execution: Execution, evidence: Evidence) -> Conclusion | None:
+    """Tell how an execution ends by all that was seen of it; None while it is not over."""
+    with_all = execution.knowing(**with_deals(execution, evidence.new_deals(execution)))
+    return conclude(with_all, evidence.order_of(execution))
 
 
 def concluding(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from worker.domain.absence import SENT_WITHIN
 from worker.domain.checks import Measures, Refusal
@@ -17,10 +17,13 @@ from worker.domain.market import NotSentReason, OrderRequest, SendReport, SendSt
 from worker.domain.outcomes import Judgement, Proof, judge
 from worker.domain.token import MAX_ATTEMPTS, attempt_token, comment_of
 from worker.pipeline.runway import Runways
-from worker.pipeline.settle import Settler
+from worker.pipeline.settle import Settler, end_shown
 from worker.pipeline.turns import Place
+from worker.pipeline.watch import Watch
 from worker.ports import Change, Clock, Event, Ledger, Terminal
 from worker.settings import SEND_DEADLINE_SECONDS, Settings
+
+MOMENT_SECONDS = 0.1  # for the end of an order to show; a crash meanwhile finds an answer that nobody has written down
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,10 @@ class Submitter:
         settler: Settler,
         runways: Runways,
         throttle: Throttle,
-        told: Callable[[SendReport], None],
+        watch: Watch,
     ) -> None:
         self._ledger, self._terminal, self._clock, self._settings = ledger, terminal, clock, settings
-        self._settler, self._told = settler, told
+        self._settler, self._watch = settler, watch
         self._runways, self._throttle = runways, throttle
 
     async def submit(self, validated: Execution, measures: Measures, place: Place) -> Execution:
@@ -123,7 +126,7 @@ class Submitter:
 
     async def _answer(self, order: OrderRequest, attempt: Attempt) -> SendReport:
         report = await self._terminal.submit(order)
-        self._told(report)
+        self._watch.answered(report)
         if report.status is SendStatus.NO_ANSWER and report.sent_at is None:
             return replace(report, sent_at=attempt.written_at)  # its process was ended: no earlier than this
         return report
@@ -177,8 +180,8 @@ class Submitter:
         place.leave()  # the next order of the symbol goes while this answer is recorded
         match judgement.proof:
             case Proof.ACCEPTED:
-                changes = {"order_ticket": report.order_ticket or None, "accepted_at": self._clock.now()}
-                return await self._record(tried.advance(State.ACCEPTED, **changes), event, attempt)
+                taken = tried.knowing(order_ticket=report.order_ticket or None, accepted_at=self._clock.now())
+                return await self._taken(taken, event, attempt)
             case Proof.AMBIGUOUS:
                 return await self._record(tried.advance(State.UNKNOWN, detail=judgement.detail), event, attempt)
             case Proof.REFUSED:
@@ -186,6 +189,15 @@ class Submitter:
             case _:
                 end = _exhausted(tried, judgement.detail)
         return await self._settler.concluded(tried, end, attempt=attempt, before=(event,))
+
+    async def _taken(self, taken: Execution, event: Event, attempt: Attempt) -> Execution:
+        """Record that the broker has the order, together with the order's end when that shows within a moment."""
+        sighting = self._watch.expect(taken.token)
+        end = await sighting.first(partial(end_shown, taken), MOMENT_SECONDS)
+        if end is None:
+            return await self._record(taken.advance(State.ACCEPTED), event, attempt)
+        deals = sighting.evidence.new_deals(taken)
+        return await self._settler.concluded(taken, end, deals=deals, attempt=attempt, before=(event,))
 
     async def _record(self, after: Execution, event: Event, attempt: Attempt) -> Execution:
         return await self._ledger.record(Change(after=after, events=(event,), attempt=attempt))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 
@@ -24,6 +26,7 @@ SETTLING_SECONDS = 600.0  # a terminal that was out of reach may not have loaded
 REST_SHARE = 3.0  # after a poll the terminal is left to sends for this many times as long as the poll took
 
 _log = structlog.get_logger()
+Found = TypeVar("Found")
 Late = Callable[[Mapping[int, Evidence]], Awaitable[None]]
 
 
@@ -41,12 +44,20 @@ class Sighting:
 
     async def news(self, at_most: float) -> None:
         """Return when something new was seen, or after `at_most` seconds."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(max(at_most, 0)):
                 await self._news.wait()
-        except TimeoutError:
-            return
-        self._news.clear()
+                self._news.clear()
+
+    async def first(self, found_in: Callable[[Evidence], Found | None], at_most: float) -> Found | None:
+        """Return what is found in the evidence as soon as it is there; None when it is not after `at_most` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most):
+                while (found := found_in(self.evidence)) is None:
+                    await self._news.wait()
+                    self._news.clear()
+                return found
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +109,12 @@ class Watch:
         sighting = self._sightings.pop(base_token, None)
         return Evidence() if sighting is None else sighting.evidence
 
-    def expect(self, base_token: int) -> None:
-        """Measure from now on how long an order that the broker has accepted stays out of sight."""
-        self.register(base_token).expected_at = self._clock.monotonic()
+    def expect(self, base_token: int) -> Sighting:
+        """Measure from now on how long an order that the broker has taken stays out of sight; returns its sighting."""
+        sighting = self.register(base_token)
+        if not sighting.evidence:
+            sighting.expected_at = self._clock.monotonic()
+        return sighting
 
     def reckon_with(self, lag: float) -> None:
         """Reckon with a lag (s) of the broker that was measured at another time."""

@@ -115,7 +115,7 @@ class House:
         watch = Watch(none, none, 0.5, none, late.take)
         validator, runways = Validator(ledger, ledger, market, known), Runways(market.sender_of)
         throttle = Throttle(OrderLimits())
-        submitter = Submitter(ledger, ledger, market, known, settler, runways, throttle, watch.answered)
+        submitter = Submitter(ledger, ledger, market, known, settler, runways, throttle, watch)
         self.holding = Holding(ledger, market, known.limits)
         self.flow = Flow(validator, submitter, none, none, settler, watch, late, runways, self.holding, backoff)
         self.turns = Turns()

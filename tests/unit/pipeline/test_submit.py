@@ -20,6 +20,7 @@ from worker.pipeline.runway import Runways
 from worker.pipeline.settle import Settler
 from worker.pipeline.submit import Submitter
 from worker.pipeline.turns import Place, Turns
+from worker.pipeline.watch import Watch
 from worker.ports import Change
 from worker.settings import SEND_DEADLINE_SECONDS, Settings
 
@@ -53,6 +54,9 @@ class Desk:
         self.orders.append(order)
         return self.answer
 
+    async def nothing_late(self, _evidence: object) -> None:
+        raise AssertionError("nothing was seen")
+
     def now(self) -> datetime:
         return NOW + timedelta(seconds=self.passed)
 
@@ -63,7 +67,8 @@ class Desk:
 def a_submitter(desk: Any, throttle: Throttle | None = None) -> Submitter:
     settings = Settings(max_retries=3, _env_file=None)
     settler, runways = Settler(desk, desk, "here"), Runways(desk.sender_of)
-    return Submitter(desk, desk, desk, settings, settler, runways, throttle or Throttle(OrderLimits()), lambda _: None)
+    watch = Watch(desk, desk, 0.5, desk, desk.nothing_late)
+    return Submitter(desk, desk, desk, settings, settler, runways, throttle or Throttle(OrderLimits()), watch)
 
 
 async def after_attempts(answer: SendReport | Desk, count: int, place: Place | None = None) -> Execution:

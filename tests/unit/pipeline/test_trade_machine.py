@@ -20,11 +20,11 @@ from tests.unit.domain.rules import EXECUTED, broken_rules
 from tests.unit.domain.stories import NOW, an_execution
 from tests.unit.pipeline.hidden_broker import LOTS, TENTH, HiddenBroker
 from worker.domain.errors import IllegalTransition
-from worker.domain.evidence import Conclusion, Evidence, conclude
+from worker.domain.evidence import Conclusion, Evidence
 from worker.domain.execution import AT_BROKER, FINAL, SETTLED, TRANSITIONS, Deal, Execution, State, Venue
 from worker.domain.market import BrokerOrder, OrderState
 from worker.domain.token import attempt_token
-from worker.pipeline.settle import concluding, executed, with_deals
+from worker.pipeline.settle import concluding, end_shown, executed, with_deals
 from worker.ports import Anchor, Change
 
 MAX_SENDS = 3
@@ -81,8 +81,12 @@ class OneTrade(RuleBasedStateMachine):
             self.arrive()
         assert self.broker.order is not None
         ticket = self.broker.order.ticket
-        self.step(State.ACCEPTED, sends=self.execution.sends + 1, order_ticket=ticket, accepted_at=NOW)
-        self.react()
+        taken = self.execution.knowing(sends=self.execution.sends + 1, order_ticket=ticket, accepted_at=NOW)
+        if (end := end_shown(taken, self.evidence)) is not None:
+            self.conclude(end, taken, self.evidence.new_deals(taken))
+        else:
+            self.record(Change(taken.advance(State.ACCEPTED)))
+            self.react()
 
     @precondition(lambda self: self.execution.state is State.SUBMITTING)
     @rule()
@@ -229,7 +233,7 @@ class OneTrade(RuleBasedStateMachine):
 
     def follow(self, deals: tuple[Deal, ...]) -> None:
         order = self.evidence.order_of(self.execution)
-        ended = conclude(self.execution.amend(**with_deals(self.execution, deals)), order)
+        ended = end_shown(self.execution, self.evidence)
         if ended is not None:
             self.conclude(ended, deals=deals)
         elif self.execution.state not in AT_BROKER and (order is not None or deals):
