@@ -11,6 +11,7 @@ import pytest
 from ops.services import compose
 from ops.services.compose import COMPOSE_FILE, Compose
 from ops.services.engine import docker_answers
+from ops.services.testcontainers import POSTGRES_IMAGE, RABBITMQ_IMAGE
 
 Calls = list[tuple[tuple[str, ...], dict[str, str]]]  # arguments and environment of each docker command
 
@@ -35,6 +36,10 @@ def test_every_published_port_is_open_to_this_machine_only() -> None:
 
 def test_the_worker_trades_on_the_simulated_terminal_only() -> None:
     assert re.findall(r"MT5_BACKEND: (\w+)", COMPOSE_FILE.read_text()) == ["simulated"]
+
+
+def test_what_is_built_here_is_neither_pulled_nor_built_twice_under_one_name() -> None:
+    assert re.findall(r"^ +image: (\S+)$", COMPOSE_FILE.read_text(), re.MULTILINE) == [RABBITMQ_IMAGE, POSTGRES_IMAGE]
 
 
 def test_the_worker_is_asked_for_its_health_where_it_serves_it() -> None:
