@@ -51,6 +51,9 @@ class Copy:
     tickets: int
     tokens: int
 
+    def __str__(self) -> str:
+        return f"{self.earlier.days} days ago"
+
 
 def fill(postgres_url: str, executions: int, going_through: Callable[[Sequence[Copy]], Iterable[Copy]] = iter) -> int:
     """
