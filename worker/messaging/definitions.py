@@ -26,7 +26,9 @@ DEFAULT_EXCHANGE = "amq.default"
 """How RabbitMQ's permissions call the exchange without a name."""
 
 _NOTHING = "^$"
-_SUBSCRIBERS_OWN = r"^sub\."
+_SUBSCRIBERS_OWN = (r"sub\..*", r"amq\.gen-.*")
+"""How subscribers name their queues; the latter is RabbitMQ's own choice for one that is declared without a name."""
+
 _SALT_BYTES = 4
 
 
@@ -47,7 +49,7 @@ def users(accounts: Sequence[str]) -> list[User]:
 
     - `mt5-worker`: reads the queues it works on, writes to its exchanges, creates nothing.
     - `rpm`: publishes trades, and nothing else.
-    - `subscriber`: keeps queues of its own, named `sub.<anything>`, and binds them to `executions`.
+    - `subscriber`: keeps queues of its own, named `sub.<anything>` or by RabbitMQ, and binds them to `executions`.
     - `mt5-operator`: creates the topology, publishes by hand, listens in.
     - `monitoring`: sees the management interface and no message.
     """
@@ -59,7 +61,12 @@ def users(accounts: Sequence[str]) -> list[User]:
         # The default exchange leads to reply queues, to the parking queue and, for replays, straight to a trade queue.
         User("mt5-worker", write=_names([EXECUTIONS, TRADES_DLX, TRADES, DEFAULT_EXCHANGE]), read=_names(queues)),
         User("rpm", write=_names([TRADES])),
-        User("subscriber", configure=_SUBSCRIBERS_OWN, write=_SUBSCRIBERS_OWN, read=_names([EXECUTIONS], r"sub\..*")),
+        User(
+            "subscriber",
+            configure=_names([], *_SUBSCRIBERS_OWN),
+            write=_names([], *_SUBSCRIBERS_OWN),
+            read=_names([EXECUTIONS], *_SUBSCRIBERS_OWN),
+        ),
         User(
             "mt5-operator",
             configure=everything,

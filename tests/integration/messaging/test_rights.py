@@ -144,6 +144,14 @@ async def test_who_may_listen_hears_confirmations(url_of: UrlOf, user: str) -> N
     assert heard.get_nowait().message_id == "1:1"
 
 
+async def test_a_subscriber_may_leave_the_name_of_its_queue_to_rabbitmq(url_of: UrlOf) -> None:
+    async with connected(url_of("subscriber"), "test") as connection:
+        channel = await connection.channel()
+        await channel.declare_private_queue(name := "")  # AMQP: the last one that was declared on this channel
+        await channel.bind(name, "executions", "confirmation.#")
+        await channel.cancel(await channel.consume(name, lambda _tag, _message: None))
+
+
 async def test_a_subscriber_makes_no_other_queue(url_of: UrlOf) -> None:
     async with connected(url_of("subscriber"), "test") as connection:
         channel = await connection.channel()
