@@ -1,4 +1,4 @@
-"""The settings: the only reader of the environment. Every name, default and range is the contract's section 7."""
+"""The settings: the only reader of the environment. README.md lists every name with its default and meaning."""
 
 from __future__ import annotations
 

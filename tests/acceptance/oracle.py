@@ -19,7 +19,7 @@ from tests.fixtures.book import Traded
 from tests.fixtures.rpm import LONG, Sent
 from tests.fixtures.subscriber import Confirmation
 
-# The broker's specification of its symbols, and what the market calls a pip (contract sections 7 and 8).
+# The simulated broker's specification of its symbols, and the default of PIP_SIZES.
 CONTRACT_SIZE = {
     "EURUSD": 100_000,
     "GBPUSD": 100_000,

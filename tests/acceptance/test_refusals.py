@@ -153,7 +153,7 @@ def test_a_size_below_the_symbols_minimum_is_refused(desk: Desk) -> None:
 
 
 class TestTheFirstCheckThatFailsDecides:
-    """The order of the contract's section 4."""
+    """The order of the checks is part of what RPM may rely on."""
 
     def test_rpms_word_comes_before_its_halt(self, desk: Desk) -> None:
         message = changed(rejection("EURUSD"), HALT, value=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from enum import IntEnum, StrEnum
 
-FLOAT_NOISE = Decimal("1e-9")  # contract section 7: relative noise of a float that `exact` accepts
+FLOAT_NOISE = Decimal("1e-9")  # relative; what `VOLUME_POLICY=exact` accepts of a float
 _CURRENCY_CODES = (  # what is traded in pips: ISO 4217 without its codes for metals; CNH is offshore CNY
     "AED AUD BRL CAD CHF CLP CNH CNY COP CZK DKK EUR GBP HKD HUF IDR ILS INR JPY KRW MXN MYR NOK NZD PEN PHP PLN QAR "
     "RON RUB SAR SEK SGD THB TRY TWD USD ZAR"

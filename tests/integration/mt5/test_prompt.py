@@ -1,4 +1,4 @@
-"""The contract's section 9, typed at a Python prompt: no main guard, no asyncio, no settings."""
+"""What README.md shows at a Python prompt: no main guard, no asyncio, no settings."""
 
 from __future__ import annotations
 
