@@ -13,8 +13,7 @@ import asyncio
 from worker.domain.checks import Measures
 from worker.domain.execution import Execution, State
 from worker.pipeline.drive import Driver
-from worker.pipeline.flow import Boarded
-from worker.pipeline.runway import Runways, Slot
+from worker.pipeline.runway import Runways
 from worker.pipeline.submit import Ready, Submitter
 from worker.pipeline.turns import Place
 from worker.pipeline.validate import Validator
@@ -35,41 +34,38 @@ class Door:
     async def admit(self, arrival: Arrival) -> Admission:
         """Return what the ledger found when it is committed. Raises what the ledger raises; nothing is driven then."""
         with self._driver.expecting(arrival) as place:
-            boarded = await self._board(arrival, place)
+            ready = await self._ready_at_once(arrival, place)
             try:
-                admission = await self._ledger.admit(arrival, None if boarded is None else boarded.ready)
+                admission = await self._ledger.admit(arrival, ready)
             except BaseException:
-                self._set_down(boarded)
+                self._withdraw(ready, place)
                 raise
-            if boarded is not None and not _is_written_ahead(admission):
-                self._set_down(boarded)
-                boarded = None
+            if not _is_written_ahead(admission):
+                self._withdraw(ready, place)
+                ready = None
             if admission.admittance is not Admittance.CONFLICT:
-                self._driver.start(admission.execution, place, boarded)
+                self._driver.start(admission.execution, place, ready)
             return admission
 
-    def _set_down(self, boarded: Boarded | None) -> None:
+    def _withdraw(self, ready: Ready | None, place: Place) -> None:
         """Give up what was made ready: it is not written ahead."""
-        if boarded is not None:
-            self._submitter.withdraw(boarded.ready)
-            boarded.slot.leave()
+        place.leave_runway()
+        if ready is not None:
+            self._submitter.withdraw(ready)
 
-    async def _board(self, arrival: Arrival, place: Place) -> Boarded | None:
-        """Make a trade ready that can be sent at once; None when it cannot."""
-        slot: Slot | None = None
+    async def _ready_at_once(self, arrival: Arrival, place: Place) -> Ready | None:
+        """Make a trade ready that can be sent at once, on the runway; None when it cannot."""
         ready: Ready | None = None
         try:
             async with asyncio.timeout(AT_ONCE_SECONDS):
-                slot = await self._runways.slot(arrival.trade.decision.symbol)
-                place.is_on_runway = True
+                place.slot = await self._runways.slot(arrival.trade.decision.symbol)
                 ready = await self._ready(arrival, place)
         except TimeoutError:
             return None
         finally:
-            if slot is not None and ready is None:
-                place.is_on_runway = False
-                slot.leave()
-        return None if ready is None else Boarded(ready, slot)
+            if ready is None:
+                place.leave_runway()
+        return ready
 
     async def _ready(self, arrival: Arrival, place: Place) -> Ready | None:
         if arrival.message.header("replay-id") is not None:

@@ -11,9 +11,10 @@ import structlog
 
 from worker.domain.errors import LeaseLost, StaleRevision
 from worker.domain.execution import Execution
-from worker.pipeline.flow import Boarded, Flow
+from worker.pipeline.flow import Flow
 from worker.pipeline.holding import Holding
 from worker.pipeline.naming import named
+from worker.pipeline.submit import Ready
 from worker.pipeline.turns import Place, Turns
 from worker.ports import Arrival, Ledger
 
@@ -56,14 +57,14 @@ class Driver:
             if not place.is_driven:
                 place.leave()
 
-    def start(self, execution: Execution, place: Place | None = None, boarded: Boarded | None = None) -> None:
+    def start(self, execution: Execution, place: Place | None = None, ready: Ready | None = None) -> None:
         """Drive an execution, unless a coroutine drives it already, or the worker is about to end."""
         if self._is_stopping or execution.execution_id in self._driven or execution.is_settled:
             return
         place = place or self._turns.join(execution.trade.decision.symbol)
         place.is_driven = True
         name = f"execution-{execution.execution_id}"
-        self._driven[execution.execution_id] = asyncio.create_task(self._drive(execution, place, boarded), name=name)
+        self._driven[execution.execution_id] = asyncio.create_task(self._drive(execution, place, ready), name=name)
         self._on_change()
 
     async def adopt(self) -> int:
@@ -97,13 +98,13 @@ class Driver:
             if pending:
                 await asyncio.wait(pending, timeout=sends_within)
 
-    async def _drive(self, execution: Execution, place: Place, boarded: Boarded | None) -> None:
+    async def _drive(self, execution: Execution, place: Place, ready: Ready | None) -> None:
         with named(execution):
-            await self._drive_to_its_end(execution, place, boarded)
+            await self._drive_to_its_end(execution, place, ready)
 
-    async def _drive_to_its_end(self, execution: Execution, place: Place, boarded: Boarded | None) -> None:
+    async def _drive_to_its_end(self, execution: Execution, place: Place, ready: Ready | None) -> None:
         try:
-            ended = await self._flow.carry_out(execution, place, boarded)
+            ended = await self._flow.carry_out(execution, place, ready)
             _log.info("trade_settled", status=ended.state.value, reason=ended.reason, symbol=ended.broker_symbol)
         except (LeaseLost, StaleRevision) as error:
             _log.warning("execution_left", detail=str(error))

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from worker.domain.checks import Refusal
@@ -26,20 +25,12 @@ from worker.pipeline.holding import Holding
 from worker.pipeline.late import LateEvidence
 from worker.pipeline.monitor import Monitor
 from worker.pipeline.reconcile import Reconciler
-from worker.pipeline.runway import Runways, Slot
+from worker.pipeline.runway import Runways
 from worker.pipeline.settle import Settler
 from worker.pipeline.submit import Ready, Submitter
 from worker.pipeline.turns import Place
 from worker.pipeline.validate import Validator
 from worker.pipeline.watch import Watch
-
-
-@dataclass(frozen=True, slots=True)
-class Boarded:
-    """A first attempt that is written ahead together with its trade, and its place on the runway."""
-
-    ready: Ready
-    slot: Slot
 
 
 class Flow:
@@ -63,12 +54,12 @@ class Flow:
         self._late, self._runways, self._holding = late, runways, holding
         self._retry_backoff_seconds = retry_backoff_seconds
 
-    async def carry_out(self, execution: Execution, place: Place, boarded: Boarded | None = None) -> Execution:
-        """Take an execution from where it stands to where it is settled; one that is `boarded` is sent first."""
+    async def carry_out(self, execution: Execution, place: Place, ready: Ready | None = None) -> Execution:
+        """Take an execution from where it stands to where it is settled; what is `ready` for it is sent first."""
         self._seen(execution)
         try:
-            if boarded is not None:
-                execution = await self._send_boarded(execution, place, boarded)
+            if ready is not None:
+                execution = await self._send_ready(execution, place, ready)
             while not execution.is_settled:
                 execution = await self._next_stage(execution, place)
         except StaleRevision:  # somebody else has moved it on, perhaps to its end: what comes is late then
@@ -107,17 +98,21 @@ class Flow:
         place.rejoin()
         # Not on the runway, where trades of other symbols wait.
         await self._holding.over(execution, self._watch.register(execution.token))
-        with await self._runways.slot(execution.trade.decision.symbol):
-            place.is_on_runway = True
+        place.slot = await self._runways.slot(execution.trade.decision.symbol)
+        try:
             await place.near()
             after = await self._attempt(execution, place)
+        finally:
+            place.leave_runway()
         return await self._send_again(execution, after, place)
 
-    async def _send_boarded(self, execution: Execution, place: Place, boarded: Boarded) -> Execution:
+    async def _send_ready(self, execution: Execution, place: Place, ready: Ready) -> Execution:
         """Send what was written ahead together with its trade."""
-        with boarded.slot:
-            after = await _to_its_end(self._submitter.send(execution, boarded.ready, place))
-        return await self._send_again(boarded.ready.validated, after, place)
+        try:
+            after = await _to_its_end(self._submitter.send(execution, ready, place))
+        finally:
+            place.leave_runway()
+        return await self._send_again(ready.validated, after, place)
 
     async def _send_again(self, execution: Execution, after: Execution, place: Place) -> Execution:
         while after.state is State.RECEIVED:

@@ -103,18 +103,11 @@ class Runway:
 
 
 class Slot:
-    """One trade's place on a runway, held until `leave`; a block may hold it, too."""
+    """One trade's place on a runway, held until `leave`."""
 
     def __init__(self, runway: Runway) -> None:
         self._runway = runway
         self._has_left = False
-
-    def __enter__(self) -> None:
-        """Hold it for the length of a block."""
-
-    def __exit__(self, *_: object) -> None:
-        """Leave."""
-        self.leave()
 
     def leave(self) -> None:
         """Give it up; doing it twice is harmless."""

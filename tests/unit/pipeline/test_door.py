@@ -21,9 +21,8 @@ from worker.domain.message import IncomingMessage
 from worker.pipeline import door as door_module
 from worker.pipeline.door import Door
 from worker.pipeline.drive import Driver
-from worker.pipeline.flow import Boarded
 from worker.pipeline.runway import Runways
-from worker.pipeline.submit import Submitter
+from worker.pipeline.submit import Ready, Submitter
 from worker.pipeline.turns import Place
 from worker.pipeline.validate import Validator
 from worker.ports import Admission, Admittance, Arrival, WriteAhead
@@ -87,11 +86,9 @@ class Ways:
         self.long_way: list[UUID] = []
         self.go = asyncio.Event()
 
-    async def carry_out(self, execution: Execution, _place: Place, boarded: Boarded | None) -> Execution:
-        (self.long_way if boarded is None else self.boarded).append(execution.execution_id)
+    async def carry_out(self, execution: Execution, _place: Place, ready: Ready | None) -> Execution:
+        (self.long_way if ready is None else self.boarded).append(execution.execution_id)
         await self.go.wait()
-        if boarded is not None:
-            boarded.slot.leave()
         return execution
 
 

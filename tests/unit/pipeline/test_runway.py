@@ -27,9 +27,10 @@ class Trades:
         await asyncio.gather(*self._tasks)
 
     async def _hold(self, symbol: str) -> None:
-        with await self._runways.slot(symbol):
-            self.on_it.append(symbol)
-            await self._go.wait()
+        slot = await self._runways.slot(symbol)
+        self.on_it.append(symbol)
+        await self._go.wait()
+        slot.leave()
 
 
 def by_first_letter() -> Runways:
