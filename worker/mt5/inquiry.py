@@ -19,8 +19,8 @@ class Inquiry(Generic[Answer]):
     Put first to the lane that answers best now; the first answer counts.
 
     Each lane is asked once at most. A question that is under way is never given up, or a slow one would go round for
-    ever; only a `light` one is put to another lane beside it: none may stand long before that lane's sends. It goes
-    before them when it has waited for `patience` seconds.
+    ever; only a `light` one is put to another lane beside it: none may stand long before that lane's sends. A light one
+    goes before the others, and any before the sends when it has waited for `patience` seconds.
     """
 
     def __init__(
@@ -64,7 +64,8 @@ class Inquiry(Generic[Answer]):
 
     def _put(self, lane: Lane) -> None:
         self._asked.append(lane)
-        future = lane.put(Urgency.QUESTION, partial(self._question, lane), self._patience)
+        urgency = Urgency.LIGHT if self._light else Urgency.QUESTION
+        future = lane.put(urgency, partial(self._question, lane), self._patience)
         self._waiting[asyncio.wrap_future(future)] = (lane, future)
 
     def _next(self) -> Lane | None:

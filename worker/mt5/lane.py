@@ -43,10 +43,11 @@ _log = structlog.wrap_logger(logging.getLogger(__name__))
 
 
 class Urgency(IntEnum):
-    """What goes first when no order waits, which has a deadline: a cancel is overdue; questions go in their order."""
+    """What goes first when no order waits, which has a deadline; what is equally urgent goes in its order."""
 
-    CANCEL = 0
-    QUESTION = 1
+    CANCEL = 0  # the order has been open for longer than it may
+    LIGHT = 1  # a quote: a trade waits for it, and it delays a poll by no more than itself
+    QUESTION = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)

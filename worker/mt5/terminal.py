@@ -1,7 +1,8 @@
 """
 The pipeline's terminal: the pool's sessions behind asyncio, each served by one thread in order of urgency.
 
-One session does everything: sends first, questions when no send waits, or when the next sends wait for the question.
+One session does everything: sends first, questions when no send waits, or when the next sends wait for the question,
+quotes before polls.
 Of several, the first answers all questions, and each of the others sends and cancels the orders of its share of the
 symbols: no question ever stands before a send.
 """

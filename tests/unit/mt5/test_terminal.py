@@ -347,6 +347,22 @@ async def test_a_single_session_does_everything_sends_first() -> None:
         assert pooled.report()["main"]["duty"] == "answers and sends"
 
 
+async def test_a_quote_goes_before_the_poll_that_waits_and_an_order_before_both() -> None:
+    async with opened("main") as (pooled, sessions):
+        sessions["main"].gate.clear()
+        first = asyncio.create_task(pooled.poll(a_look()))
+        await until(lambda: sessions["main"].asked == ["poll"])
+        waiting = [
+            asyncio.create_task(call)
+            for call in (pooled.poll(a_look()), pooled.quote(a_question()), pooled.submit(an_order()))
+        ]
+        for _ in range(3):  # the round of quotes is a task of its own
+            await asyncio.sleep(0)
+        sessions["main"].gate.set()
+        await asyncio.gather(first, *waiting)
+        assert sessions["main"].asked == ["poll", "submit EURUSD", "quote", "poll"]
+
+
 async def test_a_question_that_nobody_waits_for_any_more_is_not_asked() -> None:
     async with opened("main") as (pooled, sessions):
         sessions["main"].gate.clear()
