@@ -19,6 +19,7 @@ from worker.mt5.wire import OrderStory
 
 _ORDER_STATE = attrgetter("state", "volume_current")
 _DEAL_STATE = attrgetter("order")  # a deal does not change
+_UNSETTLED_SECONDS = 1  # what changes of an order that has ended changes at once
 
 
 class News:
@@ -68,7 +69,7 @@ class News:
         """Remember nothing: what was somebody else's may be ours in other namespaces."""
         self._namespaces = namespaces
         self._working = Shown(_ORDER_STATE)
-        self._orders = Past(self._link, "orders", "time_done", _ORDER_STATE)
+        self._orders = Past(self._link, "orders", "time_done", _ORDER_STATE, unsettled=_UNSETTLED_SECONDS)
         self._deals = Past(self._link, "deals", "time", _DEAL_STATE)
 
     def _news(

@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 
 from worker.mt5.link import Link
 
-_STILL_READ = 1  # seconds before the newest row: what changes of a row, if anything, changes at once
 _AT_ONCE = 500  # rows: fewer are read in one go, of more it is first found out where the unseen ones are
 _REMEMBERED = 7200  # seconds; longer than any look but the first goes back
 
@@ -87,10 +86,16 @@ class Shown:
 
 
 class Past:
-    """One kind of history: the terminal's `orders` or `deals`, each with the time (seconds) that it belongs to."""
+    """
+    One kind of history: the terminal's `orders` or `deals`, each with the time (seconds) that it belongs to.
 
-    def __init__(self, link: Link, kind: str, moment: str, states: Callable[[Any], object]) -> None:
-        self._link = link
+    It is read again for as long as it may change: so many seconds `unsettled` before the newest row.
+    """
+
+    def __init__(
+        self, link: Link, kind: str, moment: str, states: Callable[[Any], object], *, unsettled: int = 0
+    ) -> None:
+        self._link, self._unsettled = link, unsettled
         self._rows, self._total = f"history_{kind}_get", f"history_{kind}_total"
         self._moment = attrgetter(moment)
         self._seen, self._shown = Seen(), Shown(states)
@@ -102,7 +107,7 @@ class Past:
 
         None when the terminal could not read them.
         """
-        near = end if self._newest is None else min(max(begin, self._newest - _STILL_READ), end)
+        near = end if self._newest is None else min(max(begin, self._newest - self._unsettled), end)
         self._seen.tidy(begin, near)
         try:
             rows = [*self._unseen(begin, near), *self._read(near, end)]
