@@ -35,13 +35,14 @@ def follow(
     """
     Show confirmations as they are published from now on, until Ctrl-C; with --json one object a line.
 
+    A line on stderr says when it listens: what is published before that is not shown.
     Exit code 1 when the time is over before --count has come.
     """
     if ctx.invoked_subcommand is not None:
         return
     seen = 0
     with suppress(KeyboardInterrupt):
-        seen = finish(_follow(listen(settings().need_amqp_url()), count, timeout, as_json=as_json))
+        seen = finish(_follow(listen(settings().need_amqp_url(), on_ready=_ready), count, timeout, as_json=as_json))
     if timeout is not None and count is not None and seen < count:
         complain(f"{seen} of {count} confirmations came within {timeout:g} s")
         raise typer.Exit(ExitCode.FAILED)
@@ -79,6 +80,10 @@ async def _count(found: Settings, since: datetime, until: datetime) -> int:
 async def _republish(found: Settings, since: datetime, until: datetime, by: str) -> int:
     async with ledger(found) as desk:
         return await operators.republish(desk, found.account, since, until, by=by)
+
+
+def _ready() -> None:
+    sys.stderr.write("listening; what is published from now on is shown\n")
 
 
 async def _follow(
