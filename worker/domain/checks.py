@@ -1,5 +1,5 @@
 """
-The checks before every send, in the contract's order; the first that fails decides.
+The checks before every send, in their order; the first that fails decides.
 
 Each check is a function of the same `Situation` and returns a `Refusal` or None. Those of `BEFORE_THE_MARKET` need no
 terminal; those of `AT_THE_MARKET` need a quote.

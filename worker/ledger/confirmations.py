@@ -8,7 +8,7 @@ from uuid import UUID
 from worker.domain.message import IncomingMessage, MessageKind, OutgoingMessage
 from worker.ledger.encoding import Row
 
-EXCHANGE = "executions"  # the contract's section 3
+EXCHANGE = "executions"  # the reply exchange, a part of the public interface
 _TYPE = "ExecutionConfirmation"
 _CONTENT_TYPE = "application/json"
 
