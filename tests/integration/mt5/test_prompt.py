@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.terminal import OpenTerminal, set_broker
-from worker.domain.errors import OutcomeUnknown, TerminalUnavailable, WrongSetting
+from worker.domain.errors import TerminalUnavailable, WrongSetting
 from worker.domain.token import namespace_of
-from worker.mt5 import BrokerInterface, MarketSnapshot, MT5ConnectionPool
+from worker.mt5 import BrokerInterface, MarketSnapshot, MT5ConnectionPool, OutcomeUnknown
 
 _ROOT = Path(__file__).parents[3]
 
