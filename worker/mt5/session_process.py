@@ -107,17 +107,33 @@ class Desk:
 
 
 def serve(commands: BinaryIO, answers: BinaryIO, desk: Desk) -> None:
-    """Answer commands until the parent has closed its end. A line that was cut off is not a command."""
+    """
+    Answer commands until the parent has closed its end, and leave the terminal.
+
+    A line that was cut off is not a command.
+    """
     watchdog = Watchdog()
-    with Listener(commands, watchdog) as listener:
-        while (line := listener.line(desk.silence_limit)).endswith(b"\n"):
-            watchdog.feed(desk.limit)
-            command = wire.name_of(line)
-            for answer in desk.answers(line):
-                failpoints.hit("session.answer.before", command)
-                answers.write(answer)  # which fails when the parent is gone: nothing more of the line is begun then
-                failpoints.hit("session.answer.after", command)
+    try:
+        with Listener(commands, watchdog) as listener:
+            while (line := listener.line(desk.silence_limit)).endswith(b"\n"):
                 watchdog.feed(desk.limit)
+                command = wire.name_of(line)
+                for answer in desk.answers(line):
+                    failpoints.hit("session.answer.before", command)
+                    _write(answers, answer)  # fails when the parent is gone: nothing more of the line is begun then
+                    failpoints.hit("session.answer.after", command)
+                    watchdog.feed(desk.limit)
+    finally:
+        watchdog.feed(desk.limit)  # a terminal that hangs over its end is held by nobody but this process
+        desk.close()
+        watchdog.rest()
+
+
+def _write(answers: BinaryIO, answer: bytes) -> None:
+    """Write all of it: an unbuffered pipe may take less than that at a time."""
+    rest = memoryview(answer)
+    while rest:
+        rest = rest[answers.write(rest) :]
 
 
 def _defect(error: Exception) -> bytes:
@@ -168,10 +184,8 @@ def _outlive_signals() -> None:
 def main() -> None:
     """Serve the parent that started this process."""
     _outlive_signals()
-    desk = Desk()
     with contextlib.suppress(BrokenPipeError):  # the parent ended while an answer was on its way
-        serve(sys.stdin.buffer, _take_over_stdout(), desk)
-    desk.close()
+        serve(sys.stdin.buffer, _take_over_stdout(), Desk())
 
 
 if __name__ == "__main__":
