@@ -202,6 +202,7 @@ class Poll:
     deals: tuple[BrokerDeal, ...] = ()
     detail: str = ""
     newest_deal: int | None = None  # highest ticket of all deals in the window, whoever's
+    took: float = 0.0  # seconds of the terminal's own; what the poll has waited for its turn is not among them
 
 
 @dataclass(frozen=True, slots=True)

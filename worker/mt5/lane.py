@@ -172,10 +172,11 @@ class Lane:
 
     def poll(self, request: PollRequest) -> Poll:
         """Look once for all orders."""
+        began = time.monotonic()
         poll = self.session.poll(request)
         if poll.health is not None:
             self._learn_from(poll.health)
-        return poll
+        return replace(poll, took=time.monotonic() - began)
 
     def tend(self) -> None:
         """Ask the session how it stands, when nothing more urgent is to be done, and unless it is just being asked."""

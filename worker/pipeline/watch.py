@@ -23,7 +23,7 @@ LONGEST_LAG_SECONDS = 60.0  # an order that shows up later than that says nothin
 FAR = timedelta(hours=1)  # a poll now and then looks back this far or farther, for what showed up later than that
 FAR_EVERY_SECONDS = 30.0
 SETTLING_SECONDS = 600.0  # a terminal that was out of reach may not have loaded its history for so long
-REST_SHARE = 3.0  # after a poll the terminal is left to sends for this many times as long as the poll took
+REST_SHARE = 3.0  # after a poll the terminal is left to sends for this many times as long as the poll kept it
 
 _log = structlog.get_logger()
 Found = TypeVar("Found")
@@ -139,14 +139,18 @@ class Watch:
     async def run(self) -> None:
         """Poll for ever."""
         while True:
-            began = self._clock.monotonic()
-            try:
-                await self._look()
-            except TerminalUnavailable as error:
-                _log.debug("poll_failed", detail=str(error))
-                self._went_blind()
-            await asyncio.sleep(min((self._clock.monotonic() - began) * REST_SHARE, self._interval))
+            await asyncio.sleep(min(await self._seconds_of_a_look() * REST_SHARE, self._interval))
             await self._pause()
+
+    async def _seconds_of_a_look(self) -> float:
+        """Look, and return how long that kept the terminal from sends."""
+        began = self._clock.monotonic()
+        try:
+            return (await self._look()).took
+        except TerminalUnavailable as error:
+            _log.debug("poll_failed", detail=str(error))
+            self._went_blind()
+            return self._clock.monotonic() - began
 
     async def _pause(self) -> None:
         try:
@@ -155,7 +159,7 @@ class Watch:
         except TimeoutError:
             return
 
-    async def _look(self) -> None:
+    async def _look(self) -> Poll:
         self._wanted.clear()
         self._believe_answers()
         began, far = self._clock.now(), self._clock.monotonic() >= self._next_far
@@ -163,13 +167,14 @@ class Watch:
         await self._spread(poll)
         if not poll.readable:
             self._went_blind()
-            return
+            return poll
         self._last_read = began
         if far:
             self._next_far = self._clock.monotonic() + FAR_EVERY_SECONDS
         if self._clock.monotonic() >= self._settled_at:
             self._whole_until = began
         self._ledger.compared(Watermark(self._whole_until, poll.newest_deal))
+        return poll
 
     def _believe_answers(self) -> None:
         """Have every search look for the newest named deal that must be shown by now."""

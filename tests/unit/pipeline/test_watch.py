@@ -103,6 +103,22 @@ async def test_after_an_outage_polls_look_back_to_its_beginning_until_the_histor
     assert {watermark.looked_until for watermark in polls.told} == {NOW}
 
 
+async def test_what_a_poll_has_waited_behind_sends_is_no_reason_to_leave_the_terminal_alone() -> None:
+    # Given polls that keep the terminal for 2 ms, and come half a second late; more is wanted each time
+    polls = Polls()
+    watch = polls.watch(interval=3600)
+
+    def wanted_again() -> Poll:
+        watch.look_now()
+        return Poll(None, readable=True, took=0.002)
+
+    polls.script = [wanted_again] * 20
+
+    # Then they follow one another, with a rest of milliseconds
+    await polls.run(watch)
+    assert len(polls.since) == 20
+
+
 @pytest.mark.parametrize(("until", "since"), [(None, -DAY), (NOW - HOUR, -DAY - HOUR), (NOW + 99 * DAY, -DAY)])
 def test_recovery_looks_back_a_day_behind_the_watermark_but_never_from_the_future(
     until: datetime | None, since: timedelta
