@@ -12,14 +12,14 @@ from ops.bench.figures import Claim, Plot, Section
 from ops.bench.machine import usage
 
 A_FEW = 5.0  # megabytes; by so much memory may have grown at the end
-WARM_UP = 20_000  # trades; the simulated broker keeps 16,384 orders, as many deals and positions, and then begins anew
+WARM_UP = 40_000  # trades; the simulated broker keeps 16,384 rows of a table, then lets go of them and begins anew
 _AT_A_TIME = 4000  # trades between two looks
 _REMEMBERING = ("worker", "terminal")
 _IN_THE_TABLE = 10  # looks
 
 _NOTES = (
     "looks at resident memory between bursts, when nothing is open; growth is that of the line of least squares",
-    f"the first {WARM_UP:,} trades are not counted: until then the simulated broker fills the caches of its book",
+    f"the first {WARM_UP:,} trades are not counted: until then the simulated broker fills its caches, twice",
     "the terminal's process remembers tickets for two hours, as it has to: 16 bytes for each trade",
 )
 

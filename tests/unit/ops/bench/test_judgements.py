@@ -8,16 +8,16 @@ from ops.bench import memory, recovery
 from ops.bench.figures import Figure
 from ops.bench.metrics import TerminalCalls
 
-LOOKS = range(4_000, 224_000, 4_000)
+LOOKS = range(4_000, 244_000, 4_000)
 
 
 def test_memory_that_rises_while_everything_is_warming_up_and_then_stays_is_flat() -> None:
-    curve = [(trades, 80 + min(trades, 20_000) / 1000 + trades % 3) for trades in LOOKS]
+    curve = [(trades, 80 + min(trades, 40_000) / 1000 + trades % 3) for trades in LOOKS]
 
     claim = memory._memory_claimed("worker", curve)
 
     assert claim.holds
-    assert claim.text == "memory of the worker, from trade 20,000 to 220,000"
+    assert claim.text == "memory of the worker, from trade 40,000 to 240,000"
 
 
 def test_a_hundred_bytes_that_each_trade_leaves_behind_are_noticed() -> None:
@@ -28,7 +28,7 @@ def test_a_hundred_bytes_that_each_trade_leaves_behind_are_noticed() -> None:
 
 
 def test_one_look_that_is_far_off_is_told_as_noise_and_not_as_growth() -> None:
-    curve = [(trades, 80.0 + 8 * (trades == 220_000)) for trades in LOOKS]
+    curve = [(trades, 80.0 + 8 * (trades == 240_000)) for trades in LOOKS]
 
     assert memory._memory_claimed("worker", curve).holds
     assert memory._spread("worker", curve).startswith("worker: the last look less the first +8.0 MB; around the line")
@@ -37,7 +37,7 @@ def test_one_look_that_is_far_off_is_told_as_noise_and_not_as_growth() -> None:
 def test_a_table_of_memory_ends_with_the_last_look() -> None:
     rows = memory._rows({"worker": [(trades, 80.0) for trades in LOOKS]})
 
-    assert rows[-1] == {"trades": 220_000, "memory, worker (MB)": 80.0}
+    assert rows[-1] == {"trades": 240_000, "memory, worker (MB)": 80.0}
     assert len(rows) <= 12
 
 
