@@ -44,6 +44,8 @@ FAULTS = (
     # the lease
     "ledger.take.after=kill",
     "ledger.release.after=kill",
+    # an answer and the end of its order, lost together
+    "ledger.commit.within.filled.settled=kill",
 )
 
 NOT_IN_THE_DAY = {
