@@ -32,6 +32,8 @@ $(READY): pyproject.toml requirements.lock ops/setup.sh
 demo: setup ## Trade on the simulated terminal over a real RabbitMQ and PostgreSQL, and show the confirmations
 	@$(BIN)/mt5-worker demo
 
+# What Python compiles is kept, whatever the caller prefers: four processes read all tests, and hundreds are started.
+test: export PYTHONDONTWRITEBYTECODE =
 test: setup ## Run the whole test suite (without the long fault runs) on a real RabbitMQ and PostgreSQL
 	@$(BIN)/python -m ops.services
 	@$(BIN)/python -m pytest -m "not chaos" -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
