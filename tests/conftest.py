@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.fixtures.prometheus",
     "tests.fixtures.services",
     "tests.fixtures.terminal",
+    "tests.fixtures.untraced",
 ]
 
 settings.register_profile("shared-machine", deadline=None)  # a busy processor is no error of the example at hand
