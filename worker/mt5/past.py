@@ -10,7 +10,7 @@ for two hours.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Sized
 from itertools import chain
 from operator import attrgetter
 from typing import Any, TypeAlias
@@ -44,6 +44,12 @@ class Seen:
     def discard(self, second: int, ticket: int) -> None:
         """Forget a ticket that was just added."""
         self._loose[second].discard(ticket)
+
+    def keep(self, begin: int, end: int, shown: Container[tuple[int, int]]) -> None:
+        """Forget, from one second to before another, what is not shown any more: by second and ticket."""
+        for second in [second for second in chain(self._loose, self._packed) if begin <= second < end]:
+            known = self._loose.get(second) or self._packed.pop(second, ())
+            self._loose[second] = {ticket for ticket in known if (second, ticket) in shown}
 
     def count(self, begin: int, end: int) -> int:
         """Return how many are known from one second to before another."""
@@ -136,7 +142,10 @@ class Past:
         if total == self._seen.count(begin, end):
             return
         if total <= _AT_ONCE or end - begin == 1:
-            yield from self._read(begin, end - 1)
+            rows = self._read(begin, end - 1)
+            # What has vanished, or moved, would be counted for ever in the place of a row that shows up late.
+            self._seen.keep(begin, end, {(self._moment(row), row.ticket) for row in rows})
+            yield from rows
         else:
             middle = (begin + end) // 2
             yield from self._unseen(begin, middle)

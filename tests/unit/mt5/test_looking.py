@@ -214,6 +214,19 @@ def test_a_look_far_back_reads_nothing_that_was_seen_and_finds_what_shows_up_lat
     assert news.poll(FAR).deals == ()
 
 
+def test_a_deal_that_vanishes_hides_none_that_shows_up_late() -> None:
+    # Given a past of which a terminal that has reconnected shows one deal less
+    deals = [a_deal_of(minutes, ticket=minutes) for minutes in range(1, 60)]
+    news = the_news(Package(history_deals_get=in_window(deals)))
+    assert len(news.poll(FAR).deals) == 59
+    del deals[40]
+    assert news.poll(FAR).deals == ()
+
+    # When as many deals show up late as have vanished, then they are told
+    deals.append(a_deal_of(30, ticket=999))
+    assert [deal.ticket for deal in news.poll(FAR).deals] == [999]
+
+
 @pytest.mark.parametrize("kind", ["orders", "deals"])
 def test_a_look_reads_the_newest_seconds_and_counts_what_was_seen_before(kind: str) -> None:
     # Given a minute of a hundred orders a second, all of them told
