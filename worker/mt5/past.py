@@ -48,7 +48,7 @@ class Seen:
     def keep(self, begin: int, end: int, shown: Container[tuple[int, int]]) -> None:
         """Forget, from one second to before another, what is not shown any more: by second and ticket."""
         for second in [second for second in chain(self._loose, self._packed) if begin <= second < end]:
-            known = self._loose.get(second) or self._packed.pop(second, ())
+            known = self._loose.pop(second, None) or set(self._packed.pop(second, ()))
             self._loose[second] = {ticket for ticket in known if (second, ticket) in shown}
 
     def count(self, begin: int, end: int) -> int:
