@@ -33,8 +33,10 @@ WRITING = re.compile(r"\b(insert into|(?<!for )update|delete from|truncate|creat
 WITHOUT_A_POINT = {
     ("messaging/channel.py", "may_publish"): "a question: its transaction is taken back, nothing leaves",
     ("ledger/page.py", "write"): "inside its caller's transaction, which has the points",
-    ("ledger/commit.py", "_is_committed"): "changes nothing: it asks what an earlier commit has done",
-    ("ledger/commit.py", "_begin"): "locks and reads, or takes back",
+    ("ledger/batch.py", "_is_committed"): "asks what an earlier commit has done; changes a signature that nobody knows",
+    ("ledger/batch.py", "_begin"): "locks and reads, or takes back",
+    ("ledger/batch.py", "_commit_as_foreseen"): "takes back what was refused",
+    ("ledger/batch.py", "_write"): "inside `commit`, which has the points",
     ("ledger/namespaces.py", "namespaces_of"): "inside the transaction of `recognise`",
     ("ledger/resolutions.py", "_close_letters"): "inside its caller's transaction",
     ("ledger/replays.py", "_write"): "inside its caller's transaction",

@@ -70,6 +70,7 @@ class Admit:
         if change is not None:
             _write(page, change)
         self._settle(view, page, admitted, replay, "new")
+        view.begun.add(admitted.execution_id)
         return Admission(Admittance.NEW, admitted)
 
     def _written_ahead(self, view: View, execution: Execution) -> Change | None:

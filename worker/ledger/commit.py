@@ -11,15 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import structlog
 from psycopg import errors
 
-from worker import failpoints
 from worker.domain.errors import (
     IllegalTransition,
     LeaseLost,
@@ -28,28 +27,21 @@ from worker.domain.errors import (
     StaleRevision,
     WorkerError,
 )
-from worker.ledger.connection import Connection
+from worker.ledger.batch import HEAVY_SECONDS, MAX_BATCH_BYTES, Batch
+from worker.ledger.foresight import Foresight
 from worker.ledger.job import Job
 from worker.ledger.line import Line
 from worker.ledger.measured import tell
-from worker.ledger.page import Page
-from worker.ledger.round_trip import BEGIN, COMMIT, ROLLBACK, Call, round_trip
 from worker.ledger.subject import about
 from worker.ledger.tenure import Tenure
-from worker.ledger.view import Question, View, read_view
 from worker.metering import UNMETERED, Meter
 from worker.ports import Clock
 
 T = TypeVar("T")
 
-_ALLOW_TIME: Call = ("allow_time", {})
-
 MAX_BATCH = 256  # jobs; keeps a transaction well below the server's time limits
 
 PATIENCE_SECONDS = 0.05  # of a patient wish, for a commit that goes out anyway
-
-MAX_BATCH_BYTES = 1024 * 1024  # of bodies; each is copied several times on its way, so huge ones go one by one
-HEAVY_SECONDS = 90.0  # for one with bodies beyond that; longer than `allow_time` gives its statements
 
 _log = structlog.get_logger()
 
@@ -78,73 +70,6 @@ class _Wish:
             self.answer.set_result(result)
 
 
-@dataclass(slots=True)
-class _Batch:
-    """One transaction. `results` are those of the last run; they hold once that run is known to be committed."""
-
-    wishes: Sequence[_Wish]
-    tenure: Tenure
-    clock: Clock
-    id: UUID = field(default_factory=uuid4)
-    results: list[object] = field(default_factory=list)
-    has_mail: bool = False
-    may_be_committed: bool = False
-
-    async def commit(self, connection: Connection) -> None:
-        """Run once, unless an earlier run whose answer was lost turns out to be committed."""
-        if self.may_be_committed and await self._is_committed(connection):
-            return
-        kinds = self._kinds()
-        failpoints.hit("ledger.commit.before", *kinds)
-        view = await self._begin(connection)
-        writes = self._decide(view)
-        if failpoints.is_armed():  # else the COMMIT leaves together with what it commits
-            await round_trip(connection, writes)
-            writes = []
-            failpoints.hit("ledger.commit.within", *kinds)
-        await round_trip(connection, [*writes, COMMIT])
-        failpoints.hit("ledger.commit.after", *kinds)
-
-    async def _begin(self, connection: Connection) -> View:
-        """Lock the account and learn what the jobs ask; raises LeaseLost, and holds no lock then."""
-        question = Question()
-        for wish in self.wishes:
-            wish.job.ask(question)
-        opening = [BEGIN, _ALLOW_TIME] if self.is_heavy else [BEGIN]
-        view = await read_view(connection, self.tenure.account, question, opening)
-        try:
-            if view is None:
-                raise self.tenure.lost()
-            self.tenure.see(view.account)
-        except LeaseLost:
-            await round_trip(connection, [ROLLBACK])
-            raise
-        return view
-
-    def _decide(self, view: View) -> Sequence[Call]:
-        """Return what writes the jobs' decisions."""
-        page = Page(view.account.account, view.account.head, self.clock)
-        if not self.tenure.has_written:
-            page.append(self.tenure.beginning())
-        self.results = [_decide(wish.job, view, page) for wish in self.wishes]
-        self.tenure.learn(view)
-        self.has_mail = page.has_mail
-        self.may_be_committed = True
-        return page.calls(self.id)
-
-    @property
-    def is_heavy(self) -> bool:
-        """Tell whether the bodies are so large that they need more time than others."""
-        return sum(wish.job.weight for wish in self.wishes) > MAX_BATCH_BYTES
-
-    def _kinds(self) -> list[str]:
-        return [kind for wish in self.wishes for kind in wish.job.kinds] if failpoints.is_armed() else []
-
-    async def _is_committed(self, connection: Connection) -> bool:
-        [rows] = await round_trip(connection, [("read_back_batch", {"account": self.tenure.account})])
-        return any(row["last_batch"] == self.id for row in rows)
-
-
 class Committer:
     """Takes jobs from any number of coroutines and answers each when its outcome is known."""
 
@@ -153,6 +78,7 @@ class Committer:
     ) -> None:
         self._line = line
         self._tenure = tenure
+        self._foresight = Foresight()
         self._clock = clock
         self._on_mail = on_mail
         self._meter = meter
@@ -234,7 +160,8 @@ class Committer:
         return taken if taken[0].alone else taken + self._no_longer_patient()
 
     async def _answer(self, wishes: Sequence[_Wish], *, again: bool = False) -> None:
-        batch, began = _Batch(wishes, self._tenure, self._clock), self._clock.monotonic()
+        batch = Batch([wish.job for wish in wishes], self._tenure, self._foresight, self._clock)
+        began = self._clock.monotonic()
         try:
             await self._line.run(batch.commit, within=HEAVY_SECONDS if batch.is_heavy else None)
         except asyncio.CancelledError:
@@ -265,17 +192,6 @@ class Committer:
         job = wishes[0].job
         _log.error("the ledger refused a write", job=type(job).__name__, **about(job), error=str(error))
         _grant_all(wishes, _explained(error))
-
-
-def _decide(job: Job[T], view: View, page: Page) -> T | Exception:
-    """Return the job's answer, or what it raised: then nothing of it is on the page."""
-    sub_page = page.sub_page()
-    try:
-        result = job.decide(view, sub_page)
-    except Exception as error:  # noqa: BLE001 - the error is the job's answer
-        return error
-    page.adopt(sub_page)
-    return result
 
 
 def _grant_all(wishes: Sequence[_Wish], result: object) -> None:

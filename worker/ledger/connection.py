@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from decimal import Decimal
 from typing import Any
@@ -27,6 +27,10 @@ class Connection(AsyncConnection[DictRow]):
     def __init__(self, pgconn: PGconn, row_factory: AsyncRowFactory[DictRow] = dict_row) -> None:
         super().__init__(pgconn, row_factory)
         self.prepared: set[str] = set()
+
+    def has_prepared(self, names: Iterable[str]) -> bool:
+        """Tell whether all these statements have been prepared."""
+        return self.prepared.issuperset(names)
 
 
 # All shorter than the lease: whatever happens to a worker, no lock of its outlives its right to hold it.

@@ -88,6 +88,8 @@ def consume(view: View, page: Page, record: ReplayRecord, consumed_as: str, exec
         execution_id=execution_id,
     )
     view.replays[record.replay_id] = replace(record, is_standing=False)
+    if execution_id is not None:
+        view.replayed.add(execution_id)
 
 
 def close_letter(page: Page, letter_id: UUID, state: str) -> None:

@@ -22,6 +22,7 @@ from worker.ledger.connection import Connection
 from worker.ledger.statements import numbered
 
 Call = tuple[str, Mapping[str, Any]]  # the name of a statement, and its values
+Answers = Sequence[Sequence[DictRow]]  # the rows of each statement
 
 BEGIN: Call = ("begin", {})
 COMMIT: Call = ("commit", {})
@@ -31,7 +32,7 @@ _WORDS = frozenset(name for name, _ in (BEGIN, COMMIT, ROLLBACK))  # they have n
 _Values = tuple[Sequence[Buffer | None], Sequence[Format]]
 
 
-async def round_trip(connection: Connection, calls: Sequence[Call]) -> list[list[DictRow]]:
+async def round_trip(connection: Connection, calls: Sequence[Call]) -> Answers:
     """
     Execute statements in their order; return the rows of each. None that comes after a failed one is executed.
 

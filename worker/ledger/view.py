@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from worker.ledger.encoding import Row, rows_as_json
 from worker.ledger.halts import halts_from
 from worker.ledger.namespaces import Namespace
 from worker.ledger.records import execution_from
-from worker.ledger.round_trip import Call, round_trip
+from worker.ledger.round_trip import Answers, Call, round_trip
 from worker.ledger.statements import sql
 from worker.ports import Anchor
 
@@ -68,6 +68,7 @@ class Question:
 
     trades: list[dict[str, Any]] = field(default_factory=list)
     arrivals: int = 0
+    counters: int = 0  # to take for the tokens of these and later arrivals
     executions: list[UUID] = field(default_factory=list)
     addresses: list[UUID] = field(default_factory=list)  # of these executions, who wants copies of confirmations
     replays: list[UUID] = field(default_factory=list)
@@ -91,7 +92,7 @@ class Question:
         """Return the statements that answer; nothing is asked that nobody wants to know."""
         asked: dict[str, tuple[object, dict[str, Any]]] = {
             "all_namespaces": (self.tokens, {}),
-            "take_trade_counters": (self.arrivals, {"count": self.arrivals}),
+            "take_trade_counters": (self.arrivals, {"count": self.counters}),
             "find_trades": (self.trades, {"rows": rows_as_json(self.trades)}),
             "find_revisions": (self.executions, {"ids": self.executions}),
             "find_reply_addresses": (self.addresses, {"ids": self.addresses}),
@@ -122,6 +123,7 @@ class View:
         self.replays: dict[UUID, ReplayRecord] = {}
         self.refusals: set[str] = set()
         self.letters: dict[UUID, Row] = {}
+        self.begun: set[UUID] = set()  # executions that this batch is the first to write down
         self._by_identity: dict[TradeIdentity, Execution] = {}
         self._by_body: dict[tuple[str, str], Execution] = {}
 
@@ -131,6 +133,11 @@ class View:
         if found is None and trade.rpm_order_id is None:
             found = self._by_body.get((account, trade.body_digest))
         return found
+
+    @property
+    def executions(self) -> Iterable[Execution]:
+        """Return the executions that were noted, as they stand now."""
+        return self._by_identity.values()
 
     def note(self, execution: Execution) -> None:
         """Remember an execution as it stands now."""
@@ -161,10 +168,16 @@ async def read_view(
     if not locked:
         return None
     view = View(account_from(locked[0]))
-    for (name, _), rows in zip(asked, answers[len(opening) + 1 :], strict=True):
-        for row in rows:
-            _READERS[name](view, row)
+    take_answers(view, asked, answers[len(opening) + 1 :])
     return view
+
+
+def take_answers(view: View, asked: Sequence[Call], answers: Answers) -> None:
+    """Put on a view what these statements have answered, as far as any of its questions is answered by them."""
+    for (name, _), rows in zip(asked, answers, strict=False):
+        for row in rows:
+            if name in _READERS:
+                _READERS[name](view, row)
 
 
 def _read_trade(view: View, row: Row) -> None:
@@ -175,7 +188,7 @@ def _read_trade(view: View, row: Row) -> None:
 
 def _read_counters(view: View, row: Row) -> None:
     view.counters.extend(row["counters"])
-    view.prefixes.extend(row["namespaces"])
+    view.prefixes[:] = row["namespaces"]
 
 
 def _read_revision(view: View, row: Row) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.integration.ledger.stories import RealClock, a_trade, an_arrival
 from worker.domain.errors import LeaseLost
-from worker.ledger import commit
+from worker.ledger import batch
 from worker.ledger.connection import Connection
 from worker.ledger.ledger import PostgresLedger
 from worker.ledger.round_trip import Call, round_trip
@@ -33,7 +33,7 @@ async def _admit_one(url: str, moment: str) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
         return await round_trip(connection, calls)
 
-    commit.round_trip = stopping  # type: ignore[attr-defined]  # the one that writes; it holds the account's row
+    batch.round_trip = stopping  # type: ignore[attr-defined]  # the one that writes; it holds the account's row
     try:
         await ledger.admit(an_arrival(a_trade("FROZEN")))
     except LeaseLost:

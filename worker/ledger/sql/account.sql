@@ -26,8 +26,17 @@ where account = %(account)s
 
 -- name: read_back_batch
 -- An update rather than a select: it waits for whoever still commits, and its own commit proves that everything
--- before it has reached the synchronous standby too.
-update ledger.accounts set last_batch = last_batch where account = %(account)s returning last_batch, lease_epoch
+-- before it has reached the synchronous standby too. A batch that is not committed by now never will be: whatever of it
+-- is still on its way to PostgreSQL expects another signature.
+update ledger.accounts
+set last_batch = case when last_batch = %(batch)s then last_batch else gen_random_uuid() end
+where account = %(account)s returning last_batch, lease_epoch
+
+-- name: lock_as_foreseen
+-- The first statement of a transaction whose jobs have decided already: it fails unless the account is as its worker
+-- left it, by everything that they decided by.
+select ledger.lock_as_foreseen(
+    %(account)s, %(epoch)s, %(holder)s, %(sequence)s, %(hash)s, %(batch)s, %(namespace)s, %(deals)s)
 
 -- name: look_at_lease
 -- Without a lock: a holder that hangs in a transaction must not keep the others from seeing that it does.
