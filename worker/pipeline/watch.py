@@ -24,6 +24,7 @@ FAR = timedelta(hours=1)  # a poll now and then looks back this far or farther, 
 FAR_EVERY_SECONDS = 30.0
 SETTLING_SECONDS = 600.0  # a terminal that was out of reach may not have loaded its history for so long
 REST_SHARE = 3.0  # after a poll the terminal is left to sends for this many times as long as the poll kept it
+LEAST_REST_SECONDS = 0.025  # one poll then shows what came of several orders, and one commit records it
 
 _log = structlog.get_logger()
 Found = TypeVar("Found")
@@ -139,7 +140,8 @@ class Watch:
     async def run(self) -> None:
         """Poll for ever."""
         while True:
-            await asyncio.sleep(min(await self._seconds_of_a_look() * REST_SHARE, self._interval))
+            rest = max(await self._seconds_of_a_look() * REST_SHARE, LEAST_REST_SECONDS)
+            await asyncio.sleep(min(rest, self._interval))
             await self._pause()
 
     async def _seconds_of_a_look(self) -> float:
