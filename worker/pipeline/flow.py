@@ -6,7 +6,8 @@ The way of a trade, stage by stage, as the specification has it.
         |           v             v  |                            v            |
         `--------------------- unknown ------------------------------> unresolved
 
-An execution enters wherever the ledger says it stands: a new trade at `received`, a recovered one anywhere. An unknown
+An execution enters wherever the ledger says it stands: a new trade at `received`, or at `submitting` when its first attempt
+is written ahead with it; a recovered one anywhere. An order whose end shows with its answer is settled at once. An unknown
 outcome is found (then it goes on as accepted, or is settled), proved absent (then it may be sent again), or unresolved.
 """
 
@@ -98,13 +99,24 @@ class Flow:
         place.rejoin()
         # Not on the runway, where trades of other symbols wait.
         await self._holding.over(execution, self._watch.register(execution.token))
-        place.slot = await self._runways.slot(execution.trade.decision.symbol)
+        await self._board(execution, place)
         try:
-            await place.near()
             after = await self._attempt(execution, place)
         finally:
             place.leave_runway()
         return await self._send_again(execution, after, place)
+
+    async def _board(self, execution: Execution, place: Place) -> None:
+        """
+        Take a slot on the runway as soon as no slow trade is before this one.
+
+        Never wait for a slow one with a slot: it waits for those before it, and one of these may lack that very slot.
+        """
+        while place.slot is None:
+            await place.near()
+            place.slot = await self._runways.slot(execution.trade.decision.symbol)
+            if not place.is_near:
+                place.leave_runway()
 
     async def _send_ready(self, execution: Execution, place: Place, ready: Ready) -> Execution:
         """Send what was written ahead together with its trade."""
