@@ -85,15 +85,23 @@ class Place:
         """Tell whether all before are quick and hold what they need to be sent: none of them can be waited for long."""
         return all(place.slot is not None and place.is_quick.is_set() for place in self._before())
 
+    @property
+    def is_near(self) -> bool:
+        """Tell whether none of those before is a slow one: only then is it worth while to be written ahead."""
+        return self._slow_one() is None
+
     async def near(self) -> None:
         """
-        Wait until none of those before is a slow one: only then is it worth while to be written ahead.
+        Wait until none of those before is a slow one.
 
         Looking at the front alone would let go whoever waits at each change of the front from one slow trade to the
         next: all of them would miss their deadlines, and be slow in their turn.
         """
-        while (slow := next((place for place in self._before() if not place.is_quick.is_set()), None)) is not None:
+        while (slow := self._slow_one()) is not None:
             await slow.is_quick.wait()
+
+    def _slow_one(self) -> Place | None:
+        return next((place for place in self._before() if not place.is_quick.is_set()), None)
 
     def _before(self) -> Iterator[Place]:
         return takewhile(lambda place: place is not self, self._turns.queue(self._symbol))

@@ -117,7 +117,8 @@ class House:
         one: Any = self.stages
         holding = Holding(parts[0], none, Limits(Decimal(10)))
         pause = more.get("pause", 0)
-        self.flow = Flow(one, one, one, one, one, self.watch, self.late, Runways(str), holding, pause)
+        self.runways = Runways(str)
+        self.flow = Flow(one, one, one, one, one, self.watch, self.late, self.runways, holding, pause)
 
     async def carry_out(self) -> Execution:
         return await self.flow.carry_out(self.execution, Turns().join("EURUSD"))
@@ -221,3 +222,40 @@ async def test_a_send_that_was_only_too_late_goes_again_without_the_pause_after_
         await house.carry_out()
 
     assert house.stages.called == ["submit"]
+
+
+async def test_nobody_keeps_a_slot_from_the_first_while_waiting_for_a_slow_one() -> None:
+    # Given a runway that is as short as can be, and two trades behind a slow one of their symbol
+    house, turns = House(an_execution(), settled), Turns()
+    for _ in range(50):
+        house.runways.too_late("EURUSD")
+    first, slow, *behind = (turns.join("EURUSD") for _ in range(4))
+    slow.slow_down(is_late=True)
+    waiting = [asyncio.create_task(house.flow.carry_out(house.execution, place)) for place in behind]
+    await asyncio.sleep(0)
+
+    # When the one before all of them, for which the slow one waits, comes to the runway last
+    async with asyncio.timeout(5):
+        await house.flow.carry_out(house.execution, first)
+
+    # Then it is sent
+    assert house.stages.called == ["submit"]
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_slot_that_came_when_another_had_become_slow_is_given_back() -> None:
+    house, turns = House(an_execution(), settled), Turns()
+    first, behind = turns.join("EURUSD"), turns.join("EURUSD")
+    taken = [await house.runways.slot("EURUSD") for _ in range(16)]
+    waiting = asyncio.create_task(house.flow.carry_out(house.execution, behind))
+    await asyncio.sleep(0)
+
+    first.slow_down(is_late=True)
+    taken.pop().leave()
+    await asyncio.sleep(0)
+
+    assert behind.slot is None
+    first.leave()
+    assert (await waiting).is_settled
