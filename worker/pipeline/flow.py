@@ -6,10 +6,10 @@ The way of a trade, stage by stage, as the specification has it.
         |           v             v  |                            v            |
         `--------------------- unknown ------------------------------> unresolved
 
-An execution enters wherever the ledger says it stands: a new trade at `received`, or at `submitting` when its first
-attempt is written ahead with it; a recovered one anywhere. An order whose end shows with its answer is settled at once.
-An unknown outcome is found (then it goes on as accepted, or is settled), proved absent (then it may be sent again), or
-unresolved.
+An execution enters wherever the ledger says it stands: a recovered one anywhere, a new trade at `received`, or at
+`submitting` when its first attempt is written ahead with it. An order whose end shows with its answer is settled at
+once. An unknown outcome is found (then it goes on as accepted, or is settled), proved absent (then it may be sent
+again), or unresolved.
 """
 
 from __future__ import annotations
