@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from worker.domain.checks import Measures
 from worker.domain.execution import Execution, State
 from worker.pipeline.drive import Driver
@@ -21,6 +23,8 @@ from worker.ports import Admission, Admittance, Arrival, Ledger
 
 AT_ONCE_SECONDS = 0.5  # for a place on the runway and a quote; no message is kept from the ledger for longer
 
+_log = structlog.get_logger()
+
 
 class Door:
     """Lets arrivals in."""
@@ -30,9 +34,25 @@ class Door:
     ) -> None:
         self._ledger, self._driver = ledger, driver
         self._validator, self._submitter, self._runways = validator, submitter, runways
+        self._inside: dict[str, asyncio.Event] = {}  # by what makes an arrival the same trade: set when it has left
 
     async def admit(self, arrival: Arrival) -> Admission:
-        """Return what the ledger found when it is committed. Raises what the ledger raises; nothing is driven then."""
+        """
+        Return what the ledger found when it is committed. Raises what the ledger raises; nothing is driven then.
+
+        What comes again meanwhile waits: if it got past the first, its place behind others would be the trade's.
+        """
+        same = arrival.trade.rpm_order_id or arrival.trade.body_digest
+        while (first := self._inside.get(same)) is not None:
+            await first.wait()
+        has_left = self._inside[same] = asyncio.Event()
+        try:
+            return await self._admit(arrival)
+        finally:
+            del self._inside[same]
+            has_left.set()
+
+    async def _admit(self, arrival: Arrival) -> Admission:
         with self._driver.expecting(arrival) as place:
             ready = await self._ready_at_once(arrival, place)
             try:
@@ -61,6 +81,9 @@ class Door:
                 place.slot = await self._runways.slot(arrival.trade.decision.symbol)
                 ready = await self._ready(arrival, place)
         except TimeoutError:
+            return None
+        except Exception:  # noqa: BLE001 - on its long way the trade meets the same, and is tried again
+            _log.exception("not_ready_at_once", meaning="a defect; the trade is written down, and validated again")
             return None
         finally:
             if ready is None:

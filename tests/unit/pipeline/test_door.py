@@ -40,6 +40,7 @@ class Desk:
     is_halted_at_commit: bool = False
     fails: bool = False
     terminal_is_away: bool = False
+    quote_fails: bool = False
     quotes_wait_for: asyncio.Event | None = None
     asked: int = 0
     admitted: list[bool] = field(default_factory=list)  # each time whether an attempt came with it
@@ -67,6 +68,8 @@ class Desk:
         self.asked += 1
         if self.terminal_is_away:
             raise TerminalUnavailable("logged out")
+        if self.quote_fails:
+            raise ValueError("a defect")
         if self.quotes_wait_for is not None:
             await self.quotes_wait_for.wait()
         return a_quote(instrument=an_instrument(symbol=request.symbol), tick=replace(a_tick(), time=NOW))
@@ -235,3 +238,35 @@ async def test_a_sweep_between_commit_and_start_leaves_the_trade_to_the_door() -
 
     assert swept == [0]
     assert house.ways.boarded == [UUID(int=1)]
+
+
+async def test_a_trade_that_comes_again_does_not_get_past_itself() -> None:
+    # Given a trade that waits for its quote when all trades are halted, so that none after it needs one
+    house = House(Desk(quotes_wait_for=asyncio.Event()))
+    first = asyncio.create_task(house.arrive(1))
+    await asyncio.sleep(0)
+    house.desk.halts = Halts().put(Halt("a test", "ann", NOW, hold=True))
+
+    # When its message is delivered again
+    again = asyncio.create_task(house.arrive(2))
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    # Then the ledger hears of it after the first
+    assert house.desk.admitted == []
+    assert house.desk.quotes_wait_for is not None
+    house.desk.quotes_wait_for.set()
+    await asyncio.gather(first, again)
+    assert [execution.execution_id for execution in house.desk.open] == [UUID(int=1), UUID(int=2)]
+
+
+async def test_a_defect_of_a_quote_is_no_reason_to_refuse_a_trade() -> None:
+    house = House(Desk(quote_fails=True))
+
+    admission = await house.arrive(1)
+
+    assert admission.execution.state is State.RECEIVED
+    assert house.ways.long_way == [UUID(int=1)]
+    house.desk.quote_fails = False
+    house.ways.go.set()
+    assert not house.runways._runways["main"]._on_it
