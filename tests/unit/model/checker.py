@@ -31,8 +31,13 @@ class Exploration(Generic[S]):
             steps.append(words)
         return steps[::-1]
 
-    def stuck(self, is_done: Callable[[S], bool]) -> Iterator[S]:
+    def stuck(self, is_done: Callable[[S], bool]) -> list[S]:
         """Return the states from which no end can be reached any more."""
+        with untraced():
+            reaching = self._reaching(is_done)
+            return [state for state in self.came_from if state not in reaching]
+
+    def _reaching(self, is_done: Callable[[S], bool]) -> set[S]:
         predecessors: dict[S, list[S]] = {}
         for state, following in self.progress.items():
             for after in following:
@@ -44,7 +49,7 @@ class Exploration(Generic[S]):
                 if before not in reaching:
                     reaching.add(before)
                     frontier.append(before)
-        return (state for state in self.came_from if state not in reaching)
+        return reaching
 
 
 def explore(start: S, moves: Steps[S], faults: Steps[S], broken: Callable[[S], str | None]) -> Exploration[S]:
