@@ -120,8 +120,10 @@ class Flow:
                 place.leave_runway()
 
     async def _send_ready(self, execution: Execution, place: Place, ready: Ready) -> Execution:
-        """Send what was written ahead together with its trade."""
+        """Send what was written ahead together with its trade, unless a restored ledger had lost that it was sent."""
         try:
+            if (seen := self._seen(execution)).shows_an_effect:
+                return await self._reconciler.doubted(execution, seen)
             after = await _to_its_end(self._submitter.send(execution, ready, place))
         finally:
             place.leave_runway()

@@ -176,6 +176,17 @@ async def test_nothing_is_sent_or_refused_when_the_broker_shows_an_attempt_that_
     assert ended.state is State.FILLED
 
 
+async def test_what_was_written_ahead_with_its_trade_is_not_sent_either_when_the_broker_shows_it() -> None:
+    house = House(an_execution(state=State.SUBMITTING, attempts=1), settled)
+    house.watch.register(TOKEN).evidence.add(shown(a_broker_with(1, lambda broker: broker.fill(LOTS))))
+    ready: Any = object()
+
+    ended = await house.flow.carry_out(house.execution, Turns().join("EURUSD"), ready)
+
+    assert house.stages.called == ["doubted", "seek"]
+    assert ended.state is State.FILLED
+
+
 async def test_the_order_of_a_refused_attempt_does_not_hold_up_the_next() -> None:
     house = House(tried_once(), settled)
     broker = a_broker_with(1, lambda broker: broker.end(OrderState.REJECTED))
