@@ -51,6 +51,7 @@ bench: setup ## Measure the worker, about an hour (BENCH="throughput latency --q
 
 chaos: setup ## Run the long tests: those marked chaos; crash points, CHAOS_PAIRS of them, CHAOS_ROUNDS, CHAOS_SEED; CHAOS_STORMS storms
 	@$(BIN)/python -m pytest -m chaos -n 2 --dist loadfile --timeout 600
+	@$(BIN)/python -m pytest -m hypothesis -n 2 --dist loadfile --timeout 600 --hypothesis-profile thorough
 	@$(BIN)/python -m tests.faults.matrix --pairs $(CHAOS_PAIRS) --rounds $(CHAOS_ROUNDS) $(CHAOS_SEED:%=--seed %) $(CHAOS_MINUTES:%=--minutes %)
 	@$(BIN)/python -m tests.faults.storms --seeds $(CHAOS_STORMS)
 

@@ -12,8 +12,10 @@ pytest_plugins = [
     "tests.fixtures.untraced",
 ]
 
-settings.register_profile("shared-machine", deadline=None)  # a busy processor is no error of the example at hand
-settings.load_profile("shared-machine")
+# Examples of each property; a busy processor is no error of the example at hand.
+settings.register_profile("suite", max_examples=40, deadline=None)
+settings.register_profile("thorough", max_examples=500, deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.hookimpl(trylast=True)

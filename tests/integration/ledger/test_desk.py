@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.services import Services
@@ -81,7 +81,6 @@ def plain(services: Services) -> Iterator[Plain]:
 class TestFingerprint:
     def test_values_make_no_difference_and_words_do(self, plain: Plain) -> None:
         @given(sentences, st.data())
-        @settings(max_examples=60, deadline=None)
         def holds(sentence: list[str], data: st.DataObject) -> None:
             place = data.draw(st.integers(0, len(sentence)))
             one, other = (" ".join([*sentence[:place], data.draw(values), *sentence[place:]]) for _ in range(2))

@@ -3,7 +3,7 @@
 import asyncio
 from typing import cast
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.domain.message import IncomingMessage
@@ -49,7 +49,6 @@ class Story:
 
 
 @given(st.lists(st.sets(st.integers(1, 12), max_size=6), max_size=8))
-@settings(deadline=None)
 def test_exactly_the_finished_ones_are_acknowledged_in_any_order(groups: list[set[int]]) -> None:
     async def story() -> None:
         told = Story(12)

@@ -159,7 +159,7 @@ def test_every_ending_of_a_trade_has_a_series_from_the_beginning(state: State, r
     assert measured.series == before
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)  # each reads every series there is
 @given(
     state=st.sampled_from(sorted(SETTLED)),
     reason=_HOSTILE,

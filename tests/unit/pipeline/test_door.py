@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from tests.unit.domain.stories import NOW, a_quote, a_tick, a_trade, an_execution, an_instrument
+from worker.domain.checks import Measures
 from worker.domain.errors import LedgerUnavailable, TerminalUnavailable
 from worker.domain.execution import Execution, State
 from worker.domain.halts import Halt, Halts
@@ -23,12 +25,13 @@ from worker.pipeline.door import Door
 from worker.pipeline.drive import Driver
 from worker.pipeline.runway import Runways
 from worker.pipeline.submit import Ready, Submitter
-from worker.pipeline.turns import Place
+from worker.pipeline.turns import Place, Turns
 from worker.pipeline.validate import Validator
 from worker.ports import Admission, Admittance, Arrival, WriteAhead
 from worker.settings import Settings
 
 TOKEN = 7 << 6
+MEASURES = Measures(an_instrument(), a_tick(), a_tick().ask, Decimal(1), Decimal("0.0001"), Decimal(10))
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Desk:
     terminal_is_away: bool = False
     quote_fails: bool = False
     quotes_wait_for: asyncio.Event | None = None
+    commits_wait_for: asyncio.Event | None = None
     asked: int = 0
     admitted: list[bool] = field(default_factory=list)  # each time whether an attempt came with it
     open: list[Execution] = field(default_factory=list)
@@ -50,6 +54,8 @@ class Desk:
     async def admit(self, arrival: Arrival, ahead: WriteAhead | None) -> Admission:
         self.admitted.append(ahead is not None)
         await asyncio.sleep(0)
+        if self.commits_wait_for is not None:
+            await self.commits_wait_for.wait()
         if self.fails:
             raise LedgerUnavailable("closed")
         new = an_execution(arrival.trade, execution_id=arrival.execution_id, token=TOKEN)
@@ -105,12 +111,12 @@ class House:
         ways: Any = self.ways
         known = Settings(max_trade_age_seconds=60, _env_file=None)
         self.throttle, self.runways = Throttle(OrderLimits(per_minute=2)), Runways(desk.sender_of)
-        submitter = Submitter(some, some, some, known, none, self.runways, self.throttle, none)
+        self.submitter = Submitter(some, some, some, known, none, self.runways, self.throttle, none)
         self.driver = Driver(ways, some, none, lambda: None)
-        self.door = Door(some, self.driver, Validator(some, some, some, known), submitter, self.runways)
+        self.door = Door(some, self.driver, Validator(some, some, some, known), self.submitter, self.runways)
 
-    async def arrive(self, number: int = 1, **properties: Any) -> Admission:
-        trade = a_trade()
+    async def arrive(self, number: int = 1, *, same: bool = True, **properties: Any) -> Admission:
+        trade = a_trade() if same else a_trade(rpm_order_id=f"A-{number}")
         message = IncomingMessage(b"{}", routing_key="approved.main.EURUSD", **properties)
         admission = await self.door.admit(Arrival(UUID(int=number), "main", message, trade, NOW))
         await asyncio.sleep(0)  # whoever is driven begins
@@ -270,3 +276,24 @@ async def test_a_defect_of_a_quote_is_no_reason_to_refuse_a_trade() -> None:
     house.desk.quote_fails = False
     house.ways.go.set()
     assert not house.runways._runways["main"]._on_it
+
+
+async def test_what_is_counted_at_the_door_refuses_nobody_before_it_is_known_to_be_new() -> None:
+    # Given as many trades at the door as a minute may have orders, which turn out to be known
+    commit = asyncio.Event()
+    house = House(Desk(finds=Admittance.REPEAT, commits_wait_for=commit))
+    at_the_door = [asyncio.create_task(house.arrive(number, same=False)) for number in range(2)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert house.desk.admitted == [True, True]
+
+    # When another trade is about to be written ahead
+    validated = an_execution()
+    submitting = asyncio.create_task(house.submitter.submit(validated, MEASURES, Turns().join("EURUSD")))
+    await asyncio.sleep(0)
+    commit.set()
+    await asyncio.gather(*at_the_door)
+
+    # Then it is not refused, but validated anew
+    assert await submitting is validated
+    assert isinstance(house.submitter.ready(validated, MEASURES), Ready)

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.domain.stories import NOW, a_quote, a_tick, a_trade, an_execution, an_instrument
@@ -159,7 +159,6 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(EVENTS)
 def test_whatever_is_halted_when_nothing_is_sent_under_a_halt_and_all_trades_end(events: list[Event]) -> None:
     arrived: dict[str, list[int]] = {"EURUSD": [], "USDJPY": []}

@@ -279,4 +279,4 @@ def _attested(ticket: int, lots: Decimal) -> Deal:
 
 
 TestOneTrade = OneTrade.TestCase
-TestOneTrade.settings = settings(max_examples=250, stateful_step_count=30, deadline=None)
+TestOneTrade.settings = settings(stateful_step_count=30)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.cli.audit import page as pages
@@ -129,7 +129,6 @@ def test_what_others_wrote_is_shown_as_text() -> None:
     assert not re.search(r"[\x00-\x08\x0b-\x1f\u202e]", page(NASTY))
 
 
-@settings(max_examples=30)
 @given(st.text(max_size=40))
 def test_no_name_breaks_out(name: str) -> None:
     tame, wild = read(page(ONE)), read(page(a_report(["2026-03-02"], [name or "x"])))

@@ -9,7 +9,7 @@ from statistics import pstdev
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.mt5.simulated.prices.prices import mid, quote
@@ -104,7 +104,6 @@ class TestTheWalk:
 
 
 class TestFirstTouch:
-    @settings(max_examples=60)
     @given(
         symbols,
         st.sampled_from([0, 1]),

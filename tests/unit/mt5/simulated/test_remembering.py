@@ -50,7 +50,7 @@ def does(terminal: Any, symbol: str, side: int, what: int) -> None:
         terminal.order_send(request | {"symbol": symbol, "volume": 0.5, "type": side, "magic": 2**64 - 7})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(STEPS)
 def test_two_terminals_of_one_account_show_the_same_after_everything_that_either_does(
     steps: list[tuple[int, str, int, int]],
@@ -112,7 +112,6 @@ def test_what_was_not_done_is_not_remembered(customer: Customer, monkeypatch: py
     assert customer.send("EURUSD").order == customer.book("SELECT ticket FROM orders")[0]["ticket"] == 80_000_001
 
 
-@settings(max_examples=40, deadline=None)
 @given(STEPS, st.lists(st.sampled_from((0, 0, 1, 50, 3600)), min_size=12, max_size=12))
 def test_an_account_s_worth_is_that_of_all_its_positions_added_up_anew(
     steps: list[tuple[int, str, int, int]], waits: list[int]

@@ -51,7 +51,6 @@ class TestTheVectorisedWalk:
         assert height.tolist() == [walk.deviation(instrument, begin) for begin in begins]
         assert list(zip(low, high, strict=True)) == [walk.bounds(instrument, level, begin) for begin in begins]
 
-    @settings(max_examples=30)
     @given(names, st.integers(10_000_000_000, 40_000_000_000))
     def test_ticks_are_the_quotes_of_their_moments(self, name: str, first: int) -> None:
         copied = ticks(tape(name), first, first + 50)
