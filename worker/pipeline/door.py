@@ -55,23 +55,18 @@ class Door:
     async def _admit(self, arrival: Arrival) -> Admission:
         with self._driver.expecting(arrival) as place:
             ready = await self._ready_at_once(arrival, place)
+            is_written_ahead = False
             try:
                 admission = await self._ledger.admit(arrival, ready)
-            except BaseException:
-                self._withdraw(ready, place)
-                raise
-            if not _is_written_ahead(admission):
-                self._withdraw(ready, place)
-                ready = None
+                is_written_ahead = _is_written_ahead(admission)
+            finally:
+                if ready is not None:
+                    self._submitter.decide(ready, is_written_ahead=is_written_ahead)
+                if not is_written_ahead:
+                    place.leave_runway()
             if admission.admittance is not Admittance.CONFLICT:
-                self._driver.start(admission.execution, place, ready)
+                self._driver.start(admission.execution, place, ready if is_written_ahead else None)
             return admission
-
-    def _withdraw(self, ready: Ready | None, place: Place) -> None:
-        """Give up what was made ready: it is not written ahead."""
-        place.leave_runway()
-        if ready is not None:
-            self._submitter.withdraw(ready)
 
     async def _ready_at_once(self, arrival: Arrival, place: Place) -> Ready | None:
         """Make a trade ready that can be sent at once, on the runway; None when it cannot."""
@@ -96,7 +91,7 @@ class Door:
         validated = await self._validator.look(_as_received(arrival))
         if isinstance(validated, str) or not isinstance(validated.verdict, Measures) or not place.may_follow:
             return None
-        ready = self._submitter.ready(validated.execution, validated.verdict)
+        ready = self._submitter.ready_at_the_door(validated.execution, validated.verdict)
         return ready if isinstance(ready, Ready) else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -68,6 +69,8 @@ class Submitter:
         self._ledger, self._terminal, self._clock, self._settings = ledger, terminal, clock, settings
         self._settler, self._watch = settler, watch
         self._runways, self._throttle = runways, throttle
+        self._undecided = 0  # attempts of trades at the door, which may turn out to be known
+        self._decision = asyncio.Event()
 
     async def submit(self, validated: Execution, measures: Measures, place: Place) -> Execution:
         """Write the attempt ahead, send it when its turn has come, record what its answer proves."""
@@ -76,6 +79,9 @@ class Submitter:
             return await self._settler.concluded(validated, end)
         ready = self.ready(validated, measures)
         if isinstance(ready, Refusal):
+            if self._undecided:
+                await self._decision.wait()
+                return validated  # there may be room now: it is validated anew
             return await self._settler.refused(validated, ready)
         try:
             written = await self._write_ahead(ready)
@@ -92,6 +98,20 @@ class Submitter:
             return counted
         sender = self._terminal.sender_of(measures.instrument.symbol)
         return Ready(validated, measures, counted, self._clock.now(), sender)
+
+    def ready_at_the_door(self, validated: Execution, measures: Measures) -> Ready | Refusal:
+        """Count an attempt of a trade that may be known already; `decide` it when the ledger has told."""
+        ready = self.ready(validated, measures)
+        self._undecided += isinstance(ready, Ready)
+        return ready
+
+    def decide(self, ready: Ready, *, is_written_ahead: bool) -> None:
+        """Count an attempt from the door for good, or not at all."""
+        if not is_written_ahead:
+            self.withdraw(ready)
+        self._undecided -= 1
+        self._decision.set()
+        self._decision = asyncio.Event()
 
     def withdraw(self, ready: Ready) -> None:
         """Do not count an attempt: it was not written ahead."""
