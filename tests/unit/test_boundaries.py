@@ -51,6 +51,7 @@ WITHOUT_A_POINT = {
     ("ledger/report.py", "_one_moment"): "its transaction may not write",
     ("ledger/status.py", "_rows"): "its callers only read",
     ("ledger/inspection.py", "missing_rights"): "only reads",
+    ("mt5/session_process.py", "_write"): "inside `serve`, which has the points",
     ("ledger/schema.py", "_migrate"): "frames migrations by what may be repeated at any time: locks, roles, grants",
 }
 
