@@ -19,7 +19,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.domain.stories import NOW, a_quote, a_tick, a_trade, an_instrument
@@ -345,7 +345,6 @@ async def all_at_their_ends(weather: Weather, arrivals: list[Arriving], seed: in
     return world, trades, house
 
 
-@settings(max_examples=60, deadline=None)
 @given(WEATHER, ARRIVALS, st.integers(0, 1000))
 def test_every_trade_is_sent_once_and_in_its_turn(weather: Weather, arrivals: list[Arriving], seed: int) -> None:
     with played_time() as loop:
