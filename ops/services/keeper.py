@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _FAREWELL_SECONDS = 5.0
 _KILL_SECONDS = 10.0
-_GLANCE_SECONDS = 0.01
+_GLANCE_SECONDS = 0.05  # a look may walk through all processes of the machine
 
 
 def family(ancestor: int) -> list[int]:
