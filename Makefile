@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 # Branch coverage in percent below which `make test` fails.
 COVERAGE ?= 90
-# Test processes side by side, each with a RabbitMQ and a PostgreSQL of its own.
+# Test processes side by side; they share one RabbitMQ and one PostgreSQL.
 WORKERS ?= 4
 # The crash matrix: pairs of points (a number or `all`), rounds (later ones take later hits), the seed that draws them.
 CHAOS_PAIRS ?= 200
