@@ -200,7 +200,7 @@ async def test_held_trades_take_no_place_that_another_symbol_needs(on_their_way:
     sent = len(house.market.sent)
 
     # When a trade of another symbol comes, then it is sent at once
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await house.start(1000, "USDJPY")
     assert house.sent("USDJPY") == [1000]
     assert len(house.sent("EURUSD")) == sent
@@ -323,7 +323,7 @@ async def test_a_held_trade_that_the_broker_shows_is_held_no_longer(monkeypatch:
 
     # When the broker shows an order of it after all, then nobody waits for the end of the halt to tell of it
     sighting.evidence.add_order(BrokerOrder(7, 1, "EURUSD", 1, Decimal(1), Decimal(1), 0, "", historical=False))
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await over
     assert not house.holding.held
 
@@ -338,7 +338,7 @@ async def test_a_worker_that_ends_does_not_wait_for_held_trades() -> None:
     await asyncio.sleep(0)
     assert house.holding.held == {"EURUSD": 1}
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await driver.stop(within=60, sends_within=60)
 
     assert driver.in_flight == 0
