@@ -21,7 +21,7 @@ from worker.pipeline.turns import Place
 from worker.pipeline.validate import Validator
 from worker.ports import Admission, Admittance, Arrival, Ledger
 
-AT_ONCE_SECONDS = 0.5  # for a place on the runway and a quote; no message is kept from the ledger for longer
+AT_ONCE_SECONDS = 1.0  # for a place on the runway and a quote; no message is kept from the ledger for longer
 
 _log = structlog.get_logger()
 
@@ -88,6 +88,8 @@ class Door:
     async def _ready(self, arrival: Arrival, place: Place) -> Ready | None:
         if arrival.message.header("replay-id") is not None:
             return None  # what an operator has allowed is known only under the account's lock
+        if not place.may_follow:
+            return None
         validated = await self._validator.look(_as_received(arrival))
         if isinstance(validated, str) or not isinstance(validated.verdict, Measures) or not place.may_follow:
             return None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from worker.settings import SEND_DEADLINE_SECONDS
 
-SHORTEST, LONGEST = 2, 64
+SHORTEST, LONGEST = 2, 128
 _MEMORY = 0.9  # share of the past in the running average of a send's time
 
 
