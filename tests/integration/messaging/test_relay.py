@@ -37,13 +37,16 @@ async def relaying(url: str, outbox: MemoryOutbox) -> AsyncIterator[Relay]:
 async def subscribed(url: str) -> AsyncIterator[asyncio.Queue[IncomingMessage]]:
     """Listen to all confirmations; the block begins when the first one would be heard."""
     heard: asyncio.Queue[IncomingMessage] = asyncio.Queue()
+    listening = asyncio.Event()
 
     async def hear() -> None:
-        async for message in listen(url):
+        async for message in listen(url, on_ready=listening.set):
             await heard.put(message)
 
     hearing = asyncio.create_task(hear())
     try:
+        async with asyncio.timeout(20):
+            await listening.wait()
         yield heard
     finally:
         hearing.cancel()
