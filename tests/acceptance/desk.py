@@ -55,7 +55,8 @@ class Desk:
         return Broker(Path(self.settings["MT5_SIMULATED_BOOK"]))
 
     def start(self) -> None:
-        """Start the worker and wait until it consumes."""
+        """Start the worker and wait until it consumes, it and not one that was just killed."""
+        eventually(lambda: not self.rpm.listeners(self.queue), "RabbitMQ still serves the worker that has ended")
         self.worker.start()
         eventually(self._consumes_or_ended, f"the worker does not consume\n{self.worker.log[-4000:]}", START_SECONDS)
         assert self.worker.runs, f"the worker ended at its start\n{self.worker.log[-4000:]}"
