@@ -112,6 +112,18 @@ class Arrival:
     trade: Trade
     received_at: datetime
 
+    def as_new(self, token: int, *, stale_allowed: bool = False) -> Execution:
+        """Return the execution that it begins with this base token, if it is new."""
+        return Execution(
+            self.execution_id,
+            self.account,
+            self.trade,
+            self.message,
+            token,
+            self.received_at,
+            stale_allowed=stale_allowed,
+        )
+
 
 class Admittance(StrEnum):
     """What the ledger found when a trade came in."""

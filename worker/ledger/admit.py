@@ -54,15 +54,8 @@ class Admit:
         return self._recognise(view, page, known, replay)
 
     def _write_down(self, view: View, page: Page, replay: ReplayRecord | None) -> Admission:
-        execution = Execution(
-            execution_id=self.arrival.execution_id,
-            account=self.arrival.account,
-            trade=self.arrival.trade,
-            message=self.arrival.message,
-            token=base_token(view.prefixes[-1], view.counters.pop(0)),
-            received_at=self.arrival.received_at,
-            stale_allowed=replay is not None and replay.allow_stale,
-        )
+        token = base_token(view.prefixes[-1], view.counters.pop(0))
+        execution = self.arrival.as_new(token, stale_allowed=replay is not None and replay.allow_stale)
         change = self._written_ahead(view, execution)
         admitted = execution if change is None else change.after
         page.put("insert_executions", **execution_row(admitted))

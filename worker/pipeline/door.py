@@ -13,7 +13,7 @@ import asyncio
 import structlog
 
 from worker.domain.checks import Measures
-from worker.domain.execution import Execution, State
+from worker.domain.execution import State
 from worker.pipeline.drive import Driver
 from worker.pipeline.runway import Runways
 from worker.pipeline.submit import Ready, Submitter
@@ -22,6 +22,8 @@ from worker.pipeline.validate import Validator
 from worker.ports import Admission, Admittance, Arrival, Ledger
 
 AT_ONCE_SECONDS = 1.0  # for a place on the runway and a quote; no message is kept from the ledger for longer
+
+_NO_TOKEN = 0  # no check asks for it; it is given when the trade is written down
 
 _log = structlog.get_logger()
 
@@ -90,7 +92,7 @@ class Door:
             return None  # what an operator has allowed is known only under the account's lock
         if not place.may_follow:
             return None
-        validated = await self._validator.look(_as_received(arrival))
+        validated = await self._validator.look(arrival.as_new(_NO_TOKEN))
         if isinstance(validated, str) or not isinstance(validated.verdict, Measures) or not place.may_follow:
             return None
         ready = self._submitter.ready_at_the_door(validated.execution, validated.verdict)
@@ -100,15 +102,3 @@ class Door:
 def _is_written_ahead(admission: Admission) -> bool:
     """Tell whether the attempt that came with the trade stands in the ledger."""
     return admission.admittance is Admittance.NEW and admission.execution.state is State.SUBMITTING
-
-
-def _as_received(arrival: Arrival) -> Execution:
-    """Return what the execution of a new trade would be; it is given its token when it is written down."""
-    return Execution(
-        execution_id=arrival.execution_id,
-        account=arrival.account,
-        trade=arrival.trade,
-        message=arrival.message,
-        token=0,
-        received_at=arrival.received_at,
-    )

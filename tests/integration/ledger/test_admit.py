@@ -9,7 +9,6 @@ import pytest
 
 from tests.integration.ledger.conftest import OpenLedger
 from tests.integration.ledger.stories import (
-    NOON,
     RealClock,
     a_message,
     a_trade,
@@ -50,8 +49,7 @@ class Ahead:
         self._arrival = arrival
 
     def change(self, token: int) -> Change:
-        new = Execution(self._arrival.execution_id, "main", self._arrival.trade, self._arrival.message, token, NOON)
-        return written_ahead(new)
+        return written_ahead(self._arrival.as_new(token))
 
 
 async def test_a_trade_and_its_first_attempt_are_written_in_one_step(
