@@ -19,6 +19,7 @@ from tests.acceptance.conftest import DeskMaker
 from tests.acceptance.desk import START_SECONDS, Desk, eventually
 from tests.acceptance.oracle import placed
 from tests.acceptance.watched import Watched, watch
+from tests.faults.tables import read_tables
 from tests.fixtures.rpm import approval
 from tests.fixtures.worker_process import WorkerProcess
 
@@ -148,7 +149,9 @@ def test_a_subscriber_whose_queue_is_full(watched: Watched) -> None:
 
 
 def test_a_worker_that_dies_and_a_broker_whose_history_has_changed(watched: Watched) -> None:
+    # Given a worker that has written down which deal is the newest; it does with its lease, once a second
     desk = watched.desk
+    eventually(lambda: _remembered_deal(desk) == _newest_deal(desk), "the newest deal is not remembered")
 
     with watched.tells("WorkerDown"):
         desk.worker.kill()
@@ -159,6 +162,15 @@ def test_a_worker_that_dies_and_a_broker_whose_history_has_changed(watched: Watc
         desk.worker.start()
 
     assert desk.confirmed(approval("EURUSD")).outcome == ("filled", None)
+
+
+def _remembered_deal(desk: Desk) -> object:
+    (account,) = read_tables(desk.settings["POSTGRES_URL"], desk.account).accounts
+    return account["newest_deal"]
+
+
+def _newest_deal(desk: Desk) -> object:
+    return max(deal["ticket"] for deal in desk.book.rows("deals"))
 
 
 def _change(desk: Desk) -> closing[sqlite3.Connection]:
