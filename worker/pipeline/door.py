@@ -75,7 +75,7 @@ class Door:
         ready: Ready | None = None
         try:
             async with asyncio.timeout(AT_ONCE_SECONDS):
-                place.slot = await self._runways.slot(arrival.trade.decision.symbol)
+                place.runway = await self._runways.enter(arrival.trade.decision.symbol)
                 ready = await self._ready(arrival, place)
         except TimeoutError:
             return None

@@ -113,9 +113,9 @@ class Flow:
 
         Never wait for a slow one with a slot: it waits for those before it, and one of these may lack that very slot.
         """
-        while place.slot is None:
+        while place.runway is None:
             await place.near()
-            place.slot = await self._runways.slot(execution.trade.decision.symbol)
+            place.runway = await self._runways.enter(execution.trade.decision.symbol)
             if not place.is_near:
                 place.leave_runway()
 

@@ -23,9 +23,11 @@ class Runways:
         self._sender_of = sender_of
         self._runways: defaultdict[str, Runway] = defaultdict(Runway)
 
-    async def slot(self, symbol: str) -> Slot:
-        """Wait for a place on the runway of whoever sends the orders of a symbol."""
-        return await self._runways[self._sender_of(symbol)].slot()
+    async def enter(self, symbol: str) -> Runway:
+        """Wait for a place on the runway of whoever sends the orders of a symbol; `leave` the runway once."""
+        runway = self._runways[self._sender_of(symbol)]
+        await runway.enter()
+        return runway
 
     def answered(self, symbol: str, written: float, answered: float) -> None:
         """Learn when a send of this symbol was written ahead, and when it was answered (monotonic seconds)."""
@@ -56,13 +58,24 @@ class Runway:
         """Return how many may be on it now."""
         return max(SHORTEST, min(LONGEST, int(SEND_DEADLINE_SECONDS / 2 / self._send_seconds)))
 
-    async def slot(self) -> Slot:
-        """Wait for a place on the runway."""
-        await self._enter()
-        return Slot(self)
+    async def enter(self) -> None:
+        """Wait for a place on it."""
+        if not self._waiting and self._on_it < self.length:
+            self._on_it += 1
+            return
+        ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(ticket)
+        self._admit()
+        try:
+            await ticket
+        except asyncio.CancelledError:
+            if ticket.done() and not ticket.cancelled():
+                self._on_it -= 1
+            self._admit()
+            raise
 
     def leave(self) -> None:
-        """Let the next one on it."""
+        """Give a place up, and let the next one have it."""
         self._on_it -= 1
         self._admit()
 
@@ -79,38 +92,9 @@ class Runway:
     def _learn(self, seconds: float) -> None:
         self._send_seconds = max(_MEMORY * self._send_seconds + (1 - _MEMORY) * seconds, 1e-4)
 
-    async def _enter(self) -> None:
-        if not self._waiting and self._on_it < self.length:
-            self._on_it += 1
-            return
-        ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(ticket)
-        self._admit()
-        try:
-            await ticket
-        except asyncio.CancelledError:
-            if ticket.done() and not ticket.cancelled():
-                self._on_it -= 1
-            self._admit()
-            raise
-
     def _admit(self) -> None:
         while self._waiting and self._on_it < self.length:
             ticket = self._waiting.popleft()
             if not ticket.cancelled():
                 self._on_it += 1
                 ticket.set_result(None)
-
-
-class Slot:
-    """One trade's place on a runway, held until `leave`."""
-
-    def __init__(self, runway: Runway) -> None:
-        self._runway = runway
-        self._has_left = False
-
-    def leave(self) -> None:
-        """Give it up; doing it twice is harmless."""
-        if not self._has_left:
-            self._has_left = True
-            self._runway.leave()

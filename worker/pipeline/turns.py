@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import takewhile
 
-from worker.pipeline.runway import Slot
+from worker.pipeline.runway import Runway
 
 
 class Turns:
@@ -53,7 +53,7 @@ class Place:
         self._has_left = False
         self.is_quick = _set_event()  # cleared while the holder tries again, and may take its time
         self.is_driven = False  # a coroutine carries the trade out, and leaves for it
-        self.slot: Slot | None = None  # on the runway: the holder is being sent, or is about to be
+        self.runway: Runway | None = None  # that the holder is on: it is being sent, or is about to be
         self.is_late = False  # the holder tries again because it has waited its deadline out
 
     def rejoin(self) -> None:
@@ -83,7 +83,7 @@ class Place:
     @property
     def may_follow(self) -> bool:
         """Tell whether all before are quick and hold what they need to be sent: none of them can be waited for long."""
-        return all(place.slot is not None and place.is_quick.is_set() for place in self._before())
+        return all(place.runway is not None and place.is_quick.is_set() for place in self._before())
 
     @property
     def is_near(self) -> bool:
@@ -111,7 +111,7 @@ class Place:
         self._is_first.set()
 
     def leave(self) -> None:
-        """Hand the turn on, at the front or before, and the slot; doing it twice is harmless."""
+        """Hand the turn on, at the front or before, and the runway; doing it twice is harmless."""
         self.leave_runway()
         if not self._has_left:
             self._has_left = True
@@ -119,10 +119,10 @@ class Place:
             self._turns.remove(self._symbol, self)
 
     def leave_runway(self) -> None:
-        """Give the slot up; doing it twice is harmless."""
-        if self.slot is not None:
-            self.slot.leave()
-            self.slot = None
+        """Give the place on the runway up; doing it twice is harmless."""
+        if self.runway is not None:
+            self.runway.leave()
+            self.runway = None
 
 
 def _set_event() -> asyncio.Event:

@@ -259,7 +259,7 @@ async def test_nobody_keeps_a_slot_from_the_first_while_waiting_for_a_slow_one()
 async def test_a_slot_that_came_when_another_had_become_slow_is_given_back() -> None:
     house, turns = House(an_execution(), settled), Turns()
     first, behind = turns.join("EURUSD"), turns.join("EURUSD")
-    taken = [await house.runways.slot("EURUSD") for _ in range(16)]
+    taken = [await house.runways.enter("EURUSD") for _ in range(16)]
     waiting = asyncio.create_task(house.flow.carry_out(house.execution, behind))
     await asyncio.sleep(0)
 
@@ -267,6 +267,6 @@ async def test_a_slot_that_came_when_another_had_become_slow_is_given_back() -> 
     taken.pop().leave()
     await asyncio.sleep(0)
 
-    assert behind.slot is None
+    assert behind.runway is None
     first.leave()
     assert (await waiting).is_settled

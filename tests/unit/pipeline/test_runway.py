@@ -27,10 +27,10 @@ class Trades:
         await asyncio.gather(*self._tasks)
 
     async def _hold(self, symbol: str) -> None:
-        slot = await self._runways.slot(symbol)
+        runway = await self._runways.enter(symbol)
         self.on_it.append(symbol)
         await self._go.wait()
-        slot.leave()
+        runway.leave()
 
 
 def by_first_letter() -> Runways:
