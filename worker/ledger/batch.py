@@ -74,8 +74,8 @@ class Batch:
         view = None if self.is_heavy else self.foresight.view(question)
         if view is None:
             return False
-        opening, page = [BEGIN, *self.foresight.calls(question)], self._decide(view)
-        writes = page.calls(self.id)
+        page = self._decide(view)
+        opening, writes = [BEGIN, *self.foresight.calls(question, page.head, self.id)], page.rows()
         if not connection.has_prepared(name for name, _ in writes):  # preparing takes locks, before the account's
             return False
         try:

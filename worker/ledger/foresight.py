@@ -11,6 +11,7 @@ from worker.ledger.confirmations import ReplyAddress
 from worker.ledger.connection import Connection
 from worker.ledger.round_trip import Call
 from worker.ledger.view import AccountRow, Question, View
+from worker.ports import Anchor
 
 COUNTERS = 64  # taken ahead for tokens; what is left of them when a worker ends is skipped for ever
 _FEW_COUNTERS = 16
@@ -87,8 +88,12 @@ class Foresight:
             return False
         return self._executions.keys() >= {*question.executions, *question.addresses}
 
-    def calls(self, question: Question) -> Sequence[Call]:
-        """Return what makes a transaction fail unless all is as foreseen, and takes the counters that are wanted."""
+    def calls(self, question: Question, head: Anchor, batch: UUID) -> Sequence[Call]:
+        """
+        Return what makes a transaction fail unless all is as foreseen, and takes the counters that are wanted.
+
+        It moves the account on to this head, and signs it for this batch.
+        """
         account = self._account
         if account is None:
             raise AssertionError("nothing is foreseen")
@@ -101,9 +106,12 @@ class Foresight:
             "batch": self._batch,
             "namespace": self._namespace if question.arrivals else None,
             "deals": question.deals,
+            "next_sequence": head.sequence,
+            "next_hash": head.hash,
+            "next_batch": batch,
         }
-        lock: Call = ("lock_as_foreseen", foreseen)
-        return [lock, ("take_trade_counters", {"count": question.counters})] if question.counters else [lock]
+        move: Call = ("move_as_foreseen", foreseen)
+        return [move, ("take_trade_counters", {"count": question.counters})] if question.counters else [move]
 
     def learn(self, view: View, account: AccountRow, batch: UUID) -> None:
         """Take note of what a committed batch has left; `account` is its row as it stands now."""

@@ -129,12 +129,15 @@ class Page:
         await round_trip(connection, self.calls())
 
     def calls(self, batch: UUID | None = None) -> list[Call]:
-        """Return the statements that write it all; `batch` signs the page."""
-        rows = [(statement, self._values(statement)) for statement in _STATEMENTS if statement in self._rows]
+        """Return the statements that write it all, and move the account's head; `batch` signs the page."""
         head = {"account": self.account, "sequence": self.head.sequence, "hash": self.head.hash}
         if batch is None:
-            return [*rows, ("move_audit_head", head)]
-        return [*rows, ("move_audit_head_and_sign", {**head, "batch": batch})]
+            return [*self.rows(), ("move_audit_head", head)]
+        return [*self.rows(), ("move_audit_head_and_sign", {**head, "batch": batch})]
+
+    def rows(self) -> list[Call]:
+        """Return the statements that write the rows."""
+        return [(statement, self._values(statement)) for statement in _STATEMENTS if statement in self._rows]
 
     def _values(self, statement: str) -> dict[str, Any]:
         values: dict[str, Any] = {"rows": rows_as_json(self._rows[statement])}

@@ -288,7 +288,7 @@ CHANGES = [
 ]
 
 
-async def test_an_account_that_is_not_as_it_was_left_is_not_locked_as_foreseen(ledger_url: str) -> None:
+async def test_an_account_that_is_not_as_it_was_left_is_not_moved_as_foreseen(ledger_url: str) -> None:
     name = {"account": "main"}
     async with await connect(ledger_url, "test", PERSON_SESSION) as connection:
         await connection.execute(
@@ -297,7 +297,8 @@ async def test_an_account_that_is_not_as_it_was_left_is_not_locked_as_foreseen(l
             [signature := uuid4()],
         )
         foreseen = {"epoch": 3, "holder": "host:1", "sequence": 7, "hash": "head", "batch": signature, "deals": []}
-        call = ("lock_as_foreseen", name | foreseen | {"namespace": None})
+        head = {"sequence": 7, "hash": "head", "batch": signature}  # it stays where it is
+        call = ("move_as_foreseen", name | foreseen | {"namespace": None, **{f"next_{key}": head[key] for key in head}})
         await round_trip(connection, [call])  # it is as foreseen
 
         for change in CHANGES:

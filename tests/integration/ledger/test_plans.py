@@ -22,22 +22,30 @@ TRADES = [
     {"identity_kind": "order_id", "trade_id": str(ROWS), "account": "main", "body_digest": None},
     {"identity_kind": "body", "trade_id": "unknown", "account": "main", "body_digest": "unknown"},
 ]
+HEAD = {"sequence": 7, "hash": "head", "batch": KNOWN}
+FORESEEN = {"account": "main", "epoch": 3, "holder": "host:1", **HEAD, "namespace": None, "deals": [-1, -2]}
 LOOK_UPS: dict[str, dict[str, Any]] = {
+    "move_as_foreseen": FORESEEN | {f"next_{name}": value for name, value in HEAD.items()},
     "lock_account": {"account": "main"},
     "take_trade_counters": {"count": 1},
     "find_trades": {"rows": json.dumps(TRADES)},
     "find_revisions": {"ids": [KNOWN, UNKNOWN]},
     "find_reply_addresses": {"ids": [KNOWN, UNKNOWN]},
     "find_attested_deals": {"ids": [ROWS, -1], "account": "main"},
+    "find_refusals": {"digests": ["digest of 1", "unknown"], "account": "main"},
+    "recorded_deals": {"ids": [ROWS, -1], "account": "main"},
     "update_executions": {"rows": json.dumps([{"execution_id": str(UNKNOWN)}])},
     "delete_outbox": {"rows": json.dumps([{"id": -1, "account": "main", "refused": False}])},
-    "move_audit_head_and_sign": {"account": "main", "sequence": 1, "hash": "", "batch": UNKNOWN},
+    "move_audit_head_and_sign": {"account": "main", **HEAD},
     "pending_outbox": {"account": "main", "besides": [], "limit": 10, "bytes": 10_000},
 }
 
+ACCOUNT = """
+    insert into ledger.accounts (account, lease_epoch, lease_holder, audit_sequence, audit_hash, last_batch)
+    values ('main', 3, 'host:1', 7, 'head', %s)
+"""
 FILLING = f"""
     set session_replication_role = replica;
-    insert into ledger.accounts (account) values ('main');
     insert into ledger.executions (
         execution_id, account, identity_kind, trade_id, rpm_order_id, body_digest, symbol, direction, units,
         approved_at, body, envelope, token, received_at, state, is_open, is_unresolved, revision, version, attempts,
@@ -48,6 +56,8 @@ FILLING = f"""
     from generate_series(1, {ROWS}) n;
     insert into ledger.deals (account, deal_id, execution_id, lots, units, attested_by)
     select account, token / 64, execution_id, 1, 1, 'ann' from ledger.executions;
+    insert into ledger.refusals (execution_id, account, reason, detail, content_digest, envelope, refused_at)
+    select execution_id, account, '', '', body_digest, '{{}}', now() from ledger.executions;
     insert into ledger.reply_addresses select execution_id, 'desk', trade_id from ledger.executions;
     insert into ledger.replays (replay_id, letter_id, account, by, reason, allow_stale, created_at, execution_id)
     select execution_id, execution_id, account, 'ann', 'a test', false, now(), execution_id from ledger.executions;
@@ -63,6 +73,7 @@ FILLING = f"""
 async def test_no_look_up_of_a_commit_goes_through_what_it_does_not_look_for(
     ledger_url: str, database: Connection
 ) -> None:
+    await database.execute(ACCOUNT.encode(), [KNOWN])
     async with await connect(ledger_url, "planner", WORKER_SESSION) as planner:
         for name in LOOK_UPS:
             await planner.execute(b"prepare %b as %b" % (name.encode(), numbered(name).text))

@@ -32,11 +32,14 @@ update ledger.accounts
 set last_batch = case when last_batch = %(batch)s then last_batch else gen_random_uuid() end
 where account = %(account)s returning last_batch, lease_epoch
 
--- name: lock_as_foreseen
--- The first statement of a transaction whose jobs have decided already: it fails unless the account is as its worker
--- left it, by everything that they decided by.
-select ledger.lock_as_foreseen(
-    %(account)s, %(epoch)s, %(holder)s, %(sequence)s, %(hash)s, %(batch)s, %(namespace)s, %(deals)s)
+-- name: move_as_foreseen
+-- The first statement of a transaction whose jobs have decided already: it moves the head, and fails unless the account
+-- is as its worker left it, by everything that they decided by. Whoever else changes anything for an account appends to
+-- its audit trail: then the head is another one. `namespace` is the one that new tokens are made of, null when the batch
+-- makes none; `deals` are those that the batch brings, of which none may stand here on an operator's word.
+select ledger.move_as_foreseen(
+    %(account)s, %(epoch)s, %(holder)s, %(sequence)s, %(hash)s, %(batch)s, %(namespace)s, %(deals)s,
+    %(next_sequence)s, %(next_hash)s, %(next_batch)s)
 
 -- name: look_at_lease
 -- Without a lock: a holder that hangs in a transaction must not keep the others from seeing that it does.

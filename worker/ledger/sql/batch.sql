@@ -46,8 +46,12 @@ order by r.replay_id
 for update of r
 
 -- name: find_refusals
--- Redelivered messages that were refused at their first delivery.
-select distinct content_digest from ledger.refusals where account = %(account)s and content_digest = any(%(digests)s)
+-- Redelivered messages that were refused at their first delivery. Each is looked up by itself, as above.
+select asked.content_digest
+from unnest(%(digests)s::text[]) as asked (content_digest)
+cross join lateral (
+    select from ledger.refusals r
+    where r.account = %(account)s and r.content_digest = asked.content_digest limit 1) refused
 
 -- name: find_letters
 -- Whether a dead letter is stored already (a redelivery without an id is known by its content), whether the ledger knows

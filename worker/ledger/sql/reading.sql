@@ -51,5 +51,9 @@ where token = %(token)s
 
 -- name: recorded_deals
 -- Which of these broker deals the ledger has as the broker shows them; what an operator attests is not recorded yet.
-select deal_id from ledger.deals
-where account = %(account)s and deal_id = any(%(ids)s) and attested_by is null
+-- Each is looked up by itself: planned while the table was small, the search would go through all of the account's.
+select shown.deal_id
+from unnest(%(ids)s::bigint[]) as shown (deal_id)
+cross join lateral (
+    select from ledger.deals d
+    where d.account = %(account)s and d.deal_id = shown.deal_id and d.attested_by is null limit 1) recorded
