@@ -4,69 +4,89 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from functools import partial
 from typing import Generic, TypeVar
 
 from worker.domain.errors import TerminalUnavailable
-from worker.mt5.lane import STUCK_SECONDS, Lane, Urgency
+from worker.mt5.lane import STUCK_SECONDS, Lane, Task, Urgency
+from worker.mt5.mailbox import Mailbox, Reply
 
 Answer = TypeVar("Answer")
 
 
 class Inquiry(Generic[Answer]):
     """
-    Put first to the lane that answers best now; the first answer counts.
+    Put first to the lane that answers best now; the first answer counts, and is in `answer`.
 
     Each lane is asked once at most. A question that is under way is never given up, or a slow one would go round for
     ever; only a `light` one is put to another lane beside it: none may stand long before that lane's sends. A light one
-    goes before the others, and any before the sends when it has waited for `patience` seconds.
+    goes before the others, and any before the sends when it has waited for `patience` seconds. It raises
+    TerminalUnavailable when nobody who could be asked has an answer; cancelling `answer` ends it.
+
+    No coroutine runs it: each of those that a question had to pass through was a turn of the loop for a trade.
     """
 
     def __init__(
-        self, lanes: Sequence[Lane], question: Callable[[Lane], Answer], *, light: bool, patience: float
+        self,
+        lanes: Sequence[Lane],
+        question: Callable[[Lane], Answer],
+        mailbox: Mailbox,
+        *,
+        light: bool,
+        patience: float,
     ) -> None:
-        self._lanes, self._question, self._light, self._patience = lanes, question, light, patience
+        self._lanes, self._question, self._mailbox = lanes, question, mailbox
+        self._urgency, self._light, self._patience = Urgency.LIGHT if light else Urgency.QUESTION, light, patience
         self._asked: list[Lane] = []
-        self._waiting: dict[asyncio.Future[Answer], tuple[Lane, Future[Answer]]] = {}
-
-    async def answer(self) -> Answer:
-        """Return the answer; raises TerminalUnavailable when nobody who could be asked has one."""
-        failure: BaseException | None = None
+        self._waiting: dict[Lane, Task] = {}
+        self.answer: asyncio.Future[Answer] = mailbox.loop.create_future()
+        self.answer.add_done_callback(self._end)
         self._put(self._next() or self._first_of_all())
-        try:
-            while self._waiting:
-                done, _ = await asyncio.wait(self._waiting, timeout=STUCK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                for answer in done:
-                    del self._waiting[answer]
-                    failure = answer.exception()
-                    if not isinstance(failure, TerminalUnavailable):
-                        return answer.result()
-                self._look_further()
-        finally:
-            for answer in self._waiting:
-                answer.cancel()
-        raise failure or TerminalUnavailable("no terminal could be asked")
+        self._glance = mailbox.loop.call_later(STUCK_SECONDS, self._glanced)
+
+    def _answered(self, lane: Lane, answer: asyncio.Future[Answer]) -> None:
+        if answer.cancelled():
+            return
+        failure = answer.exception()
+        if self.answer.done():  # another one was quicker
+            return
+        del self._waiting[lane]
+        if failure is None:
+            self.answer.set_result(answer.result())
+            return
+        if isinstance(failure, TerminalUnavailable):
+            self._look_further()
+        if not self._waiting or not isinstance(failure, TerminalUnavailable):
+            self.answer.set_exception(failure)
+
+    def _glanced(self) -> None:
+        self._look_further()
+        self._glance = self._mailbox.loop.call_later(STUCK_SECONDS, self._glanced)
 
     def _look_further(self) -> None:
         """Put it to another lane if nobody has it, or whoever has it is stuck and it may be asked twice."""
         other = self._next()
         if other is None or len(self._waiting) > 1:
             return
-        for answer, (lane, future) in tuple(self._waiting.items()):
+        for lane, task in tuple(self._waiting.items()):
             if lane.is_at_hand:
                 return
-            if future.cancel():  # it has not begun
-                del self._waiting[answer]
+            if lane.withdraw(task):  # it has not begun
+                del self._waiting[lane]
             elif not self._light:
                 return
         self._put(other)
 
     def _put(self, lane: Lane) -> None:
         self._asked.append(lane)
-        urgency = Urgency.LIGHT if self._light else Urgency.QUESTION
-        future = lane.put(urgency, partial(self._question, lane), self._patience)
-        self._waiting[asyncio.wrap_future(future)] = (lane, future)
+        reply = Reply[Answer](self._mailbox)
+        reply.future.add_done_callback(partial(self._answered, lane))
+        self._waiting[lane] = lane.put(self._urgency, partial(self._question, lane), reply, self._patience)
+
+    def _end(self, _answer: asyncio.Future[Answer]) -> None:
+        self._glance.cancel()
+        for task in self._waiting.values():
+            task.reply.future.cancel()
 
     def _next(self) -> Lane | None:
         """Return the first that is at hand, those before the others who see the account; None when there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import math
@@ -9,7 +10,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import partial
@@ -29,7 +29,7 @@ from worker.domain.market import (
     SendReport,
 )
 from worker.mt5.account import OneAccount
-from worker.mt5.mailbox import Reply
+from worker.mt5.mailbox import Mailbox, Reply
 from worker.mt5.pace import Pace
 from worker.mt5.session import TerminalSession, not_sent
 
@@ -51,16 +51,20 @@ class Urgency(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Task:
+class Task:
+    """Work for a lane's thread."""
+
     work: Callable[[], Any]
-    future: Future[Any]
+    reply: Reply[Any]
     overdue_at: float  # monotonic seconds; from then on it goes before orders
 
     def perform(self) -> None:
+        """Do it, and bring what comes of it."""
         try:
-            self.future.set_result(self.work())
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits the future
-            self.future.set_exception(error)
+            outcome = self.work()
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits the reply
+            outcome = error
+        self.reply.bring(outcome)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,9 +93,9 @@ class Lane:
         self._is_compared = False
         self._refused_because: str | None = None
         self._busy_since: float | None = None
-        self._tending: Future[None] | None = None
+        self._tending: Reply[None] | None = None
         self._sends = deque[_Send]()
-        self._tasks: dict[Urgency, deque[_Task]] = {urgency: deque() for urgency in Urgency}
+        self._tasks: dict[Urgency, deque[Task]] = {urgency: deque() for urgency in Urgency}
         self._pace = Pace()
         self._queued = threading.Condition()  # something is, or the lane is closed
         self._closed = False
@@ -128,17 +132,28 @@ class Lane:
         if is_shown:  # whether or not it is lost again by now
             self._apart_because, self._is_compared = None, True
 
-    def put(self, urgency: Urgency, work: Callable[[], Answer], patience: float = math.inf) -> Future[Answer]:
+    def put(
+        self, urgency: Urgency, work: Callable[[], Answer], reply: Reply[Answer], patience: float = math.inf
+    ) -> Task:
         """
-        Queue work for a session that takes part; its future can be cancelled until the work begins.
+        Queue work for a session that takes part; it is not done when nobody wants the reply any more.
 
         After `patience` seconds it goes before the orders that wait.
         """
+        task = Task(work, reply, time.monotonic() + patience)
         if self._apart_because is None:
-            return self._queue(urgency, work, patience)
-        refused: Future[Answer] = Future()
-        refused.set_exception(TerminalUnavailable(f"terminal session {self.session.name}: {self.problem}"))
-        return refused
+            self._queue(urgency, task)
+        else:
+            reply.bring(TerminalUnavailable(f"terminal session {self.session.name}: {self.problem}"))
+        return task
+
+    def withdraw(self, task: Task) -> bool:
+        """Take work back; False when it has begun, or is done."""
+        with self._queued:
+            queue = next((tasks for tasks in self._tasks.values() if task in tasks), None)
+            if queue is not None:
+                queue.remove(task)
+        return queue is not None
 
     def send(self, order: OrderRequest, reply: Reply[SendReport]) -> None:
         """Queue an order; it is not sent when nobody wants the reply any more before its line is made."""
@@ -178,10 +193,12 @@ class Lane:
             self._learn_from(poll.health)
         return replace(poll, took=time.monotonic() - began)
 
-    def tend(self) -> None:
+    def tend(self, mailbox: Mailbox) -> None:
         """Ask the session how it stands, when nothing more urgent is to be done, and unless it is just being asked."""
-        if self._tending is None or self._tending.done():
-            self._tending = self._queue(Urgency.QUESTION, self._learn)
+        if self._tending is None or not self._tending.is_wanted:
+            self._tending = Reply(mailbox)
+            self._tending.future.add_done_callback(asyncio.Future.exception)  # nobody awaits it
+            self._queue(Urgency.QUESTION, Task(self._learn, self._tending, math.inf))
 
     def close(self) -> None:
         """Take nothing more, and end after what is at hand; what is queued fails."""
@@ -201,8 +218,7 @@ class Lane:
         for send in self._sends:
             send.reply.bring(not_sent(str(self._is_closed())))
         for task in itertools.chain.from_iterable(self._tasks.values()):
-            if task.future.set_running_or_notify_cancel():
-                task.future.set_exception(self._is_closed())
+            task.reply.bring(self._is_closed())
 
     def _next(self) -> Callable[[], None] | None:
         """Wait for what is to be done next; None when the lane is closed."""
@@ -225,12 +241,12 @@ class Lane:
                 sends.append(send)
         return sends
 
-    def _next_task(self, overdue_by: float = math.inf) -> _Task | None:
+    def _next_task(self, overdue_by: float = math.inf) -> Task | None:
         """Return the most urgent task, the first of those; only among the overdue ones, when a moment is named."""
         for tasks in self._tasks.values():
             for task in [task for task in tasks if task.overdue_at <= overdue_by]:
                 tasks.remove(task)
-                if task.future.set_running_or_notify_cancel():
+                if task.reply.is_wanted:
                     return task
         return None
 
@@ -249,15 +265,13 @@ class Lane:
             for send in left:
                 send.reply.bring(error)
 
-    def _queue(self, urgency: Urgency, work: Callable[[], Answer], patience: float = math.inf) -> Future[Answer]:
-        future: Future[Answer] = Future()
+    def _queue(self, urgency: Urgency, task: Task) -> None:
         with self._queued:
             if self._closed:
-                future.set_exception(self._is_closed())
+                task.reply.bring(self._is_closed())
             else:
-                self._tasks[urgency].append(_Task(work, future, time.monotonic() + patience))
+                self._tasks[urgency].append(task)
                 self._queued.notify()
-        return future
 
     def _learn(self) -> None:
         if not self.session.is_ready():

@@ -6,12 +6,14 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
-from worker.domain.errors import TerminalUnavailable
 from worker.domain.market import Quote, QuoteRequest
-from worker.mt5.lane import Lane
+from worker.mt5.inquiry import Inquiry
+from worker.mt5.lane import PATIENCE_SECONDS, Lane
+from worker.mt5.mailbox import Mailbox, Reply
 from worker.mt5.pace import Pace
 
 
@@ -19,83 +21,69 @@ from worker.mt5.pace import Pace
 class _Asker:
     request: QuoteRequest
     sending: Lane  # that would send the order
-    answer: asyncio.Future[Quote]
+    reply: Reply[Quote]
 
 
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    """What a lane has answered to those who were in a round."""
+@dataclass(slots=True)
+class _Round:
+    """Those who are asked for together; settled when the first terminal begins with their command."""
 
-    lane: Lane
-    askers: Sequence[_Asker]
-    quotes: Sequence[Quote | TerminalUnavailable]
+    askers: tuple[_Asker, ...] = ()
+    gate: threading.Lock = field(default_factory=threading.Lock)  # it may just be put to another terminal, too
 
 
 class Quoting:
     """
     Asks in rounds, without a timer: who comes while a round is under way is in the next one.
 
-    `ask` puts a question to a terminal, and perhaps to another one. Who is in a round is settled when its command is
+    A round is put to one of the lanes, and perhaps to another one. Who is in it is settled when its command is
     begun, so that a terminal that is busy with sends finds all of them in one question.
     """
 
-    def __init__(self, ask: Callable[[Callable[[Lane], _Answers]], Awaitable[_Answers]]) -> None:
-        self._ask = ask
+    def __init__(self, lanes: Sequence[Lane], mailbox: Mailbox) -> None:
+        self._lanes, self._mailbox = lanes, mailbox
         self._waiting = deque[_Asker]()
-        self._rounds: asyncio.Task[None] | None = None
+        self._round: _Round | None = None
         self._pace = Pace()
-        self._gate = threading.Lock()
 
-    async def quote(self, request: QuoteRequest, sending: Lane) -> Quote:
-        """Return what is asked for, of right now. Raises TerminalUnavailable."""
-        asker = _Asker(request, sending, asyncio.get_running_loop().create_future())
+    def quote(self, request: QuoteRequest, sending: Lane) -> asyncio.Future[Quote]:
+        """Return what is asked for, of right now; or TerminalUnavailable."""
+        asker = _Asker(request, sending, Reply(self._mailbox))
         self._waiting.append(asker)
-        if self._rounds is None or self._rounds.done():
-            self._rounds = asyncio.create_task(self._go_round(), name="quotes")
-        return await asker.answer
+        if self._round is None:
+            self._begin()
+        return asker.reply.future
 
-    async def _go_round(self) -> None:
-        while self._waiting:
-            await self._round()
+    def _begin(self) -> None:
+        self._round = together = _Round()
+        ask = partial(self._ask, together)
+        inquiry = Inquiry(self._lanes, ask, self._mailbox, light=True, patience=PATIENCE_SECONDS)
+        inquiry.answer.add_done_callback(partial(self._over, together))
 
-    async def _round(self) -> None:
-        askers: list[_Asker] = []
+    def _over(self, together: _Round, answer: asyncio.Future[None]) -> None:
+        """Tell those who were asked for in vain, and begin the next round."""
+        self._round = None
+        if (error := answer.exception()) is not None:
+            for asker in together.askers or tuple(self._next()):
+                asker.reply.bring(error)
+        if self._waiting:
+            self._begin()
 
-        def question(lane: Lane) -> _Answers:
-            with self._gate:  # the same question may just be put to another terminal, too
-                askers.extend(() if askers else self._next())
-                asked = tuple(askers)
-            if not asked:
-                return _Answers(lane, (), ())
-            began = time.monotonic()
-            quotes = lane.quotes([asker.request for asker in asked])
-            self._pace.took(time.monotonic() - began, len(asked))
-            return _Answers(lane, asked, quotes)
-
-        try:
-            answers = await self._ask(question)
-        except Exception as error:  # noqa: BLE001 - it belongs to those who have asked
-            for asker in askers or list(self._next()):
-                _fail(asker, error)
-        else:
-            for asker, quote in zip(answers.askers, answers.quotes, strict=True):
-                _settle(asker, answers.lane, quote)
+    def _ask(self, together: _Round, lane: Lane) -> None:
+        """Ask in a terminal's thread, and bring each his answer from there: on the loop nobody stands between."""
+        with together.gate:
+            together.askers = askers = together.askers or tuple(self._next())
+        if not askers:
+            return
+        began = time.monotonic()
+        quotes = lane.quotes([asker.request for asker in askers])
+        self._pace.took(time.monotonic() - began, len(askers))
+        for asker, quote in zip(askers, quotes, strict=True):
+            asker.reply.bring(lane.as_sent_by(asker.sending, quote) if isinstance(quote, Quote) else quote)
 
     def _next(self) -> Iterator[_Asker]:
-        """Take those out of the queue, in a terminal's thread, who are in the round that begins now."""
+        """Take those out of the queue who are in the round that begins now."""
         for _ in range(min(len(self._waiting), self._pace.at_once)):
             asker = self._waiting.popleft()
-            if not asker.answer.done():
+            if asker.reply.is_wanted:
                 yield asker
-
-
-def _settle(asker: _Asker, lane: Lane, quote: Quote | TerminalUnavailable) -> None:
-    if isinstance(quote, TerminalUnavailable):
-        _fail(asker, quote)
-    elif not asker.answer.done():
-        asker.answer.set_result(lane.as_sent_by(asker.sending, quote))
-
-
-def _fail(asker: _Asker, error: Exception) -> None:
-    if not asker.answer.done():
-        asker.answer.set_exception(error)

@@ -14,7 +14,7 @@ import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -50,6 +50,14 @@ _UNKNOWN = Custody(clean_since=None, in_session=False)  # of a terminal that has
 Answer = TypeVar("Answer")
 
 
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What belongs to one loop."""
+
+    mailbox: Mailbox
+    quoting: Quoting
+
+
 class PooledTerminal:
     """
     Implements `ports.Terminal` over a pool of sessions of one account.
@@ -69,8 +77,7 @@ class PooledTerminal:
         self._senders = self._lanes[1:] or self._lanes
         self._patience: dict[Lane, float] = {}  # seconds; with those that did not come to their last look in time
         self._tending: asyncio.Task[None] | None = None
-        self._quoting = Quoting(partial(self._ask, light=True))
-        self._mailbox: Mailbox | None = None
+        self._desk: _Desk | None = None
 
     async def start(self, patience: float = OPENING_SECONDS) -> VenueFacts:
         """
@@ -98,11 +105,11 @@ class PooledTerminal:
         sending = self._sending(request.symbol)
         if sending is not self._lanes[0] and sending.problem is not None:
             raise TerminalUnavailable(sending.problem)
-        return await self._quoting.quote(request, sending)
+        return await self._here().quoting.quote(request, sending)
 
     async def submit(self, order: OrderRequest) -> SendReport:
         """Send one order; whatever happens is in the report."""
-        reply = Reply[SendReport](self._mailbox_here())
+        reply = Reply[SendReport](self._here().mailbox)
         self._sending(order.symbol).send(order, reply)
         return await reply.future
 
@@ -129,9 +136,9 @@ class PooledTerminal:
     async def cancel(self, ticket: int, symbol: str) -> CancelReport:
         """Ask the broker to cancel an order. Raises TerminalUnavailable when the request certainly did not leave."""
         lane = self._sending(symbol)
-        return await asyncio.wrap_future(
-            lane.put(Urgency.CANCEL, lambda: lane.session.cancel(ticket, symbol), PATIENCE_SECONDS)
-        )
+        reply = Reply[CancelReport](self._here().mailbox)
+        lane.put(Urgency.CANCEL, lambda: lane.session.cancel(ticket, symbol), reply, PATIENCE_SECONDS)
+        return await reply.future
 
     async def instruments(self, symbols: Sequence[str] = ()) -> tuple[Instrument, ...]:
         """Ask for instruments; all that the terminal shows when none are named. Raises TerminalUnavailable."""
@@ -151,7 +158,7 @@ class PooledTerminal:
         while True:
             await asyncio.sleep(TEND_SECONDS)
             for lane in self._lanes:
-                lane.tend()
+                lane.tend(self._here().mailbox)
 
     def _close(self, patience: float) -> None:
         for lane in self._lanes:
@@ -184,29 +191,31 @@ class PooledTerminal:
     async def _look_of(self, lane: Lane, request: SearchRequest) -> Search:
         """Have one terminal look itself, if it comes to it soon, next time if less soon: its sends go first."""
         patience = self._patience.pop(lane, STUCK_SECONDS)
-        future = lane.put(Urgency.QUESTION, partial(lane.session.search, request))
-        looking = asyncio.wrap_future(future)
+        looking = Reply[Search](self._here().mailbox)
+        task = lane.put(Urgency.QUESTION, partial(lane.session.search, request), looking)
         try:
-            await asyncio.wait({looking}, timeout=patience)
-            if not looking.done() and future.cancel():
+            await asyncio.wait({looking.future}, timeout=patience)
+            if looking.is_wanted and lane.withdraw(task):
                 self._patience[lane] = min(2 * patience, _LONGEST_WAIT_SECONDS)
                 return Search(readable=False)
-            return await looking
+            return await looking.future
         except TerminalUnavailable as error:
             return Search(readable=False, detail=str(error))
         finally:
-            looking.cancel()
+            looking.future.cancel()
 
     async def _ask(
         self, question: Callable[[Lane], Answer], *, light: bool = False, patience: float = PATIENCE_SECONDS
     ) -> Answer:
-        return await Inquiry(self._lanes, question, light=light, patience=patience).answer()
+        return await Inquiry(self._lanes, question, self._here().mailbox, light=light, patience=patience).answer
 
-    def _mailbox_here(self) -> Mailbox:
+    def _here(self) -> _Desk:
+        """Return where what is asked on the running loop is answered."""
         loop = asyncio.get_running_loop()
-        if self._mailbox is None or self._mailbox.loop is not loop:
-            self._mailbox = Mailbox(loop)
-        return self._mailbox
+        if self._desk is None or self._desk.mailbox.loop is not loop:
+            mailbox = Mailbox(loop)
+            self._desk = _Desk(mailbox, Quoting(self._lanes, mailbox))
+        return self._desk
 
     def _sending(self, symbol: str) -> Lane:
         return self._senders[share_of(symbol, len(self._senders))]

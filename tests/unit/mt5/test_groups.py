@@ -13,7 +13,7 @@ import pytest
 from tests.fixtures.terminal import a_look, a_question, an_order
 from tests.unit.mt5.pooled import SENT, Session, opened, until
 from worker.domain.errors import TerminalUnavailable
-from worker.domain.market import NotSentReason, SendReport, SendStatus
+from worker.domain.market import NotSentReason, Poll, SendReport, SendStatus
 from worker.mt5 import pace
 from worker.mt5.lane import Urgency
 from worker.mt5.mailbox import Mailbox, Reply
@@ -133,9 +133,10 @@ async def test_what_is_overdue_goes_before_the_orders_that_wait_and_nothing_else
         session = sessions["main"]
         first = await busy_with(pooled, session)
         waiting = await begun(*(pooled.submit(an_order(symbol)) for symbol in SYMBOLS))
-        asked = pooled._lanes[0].put(Urgency.QUESTION, lambda: session.poll(None), patience)
+        asked = Reply[Poll](Mailbox(asyncio.get_running_loop()))
+        pooled._lanes[0].put(Urgency.QUESTION, lambda: session.poll(None), asked, patience)
         session.gate.set()
-        await asyncio.gather(first, *waiting, asyncio.wrap_future(asked))
+        await asyncio.gather(first, *waiting, asked.future)
         assert session.asked.index("poll") == place
 
 
