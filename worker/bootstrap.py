@@ -20,7 +20,7 @@ from worker.domain.errors import LeaseLost, WrongSetting
 from worker.domain.limits import Throttle
 from worker.ledger.ledger import PostgresLedger
 from worker.lifecycle import Parts, Worker, cancelled, unless
-from worker.memory import give_back_large_blocks
+from worker.memory import give_back_large_blocks, look_through_what_is_new
 from worker.messaging.connection import connected
 from worker.messaging.consumer import Consumer
 from worker.messaging.dead_letters import Ingester
@@ -72,6 +72,7 @@ async def run(settings: Settings) -> int:
     failpoints.arm(settings.failpoints, settings.failpoints_log)
     sys.setswitchinterval(SWITCH_SECONDS)
     give_back_large_blocks()
+    look_through_what_is_new()
     stop, monitoring = asyncio.Event(), _monitoring(settings)
     with _stopped_by_signals(stop), _served(settings, monitoring):
         beating = asyncio.create_task(monitoring.pulse.run(), name="pulse")

@@ -1,4 +1,4 @@
-"""A huge message leaves no huge process behind."""
+"""A huge message leaves no huge process behind, and what stands after the start is not looked through for ever."""
 
 from __future__ import annotations
 
@@ -34,3 +34,23 @@ def test_what_huge_values_needed_is_given_back_although_small_ones_live_on() -> 
     told = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, timeout=30)
 
     assert int(told.stdout) < 10 * MEGABYTE
+
+
+LEFT_OUT = """
+import gc
+from worker.memory import look_through_what_is_new
+
+stands = [[number] for number in range(10_000)]
+look_through_what_is_new()
+a_cycle = []
+a_cycle.append(a_cycle)
+del a_cycle
+known = {id(one) for one in stands}
+print(sum(id(one) in known for one in gc.get_objects()), gc.collect())
+"""
+
+
+def test_what_stands_is_left_out_and_a_new_cycle_is_still_found() -> None:
+    told = subprocess.run([sys.executable, "-c", LEFT_OUT], check=True, capture_output=True, timeout=30)
+
+    assert told.stdout.split() == [b"0", b"1"]
