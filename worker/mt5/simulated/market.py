@@ -12,7 +12,7 @@ from worker.mt5.simulated.symbols import Symbol
 
 class Market(NamedTuple):
     """
-    A moment (UTC milliseconds), with what the book says of its server and its account.
+    The moment at which a tick began (UTC milliseconds), with what the book says of its server and its account.
 
     Within a tick markets are equal, so what was worked out for one of them holds for the others: see `begin_of_tick`.
     """
@@ -26,7 +26,7 @@ class Market(NamedTuple):
     def quote(self, symbol: Symbol) -> Quote | None:
         """Return what the symbol's feed shows."""
         closed = self.weekend(symbol)
-        return quote(symbol, begin_of_tick(closed.begin - 1 if closed else self.utc_msc), self.opened_utc_msc)
+        return quote(symbol, begin_of_tick(closed.begin - 1) if closed else self.utc_msc, self.opened_utc_msc)
 
     def weekend(self, symbol: Symbol) -> Weekend | None:
         """Return the weekend for which the symbol's market is closed."""

@@ -72,7 +72,7 @@ def quote(symbol: Symbol, utc_msc: int, opened_utc_msc: int) -> Quote | None:
     if last is None:
         return None
     steps = ladder(symbol)
-    rung = lower_rung(symbol, deviation(symbol.instrument, last), opened_utc_msc)
+    rung = rung_at(symbol, last, opened_utc_msc)
     return Quote(steps.price(rung + steps.low), steps.price(rung + steps.high), last * TICK_MS)
 
 
@@ -87,6 +87,12 @@ def last_tick(symbol: Symbol, utc_msc: int, opened_utc_msc: int) -> int | None:
 def mid(instrument: Instrument, utc_msc: int, opened_utc_msc: int) -> float:
     """Return the middle of the market, before it is rounded to a tick."""
     return _mid(instrument, deviation(instrument, utc_msc // TICK_MS), opened_utc_msc)
+
+
+@lru_cache(maxsize=1024)  # a quote and the day's extremes are made of the same ticks
+def rung_at(symbol: Symbol, tick: int, opened_utc_msc: int) -> int:
+    """Return the lower side of the market at a tick (100 ms since 1970)."""
+    return lower_rung(symbol, deviation(symbol.instrument, tick), opened_utc_msc)
 
 
 def lower_rung(symbol: Symbol, height: float, opened_utc_msc: int) -> int:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
 
-from worker.mt5.simulated.prices.prices import Quote, ladder, lower_rung
-from worker.mt5.simulated.prices.walk import DAY, LEVELS, PERIODS, TICK_MS, TICKS_A_SECOND, bounds, deviation
+from worker.mt5.simulated.prices.prices import Quote, ladder, lower_rung, rung_at
+from worker.mt5.simulated.prices.walk import DAY, LEVELS, PERIODS, TICK_MS, TICKS_A_SECOND, bounds
 from worker.mt5.simulated.symbols import Symbol
 
 
@@ -20,7 +20,7 @@ def today(symbol: Symbol, now: Quote, opened_utc_msc: int, offset: int) -> dict[
     tick = now.utc_msc // TICK_MS
     begin = tick - (tick + offset * TICKS_A_SECOND) % DAY
     low, high = _extremes(symbol, begin, tick, opened_utc_msc)
-    first, before = (_rung(symbol, at, opened_utc_msc) for at in (begin, begin - 1))
+    first, before = (rung_at(symbol, at, opened_utc_msc) for at in (begin, begin - 1))
     steps = ladder(symbol)
     close = steps.price(before + steps.low)
     return {
@@ -40,12 +40,16 @@ class _Day:
     def __init__(self, symbol: Symbol, begin: int, opened_utc_msc: int) -> None:
         self._symbol, self._opened = symbol, opened_utc_msc
         self.end = begin
-        self.low = self.high = _rung(symbol, begin, opened_utc_msc)
+        self.low = self.high = rung_at(symbol, begin, opened_utc_msc)
 
     def extend(self, end: int) -> None:
         """Add the ticks up to before `end`."""
-        self.high = self._extreme(end, self.high, 1)
-        self.low = -self._extreme(end, -self.low, -1)
+        if end - self.end <= PERIODS[0]:  # so few are looked at sooner than the least that they may reach
+            rungs = [rung_at(self._symbol, tick, self._opened) for tick in range(self.end, end)]
+            self.low, self.high = min(self.low, *rungs), max(self.high, *rungs)
+        else:
+            self.high = self._extreme(end, self.high, 1)
+            self.low = -self._extreme(end, -self.low, -1)
         self.end = end
 
     def _extreme(self, end: int, best: int, sign: int) -> int:
@@ -60,7 +64,7 @@ class _Day:
                 for period in self._periods(level - 1, *window, sign):
                     heappush(periods, period)
             else:
-                best = max(best, *(sign * _rung(self._symbol, tick, self._opened) for tick in range(*window)))
+                best = max(best, *(sign * rung_at(self._symbol, tick, self._opened) for tick in range(*window)))
         return best
 
     def _periods(self, level: int, begin: int, end: int, sign: int) -> list[tuple[int, int, int]]:
@@ -87,8 +91,3 @@ def _extremes(symbol: Symbol, begin: int, last: int, opened_utc_msc: int) -> tup
 @lru_cache(maxsize=512)
 def _day(symbol: Symbol, begin: int, opened_utc_msc: int) -> _Day:
     return _Day(symbol, begin, opened_utc_msc)
-
-
-@lru_cache(maxsize=1024)
-def _rung(symbol: Symbol, tick: int, opened_utc_msc: int) -> int:
-    return lower_rung(symbol, deviation(symbol.instrument, tick), opened_utc_msc)
