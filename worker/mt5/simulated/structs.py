@@ -8,7 +8,8 @@ because no module can be imported that holds their types.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import namedtuple
+from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, cast
 
@@ -53,9 +54,10 @@ class Struct(tuple[Any, ...]):
 
 def named(struct: type[Struct], /, **fields: Any) -> Struct:
     """Make a structure from all of its fields by name."""
-    return struct(map(fields.__getitem__, struct.__match_args__))
+    return tuple.__new__(struct, _IN_ORDER[struct](fields))
 
 
+_IN_ORDER: dict[type[Struct], Callable[[dict[str, Any]], tuple[Any, ...]]] = {}
 _MEMBERS = {
     name: vars(Struct)[name] for name in ("__new__", "__init_subclass__", "__reduce__", "__repr__", "_asdict")
 } | {"__slots__": (), "__module__": "builtins", "n_unnamed_fields": 0}
@@ -63,10 +65,13 @@ _MEMBERS = {
 
 def _structure(name: str, description: str, fields: str) -> type[Struct]:
     names = tuple(fields.split())
-    members: dict[str, Any] = {field: property(itemgetter(place)) for place, field in enumerate(names)}
+    descriptors = vars(namedtuple(name, names))  # noqa: PYI024 - for what reads its fields: quicker than a property
+    members: dict[str, Any] = {field: descriptors[field] for field in names}
     members |= {"__doc__": description, "__match_args__": names}
     members |= {"n_fields": len(names), "n_sequence_fields": len(names)}
-    return cast("type[Struct]", type(name, (tuple,), _MEMBERS | members))
+    struct = cast("type[Struct]", type(name, (tuple,), _MEMBERS | members))
+    _IN_ORDER[struct] = itemgetter(*names)
+    return struct
 
 
 Tick = _structure("Tick", "The latest prices of a symbol.", "time bid ask last volume time_msc flags volume_real")
