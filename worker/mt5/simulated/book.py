@@ -23,7 +23,7 @@ _Value = TypeVar("_Value")
 
 
 class Meta(NamedTuple):
-    """The book's own settings: what may be changed from outside, and the running balance."""
+    """The book's own settings: what may be changed from outside, the running balance, and what the schedule says."""
 
     login: int
     server: str
@@ -38,6 +38,7 @@ class Meta(NamedTuple):
     balance: float
     history_ready_utc_msc: int
     open_at_weekends: int
+    due_utc_msc: int | None  # when something happens next
 
     @property
     def hedging(self) -> bool:
@@ -45,7 +46,7 @@ class Meta(NamedTuple):
         return self.margin_mode == mt5.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
 
 
-_READ_META = f"SELECT {', '.join(Meta._fields)} FROM meta"  # noqa: S608 - the names are those of the class above
+_READ_META = f"SELECT {', '.join(Meta._fields[:-1])}, (SELECT min(due_utc_msc) FROM schedule) FROM meta"  # noqa: S608 - the names are those of the class above
 _TABLES = {TradeOrder: "orders", TradeDeal: "deals", TradePosition: "positions"}
 _INSERT = {
     struct: f"INSERT INTO {table} VALUES ({', '.join('?' * len(struct.__match_args__))})"  # noqa: S608 - constants

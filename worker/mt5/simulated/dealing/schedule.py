@@ -42,7 +42,7 @@ def forget(desk: Desk, event: str, order: Struct) -> None:
 
 def is_anything_due(desk: Desk) -> bool:
     """Tell whether something waits to be applied."""
-    first: int | None = desk.book.known("due", lambda: desk.book.value("SELECT min(due_utc_msc) FROM schedule"))
+    first = desk.book.meta().due_utc_msc  # as the book stands now: `desk` may be from before something was done
     return first is not None and first <= desk.utc_msc
 
 

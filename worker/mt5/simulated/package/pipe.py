@@ -32,8 +32,10 @@ class Pipe:
         self.error: tuple[int, str] = SUCCESS
         self.selected: set[str] = set()
         self.jumps: dict[str, int] = {}  # symbols whose next tick shows a jump, with the type of the order checked
+        self.folder = str(path.parent)  # where the book lies
         self._path, self._netting = path, netting
         self._book: Book | None = None
+        self._latest: Desk | None = None
 
     def connect(self) -> None:
         """Start the terminal, or come back to it."""
@@ -48,11 +50,6 @@ class Pipe:
         if self._book is not None:
             self._book.close()
             self._book = None
-
-    @property
-    def folder(self) -> Path:
-        """Return where the book lies."""
-        return self._path.parent
 
     @property
     def book(self) -> Book:
@@ -87,7 +84,10 @@ class Pipe:
             yield self._now() if events.apply_due(desk) else desk
 
     def _now(self) -> Desk:
-        return Desk(self.book, self.book.meta(), utc_msc(), self.selected)
+        now, meta, latest = utc_msc(), self.book.meta(), self._latest
+        if latest is None or latest.meta is not meta or latest.utc_msc != now:  # calls come several in a millisecond
+            latest = self._latest = Desk(self.book, meta, now, self.selected)
+        return latest
 
 
 class Calls:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ntpath
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 
 from worker.mt5.simulated.money.account import account_info, standing
 from worker.mt5.simulated.package import arguments
@@ -84,9 +83,8 @@ class SessionCalls(Calls):
 
 
 @lru_cache(maxsize=8)
-def _terminal_info(*switches: bool, program: str, folder: Path) -> Struct:
+def _terminal_info(*switches: bool, program: str, folder: str) -> Struct:
     connected, trade_allowed, tradeapi_disabled = switches
-    data = str(folder)
     return named(
         TerminalInfo,
         community_account=False,
@@ -108,7 +106,7 @@ def _terminal_info(*switches: bool, program: str, folder: Path) -> Struct:
         company="Simulated Broker",
         name="Simulated Terminal",
         language="English",
-        path=ntpath.dirname(program) or data,
-        data_path=data,
-        commondata_path=data,
+        path=ntpath.dirname(program) or folder,
+        data_path=folder,
+        commondata_path=folder,
     )
