@@ -329,7 +329,11 @@ class Outbox(Protocol):
         ...
 
     async def wait(self, at_most: float) -> None:
-        """Return when something was committed to the outbox, or after `at_most` seconds."""
+        """Return when `pending` may have more to tell than its last answer, or after `at_most` seconds."""
+        ...
+
+    def ring(self) -> None:
+        """End the `wait` that is under way, or the next one."""
         ...
 
 

@@ -22,6 +22,7 @@ from worker.ledger.job import Job
 from worker.ledger.page import Page
 from worker.ledger.round_trip import BEGIN, COMMIT, ROLLBACK, Answers, Call, round_trip
 from worker.ledger.tenure import Tenure
+from worker.ledger.tray import Mail
 from worker.ledger.view import Question, View, read_view, take_answers
 from worker.ports import Clock
 
@@ -43,11 +44,12 @@ class Batch:
     clock: Clock
     id: UUID = field(default_factory=uuid4)
     results: list[object] = field(default_factory=list)
-    has_mail: bool = False
+    mail: Mail | None = None  # as far as it is known
     may_be_committed: bool = False
 
     async def commit(self, connection: Connection) -> None:
         """Run once, unless an earlier run whose answer was lost turns out to be committed."""
+        self.mail = None
         if self.may_be_committed and await self._is_committed(connection):
             return
         self.foresight.use(connection)
@@ -89,6 +91,7 @@ class Batch:
             return False
         take_answers(view, opening, answers)
         self._learn(view, page)
+        self.mail = page.mail(writes, answers[len(opening) :])
         return True
 
     async def _commit_as_found(self, connection: Connection, question: Question) -> None:
@@ -96,8 +99,10 @@ class Batch:
         question.counters = self.foresight.counters_to_take(question)
         view = await self._begin(connection, question)
         page = self._decide(view)
-        await self._write(connection, page.calls(self.id))
+        writes = page.calls(self.id)
+        answers = await self._write(connection, writes)
         self._learn(view, page)
+        self.mail = page.mail(writes, answers)
 
     async def _begin(self, connection: Connection, question: Question) -> View:
         """Lock the account and learn what the jobs ask; raises LeaseLost, and holds no lock then."""
@@ -120,7 +125,6 @@ class Batch:
             page.append(self.tenure.beginning())
         self.results = [_decide(job, view, page) for job in self.jobs]
         self.tenure.learn(view)
-        self.has_mail = page.has_mail
         return page
 
     async def _write(self, connection: Connection, calls: Sequence[Call]) -> Answers:

@@ -34,6 +34,7 @@ from worker.ledger.line import Line
 from worker.ledger.measured import tell
 from worker.ledger.subject import about
 from worker.ledger.tenure import Tenure
+from worker.ledger.tray import Mail
 from worker.metering import UNMETERED, Meter
 from worker.ports import Clock
 
@@ -74,7 +75,7 @@ class Committer:
     """Takes jobs from any number of coroutines and answers each when its outcome is known."""
 
     def __init__(
-        self, line: Line, tenure: Tenure, clock: Clock, on_mail: Callable[[], None], meter: Meter = UNMETERED
+        self, line: Line, tenure: Tenure, clock: Clock, on_mail: Callable[[Mail | None], None], meter: Meter = UNMETERED
     ) -> None:
         self._line = line
         self._tenure = tenure
@@ -173,8 +174,7 @@ class Committer:
             await self._blame(wishes, error, again=again)
         else:
             self._tenure.has_written = True
-            if batch.has_mail:
-                self._on_mail()
+            self._on_mail(batch.mail)
             self._meter.committed(len(wishes), self._clock.monotonic() - began)
             for wish, result in zip(wishes, batch.results, strict=True):
                 tell(self._meter, wish.job, result)

@@ -62,7 +62,7 @@ class PostgresLedger:
         self._writing = Line(url, f"mt5-worker writing {account}", outage, self._greet)
         self.lease = Lease(Line(url, f"mt5-worker lease {account}", outage), self._tenure, clock)
         self.outbox = PostgresOutbox(account, Line(url, f"mt5-worker outbox {account}", outage))
-        self._committer = Committer(self._writing, self._tenure, clock, self.outbox.ring, meter)
+        self._committer = Committer(self._writing, self._tenure, clock, self.outbox.hand_over, meter)
 
     @classmethod
     async def open(  # noqa: PLR0913 - each by its name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +14,11 @@ from worker.ledger.confirmations import Confirmation, ReplyAddress
 from worker.ledger.connection import Connection
 from worker.ledger.encoding import as_row, rows_as_json
 from worker.ledger.records import outgoing_row
-from worker.ledger.round_trip import Call, round_trip
-from worker.ports import Anchor, Clock, ConfirmationDraft, Event
+from worker.ledger.round_trip import Answers, Call, round_trip
+from worker.ledger.tray import Mail
+from worker.ports import Anchor, Clock, ConfirmationDraft, Event, OutboxRow
+
+_OUTBOX = "insert_outbox"
 
 # In the order that foreign keys ask for. Each takes a list of rows.
 _STATEMENTS = (
@@ -35,7 +38,7 @@ _STATEMENTS = (
     "consume_replays",
     "close_letters",
     "close_letters_of_executions",
-    "insert_outbox",
+    _OUTBOX,
     "delete_outbox",
     "insert_audit_events",
 )
@@ -50,8 +53,9 @@ class Page:
 
     def __init__(self, account: str, head: Anchor, clock: Clock) -> None:
         self.account = account
-        self.head = head
+        self.head = self._after = head
         self.clock = clock
+        self._messages: list[OutgoingMessage] = []
         self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._bodies: dict[str, list[bytes]] = defaultdict(list)
 
@@ -70,13 +74,14 @@ class Page:
     def queue(self, message: OutgoingMessage, execution_id: UUID | None = None, version: int | None = None) -> None:
         """Add a message to the outbox."""
         self.put(
-            "insert_outbox",
+            _OUTBOX,
             account=self.account,
             execution_id=execution_id,
             version=version,
             created_at=self.clock.now(),
             **outgoing_row(message),
         )
+        self._messages.append(message)
 
     def confirm(self, draft: ConfirmationDraft, addresses: Iterable[ReplyAddress]) -> Confirmation:
         """
@@ -118,11 +123,12 @@ class Page:
             self._rows[statement].extend(rows)
         for statement, bodies in sub_page._bodies.items():
             self._bodies[statement].extend(bodies)
+        self._messages.extend(sub_page._messages)
 
-    @property
-    def has_mail(self) -> bool:
-        """Tell whether there is something new to be published."""
-        return "insert_outbox" in self._rows
+    def mail(self, calls: Sequence[Call], answers: Answers) -> Mail:
+        """Return what was put into the outbox, by what `calls` were answered."""
+        ids = (row["id"] for (name, _), rows in zip(calls, answers, strict=False) if name == _OUTBOX for row in rows)
+        return Mail(self._after, self.head, list(map(OutboxRow, ids, self._messages)))
 
     async def write(self, connection: Connection) -> None:
         """Write it all, in one round trip. The caller holds the account's row and commits."""

@@ -21,8 +21,6 @@ from worker.metering import UNMETERED, Meter
 from worker.ports import Outbox, OutboxRow
 
 BATCH = 500
-MANY_BYTES = 1024 * 1024
-"""An outbox keeps nothing back for its size as long as there is less than this."""
 
 IDLE_SECONDS = 1.0
 """How long to sleep when the outbox says nothing; it normally wakes the relay at once."""
@@ -88,7 +86,7 @@ class Relay:
         self._copying: set[int] = set()
         self._marks: asyncio.Queue[tuple[int, PublishResult]] = asyncio.Queue()
         self._unmarked: set[int] = set()
-        self._stopping = asyncio.Event()
+        self._stopping = False
 
     @property
     def connected(self) -> bool:
@@ -101,7 +99,8 @@ class Relay:
 
     async def stop(self, within: float) -> None:
         """Publish what is in the outbox by now, for at most `within` seconds; the rest stays there."""
-        self._stopping.set()
+        self._stopping = True
+        self._outbox.ring()
         await self._lifeline.end(within)
 
     async def _relay(self, connection: AmqpConnection, at_work: Callable[[], None]) -> None:
@@ -115,12 +114,12 @@ class Relay:
             if rows := await self._due():
                 await self._publish_rows(publisher, [row for row in rows if not _is_copy(row)])
                 self._copy_later([row for row in rows if _is_copy(row)])
-            elif self._stopping.is_set():
+            elif self._stopping:
                 await self._copies.join()
                 await self._marks.join()
                 return
-            if _are_all(rows) and not self._stopping.is_set():
-                await first_of(self._news(), self._stopping.wait())
+            if not self._stopping:
+                await self._news()
 
     async def _due(self) -> Sequence[OutboxRow]:
         now = time.monotonic()
@@ -208,11 +207,6 @@ class Relay:
 def _named(rows: Sequence[OutboxRow]) -> Mapping[str, object]:
     """Return which messages a line is about: how many, and the first ids; a confirmation has its execution in it."""
     return {"count": len(rows), "messages": [row.message.message_id for row in rows[:MOST_NAMED]]}
-
-
-def _are_all(rows: Sequence[OutboxRow]) -> bool:
-    """Tell whether these were all there were: neither their number nor their size has kept others back."""
-    return len(rows) < BATCH and sum(len(row.message.body) for row in rows) < MANY_BYTES
 
 
 def _is_copy(row: OutboxRow) -> bool:

@@ -228,6 +228,7 @@ select r.account, r.kind, r.exchange, r.routing_key, r.properties, (%(bodies)b::
        r.execution_id, r.version, r.created_at
 from json_populate_recordset(null::ledger.outbox, %(rows)s::json) with ordinality as r
 order by r.ordinality
+returning id
 
 -- name: delete_outbox
 -- RabbitMQ has them now. Refused ones stay, replies excepted.

@@ -1,8 +1,10 @@
 -- name: pending_outbox
--- The oldest messages of an account, and no more of them than fit the memory that is meant for them.
-select id, kind, exchange, routing_key, properties, body
+-- The oldest messages of an account, and no more of them than fit the memory that is meant for them; `waiting` counts
+-- those with them that do not fit, as far as the limit goes.
+select id, kind, exchange, routing_key, properties, body, waiting
 from (
-    select o.*, sum(octet_length(body)) over (order by id) as bytes, row_number() over (order by id) as place
+    select o.*, sum(octet_length(body)) over (order by id) as bytes, row_number() over (order by id) as place,
+           count(*) over () as waiting
     from (
         select * from ledger.outbox where account = %(account)s and id <> all(%(besides)s::bigint[])
         order by id limit %(limit)s
