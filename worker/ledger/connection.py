@@ -59,6 +59,8 @@ WORKER_SESSION = {
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
 }
+# What a server says that answers and lets nobody in: libpq tells it by words alone.
+_REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist")
 SETTLE_SECONDS = 5.0  # for the first words on a new connection
 _UNWANTED_SECONDS = 1.0  # for a connection to be made that is only going to be closed
 PERSON_SESSION = {"statement_timeout": "60s"}  # a look into history may take its time
@@ -170,9 +172,10 @@ async def connected_for_a_person(url: str, name: str) -> AsyncIterator[Connectio
 
 
 def unavailable(url: str, error: Exception) -> LedgerUnavailable:
-    """Say which PostgreSQL does not answer, and why."""
-    given = conninfo_to_dict(url)
+    """Say which PostgreSQL does not answer, or lets nobody in, and why."""
+    given, why = conninfo_to_dict(url), " ".join(str(error).split())
     where = f"{given.get('host', 'localhost')}:{given.get('port', 5432)}, database {given.get('dbname', 'default')}"
-    return LedgerUnavailable(
-        f"PostgreSQL does not answer ({where}): {' '.join(str(error).split())}. Is it running? Is POSTGRES_URL right?"
-    )
+    if any(refusal in why for refusal in _REFUSALS):
+        todo = "Are user, password and database of POSTGRES_URL right?"
+        return LedgerUnavailable(f"PostgreSQL refuses the connection ({where}): {why}. {todo}")
+    return LedgerUnavailable(f"PostgreSQL does not answer ({where}): {why}. Is it running? Is POSTGRES_URL right?")

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from ops.services import Services
@@ -71,6 +72,13 @@ async def test_a_connection_that_breaks_under_a_question_is_an_outage_like_any_o
             await ask(wire.url)
 
         assert wire.fired.total() == 1
+
+
+@pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"dbname": "nowhere"}])
+async def test_a_server_that_lets_nobody_in_is_not_said_to_be_away(ledger_url: str, wrong: dict[str, str]) -> None:
+    with pytest.raises(LedgerUnavailable, match=r"refuses the connection .* password and database .* right") as refusal:
+        await check(make_conninfo(ledger_url, **wrong))
+    assert "Is it running" not in str(refusal.value)
 
 
 async def test_a_migration_that_was_changed_afterwards_is_noticed(ledger_url: str, database: Connection) -> None:
