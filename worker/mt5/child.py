@@ -86,6 +86,11 @@ class ChildProcess:
         """Return the process number."""
         return self._process.pid
 
+    @staticmethod
+    def takes_at_once(line: bytes) -> bool:
+        """Tell whether a line goes into the pipe without waiting, even when the child does not read it."""
+        return len(line) <= _EVERY_PIPE_TAKES
+
     def call(self, line: bytes, timeout: float) -> bytes:
         """Send a line that holds one request and return its answer; both as `ask` and `answers`."""
         self.ask(line, timeout)
@@ -96,11 +101,14 @@ class ChildProcess:
         self._asked = wire.name_of(line)
         failpoints.hit("pipe.ask.before", self._asked)
         try:
-            with self._unblocked(len(line), timeout):
+            with self._unblocked(line, timeout):
                 self._pipe_in.write(line)
                 self._pipe_in.flush()
         except (OSError, ValueError):
             raise NotDelivered("the terminal session's process has ended") from None
+        except BaseException:  # Ctrl-C at a prompt: nobody will wait for what may have been asked
+            self.kill("its command was given up")
+            raise
         failpoints.hit("pipe.ask.after", self._asked)
 
     def answers(self, timeout: float) -> Sequence[bytes]:
@@ -181,9 +189,9 @@ class ChildProcess:
         return words, None
 
     @contextlib.contextmanager
-    def _unblocked(self, length: int, timeout: float) -> Iterator[None]:
+    def _unblocked(self, line: bytes, timeout: float) -> Iterator[None]:
         """End a child that does not read what is written to it: nothing else would ever end the writing."""
-        if length <= _EVERY_PIPE_TAKES:
+        if self.takes_at_once(line):
             yield
             return
         clock = threading.Timer(timeout, self.kill, ("it did not read its command",))

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
 from worker.domain.errors import TerminalUnavailable
-from worker.mt5.lane import STUCK_SECONDS, Lane, Task, Urgency
+from worker.mt5.lane import PATIENCE_SECONDS, STUCK_SECONDS, Lane, Task, Urgency
 from worker.mt5.mailbox import Mailbox, Reply
 
 Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[Answer]):
+    """
+    What is asked of a lane, in its thread; one `at_once` by whoever puts it, where that waits for nothing.
+
+    That returns what waits for the answer; None when it could not ask. A `light` question goes before the others, and
+    any before the sends when it has waited for `patience` seconds.
+    """
+
+    ask: Callable[[Lane], Answer]
+    light: bool = False
+    patience: float = PATIENCE_SECONDS
+    at_once: Callable[[Lane], Callable[[], Answer] | None] = lambda _lane: None
 
 
 class Inquiry(Generic[Answer]):
@@ -19,24 +35,14 @@ class Inquiry(Generic[Answer]):
     Put first to the lane that answers best now; the first answer counts, and is in `answer`.
 
     Each lane is asked once at most. A question that is under way is never given up, or a slow one would go round for
-    ever; only a `light` one is put to another lane beside it: none may stand long before that lane's sends. A light one
-    goes before the others, and any before the sends when it has waited for `patience` seconds. It raises
+    ever; only a light one is put to another lane beside it: none may stand long before that lane's sends. It raises
     TerminalUnavailable when nobody who could be asked has an answer; cancelling `answer` ends it.
 
     No coroutine runs it: each of those that a question had to pass through was a turn of the loop for a trade.
     """
 
-    def __init__(
-        self,
-        lanes: Sequence[Lane],
-        question: Callable[[Lane], Answer],
-        mailbox: Mailbox,
-        *,
-        light: bool,
-        patience: float,
-    ) -> None:
+    def __init__(self, lanes: Sequence[Lane], question: Question[Answer], mailbox: Mailbox) -> None:
         self._lanes, self._question, self._mailbox = lanes, question, mailbox
-        self._urgency, self._light, self._patience = Urgency.LIGHT if light else Urgency.QUESTION, light, patience
         self._asked: list[Lane] = []
         self._waiting: dict[Lane, Task] = {}
         self.answer: asyncio.Future[Answer] = mailbox.loop.create_future()
@@ -73,7 +79,7 @@ class Inquiry(Generic[Answer]):
                 return
             if lane.withdraw(task):  # it has not begun
                 del self._waiting[lane]
-            elif not self._light:
+            elif not self._question.light:
                 return
         self._put(other)
 
@@ -81,7 +87,10 @@ class Inquiry(Generic[Answer]):
         self._asked.append(lane)
         reply = Reply[Answer](self._mailbox)
         reply.future.add_done_callback(partial(self._answered, lane))
-        self._waiting[lane] = lane.put(self._urgency, partial(self._question, lane), reply, self._patience)
+        question, urgency = self._question, Urgency.LIGHT if self._question.light else Urgency.QUESTION
+        self._waiting[lane] = lane.put(
+            urgency, partial(question.ask, lane), reply, question.patience, partial(question.at_once, lane)
+        )
 
     def _end(self, _answer: asyncio.Future[Answer]) -> None:
         self._glance.cancel()

@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import partial
@@ -93,6 +93,7 @@ class Lane:
         self._is_compared = False
         self._refused_because: str | None = None
         self._busy_since: float | None = None
+        self._begun: Callable[[], None] | None = None  # the rest of what was asked at once
         self._tending: Reply[None] | None = None
         self._sends = deque[_Send]()
         self._tasks: dict[Urgency, deque[Task]] = {urgency: deque() for urgency in Urgency}
@@ -133,16 +134,22 @@ class Lane:
             self._apart_because, self._is_compared = None, True
 
     def put(
-        self, urgency: Urgency, work: Callable[[], Answer], reply: Reply[Answer], patience: float = math.inf
+        self,
+        urgency: Urgency,
+        work: Callable[[], Answer],
+        reply: Reply[Answer],
+        patience: float = math.inf,
+        at_once: Callable[[], Callable[[], Answer] | None] | None = None,
     ) -> Task:
         """
         Queue work for a session that takes part; it is not done when nobody wants the reply any more.
 
-        After `patience` seconds it goes before the orders that wait.
+        After `patience` seconds it goes before the orders that wait. What can be asked `at_once` is asked here and now
+        when the lane has nothing to do, and its thread does the rest.
         """
         task = Task(work, reply, time.monotonic() + patience)
         if self._apart_because is None:
-            self._queue(urgency, task)
+            self._queue(urgency, task, at_once)
         else:
             reply.bring(TerminalUnavailable(f"terminal session {self.session.name}: {self.problem}"))
         return task
@@ -164,16 +171,28 @@ class Lane:
             if self._closed:
                 reply.bring(not_sent(str(self._is_closed())))
             else:
+                is_idle = self._is_idle
                 self._sends.append(_Send(order, reply))
+                if is_idle:
+                    self._send_at_once()
                 self._queued.notify()
 
     def quotes(self, requests: Sequence[QuoteRequest]) -> Sequence[Quote | TerminalUnavailable]:
         """Ask for quotes, each with an answer of its own."""
-        answers = self.session.quotes(requests)
+        return self._learnt(self.session.quotes(requests))
+
+    def _learnt(self, answers: Sequence[Quote | TerminalUnavailable]) -> Sequence[Quote | TerminalUnavailable]:
         quotes = [answer for answer in answers if isinstance(answer, Quote)]
         if quotes:
             self._learn_from(quotes[0].health)
         return answers
+
+    def quotes_at_once(
+        self, requests: Sequence[QuoteRequest]
+    ) -> Callable[[], Sequence[Quote | TerminalUnavailable]] | None:
+        """Ask for them without waiting for anything; what is returned waits for the answer. None: it was not asked."""
+        wait = self.session.quotes_at_once(requests)
+        return None if wait is None else lambda: self._learnt(wait())
 
     def as_sent_by(self, sending: Lane, quote: Quote) -> Quote:
         """
@@ -212,26 +231,51 @@ class Lane:
 
     def _run(self) -> None:
         while (work := self._next()) is not None:
-            self._busy_since = time.monotonic()
             work()
-            self._busy_since = None
         for send in self._sends:
             send.reply.bring(not_sent(str(self._is_closed())))
         for task in itertools.chain.from_iterable(self._tasks.values()):
             task.reply.bring(self._is_closed())
 
+    @property
+    def _is_idle(self) -> bool:
+        """Tell whether nothing is being done, nor waits to be; the caller holds the condition."""
+        return self._busy_since is None and not self._sends and not any(self._tasks.values())
+
     def _next(self) -> Callable[[], None] | None:
         """Wait for what is to be done next; None when the lane is closed."""
         with self._queued:
-            while not self._closed:
-                if (task := self._next_task(overdue_by=time.monotonic())) is not None:
-                    return task.perform
-                if sends := self._next_sends():
-                    return partial(self._send_all, sends)
-                if (task := self._next_task()) is not None:
-                    return task.perform
+            self._busy_since = None
+            while (work := self._next_work()) is None and not self._closed:
                 self._queued.wait()
-        return None
+        return work
+
+    def _next_work(self) -> Callable[[], None] | None:
+        """Return what is to be done now, and be busy with it."""
+        work, self._begun = self._begun, None
+        if work is None and not self._closed:
+            if (task := self._next_task(overdue_by=time.monotonic())) is not None:
+                work = task.perform
+            elif sends := self._next_sends():
+                work = partial(self._send_all, sends)
+            elif (task := self._next_task()) is not None:
+                work = task.perform
+            if work is not None:
+                self._busy_since = time.monotonic()
+        return work
+
+    def _begin(self, rest: Callable[[], None]) -> None:
+        """Be busy with what was asked at once."""
+        self._begun, self._busy_since = rest, time.monotonic()
+
+    def _send_at_once(self) -> None:
+        """Hand over what waits, in the thread of whoever brings it; the lane's own does it when that cannot be."""
+        sends = self._next_sends()
+        reports = self.session.submit_at_once([send.order for send in sends])
+        if reports is None:
+            self._sends.extendleft(reversed(sends))
+        else:
+            self._begin(partial(self._bring_reports, sends, reports))
 
     def _next_sends(self) -> list[_Send]:
         sends: list[_Send] = []
@@ -251,10 +295,13 @@ class Lane:
         return None
 
     def _send_all(self, sends: Sequence[_Send]) -> None:
-        """Send them, let each have its report at once, and learn whether the next order could be sent."""
-        left, began = deque(sends), time.monotonic()
+        self._bring_reports(sends, self.session.submit_all([send.order for send in sends]))
+
+    def _bring_reports(self, sends: Sequence[_Send], line: Iterable[Sequence[SendReport]]) -> None:
+        """Let each have its report at once, and learn whether the next order could be sent."""
+        left, began = deque(sends), self._busy_since or time.monotonic()
         try:
-            for reports in self.session.submit_all([send.order for send in sends]):
+            for reports in line:
                 self._busy_since = now = time.monotonic()
                 self._pace.took(now - began, len(reports))
                 began = now
@@ -265,13 +312,18 @@ class Lane:
             for send in left:
                 send.reply.bring(error)
 
-    def _queue(self, urgency: Urgency, task: Task) -> None:
+    def _queue(
+        self, urgency: Urgency, task: Task, at_once: Callable[[], Callable[[], Any] | None] | None = None
+    ) -> None:
         with self._queued:
             if self._closed:
                 task.reply.bring(self._is_closed())
+                return
+            if at_once is not None and self._is_idle and (rest := at_once()) is not None:
+                self._begin(replace(task, work=rest).perform)
             else:
                 self._tasks[urgency].append(task)
-                self._queued.notify()
+            self._queued.notify()
 
     def _learn(self) -> None:
         if not self.session.is_ready():

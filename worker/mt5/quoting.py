@@ -6,15 +6,18 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from worker.domain.errors import TerminalUnavailable
 from worker.domain.market import Quote, QuoteRequest
-from worker.mt5.inquiry import Inquiry
-from worker.mt5.lane import PATIENCE_SECONDS, Lane
+from worker.mt5.inquiry import Inquiry, Question
+from worker.mt5.lane import Lane
 from worker.mt5.mailbox import Mailbox, Reply
 from worker.mt5.pace import Pace
+
+_Quotes = Sequence[Quote | TerminalUnavailable]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +59,8 @@ class Quoting:
 
     def _begin(self) -> None:
         self._round = together = _Round()
-        ask = partial(self._ask, together)
-        inquiry = Inquiry(self._lanes, ask, self._mailbox, light=True, patience=PATIENCE_SECONDS)
+        question = Question(partial(self._ask, together), light=True, at_once=partial(self._ask_at_once, together))
+        inquiry = Inquiry(self._lanes, question, self._mailbox)
         inquiry.answer.add_done_callback(partial(self._over, together))
 
     def _over(self, together: _Round, answer: asyncio.Future[None]) -> None:
@@ -70,16 +73,25 @@ class Quoting:
             self._begin()
 
     def _ask(self, together: _Round, lane: Lane) -> None:
-        """Ask in a terminal's thread, and bring each his answer from there: on the loop nobody stands between."""
-        with together.gate:
-            together.askers = askers = together.askers or tuple(self._next())
-        if not askers:
-            return
+        if askers := self._askers(together):
+            self._answer(lane, askers, partial(lane.quotes, _requests(askers)))
+
+    def _ask_at_once(self, together: _Round, lane: Lane) -> Callable[[], None] | None:
+        askers = self._askers(together)
+        wait = lane.quotes_at_once(_requests(askers)) if askers else None
+        return None if wait is None else partial(self._answer, lane, askers, wait)
+
+    def _answer(self, lane: Lane, askers: Sequence[_Asker], quotes: Callable[[], _Quotes]) -> None:
+        """Wait in a terminal's thread, and bring each his quote from there: on the loop nobody stands between."""
         began = time.monotonic()
-        quotes = lane.quotes([asker.request for asker in askers])
-        self._pace.took(time.monotonic() - began, len(askers))
-        for asker, quote in zip(askers, quotes, strict=True):
+        for asker, quote in zip(askers, quotes(), strict=True):
             asker.reply.bring(lane.as_sent_by(asker.sending, quote) if isinstance(quote, Quote) else quote)
+        self._pace.took(time.monotonic() - began, len(askers))
+
+    def _askers(self, together: _Round) -> Sequence[_Asker]:
+        with together.gate:
+            together.askers = together.askers or tuple(self._next())
+            return together.askers
 
     def _next(self) -> Iterator[_Asker]:
         """Take those out of the queue who are in the round that begins now."""
@@ -87,3 +99,7 @@ class Quoting:
             asker = self._waiting.popleft()
             if asker.reply.is_wanted:
                 yield asker
+
+
+def _requests(askers: Sequence[_Asker]) -> Sequence[QuoteRequest]:
+    return [asker.request for asker in askers]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -48,6 +48,9 @@ class TerminalSession:
     """
     Plain synchronous calls to one terminal, from any thread, one at a time.
 
+    What is asked `at_once` leaves in the thread that asks, if nobody has the session, and is waited for in another one:
+    that saves a trade the hand-over.
+
     `with session.lock:` keeps the terminal for several calls in a row. A call that takes longer than
     `opening.call_timeout` seconds ends the child process. Another one is started in the background, with growing
     pauses; until it is ready every call raises TerminalUnavailable at once. Whoever waits for one session or any of
@@ -59,6 +62,7 @@ class TerminalSession:
 
     def __init__(self, opening: Opening, changed: threading.Condition) -> None:
         self.lock = threading.RLock()
+        self._under_way = threading.Lock()  # a command, until its last answer: another thread may wait for that
         self.sender = opening.sender  # the terminal's name
         self._opening = opening
         self._supervisor = Supervisor(opening, changed)
@@ -107,6 +111,20 @@ class TerminalSession:
         """Ask for the same for several trades, each with an answer of its own. Raises TerminalUnavailable."""
         return self.call(wire.QUOTE, tuple(requests)).of(requests)
 
+    def quotes_at_once(
+        self, requests: Sequence[QuoteRequest]
+    ) -> Callable[[], Sequence[Quote | TerminalUnavailable]] | None:
+        """Ask for them without waiting for anything; what is returned waits for the answer. None: it was not asked."""
+        child = self._ask_at_once(wire.QUOTE.ask(tuple(requests)))
+        if child is None:
+            return None
+
+        def wait() -> Sequence[Quote | TerminalUnavailable]:
+            with self._then_free():
+                return self._answer(wire.QUOTE, child).of(requests)
+
+        return wait
+
     def submit(self, order: OrderRequest) -> SendReport:
         """Send one order; whatever happens is in the report."""
         (report,) = itertools.chain.from_iterable(self.submit_all((order,)))
@@ -122,22 +140,25 @@ class TerminalSession:
         has the call's time limit of its own. The iterator must be exhausted: until then the session is taken, and the
         child is ended when it is given up before.
         """
-        with self.lock:
-            left, unreached = len(orders), list[TerminalUnreachable]()
+        with self.lock, self._under_way:
             try:
-                child = self._ask(wire.SUBMIT, *orders)
-                with self._in_step(child):
-                    while left:
-                        reports = [self._report(answer, unreached) for answer in self._answers(child)]
-                        left -= len(reports)
-                        yield reports
-                for error in unreached:  # not before: the child may be sending the next one
-                    self._supervisor.not_reached(child, error)
-            except Unanswered as end:
-                last_words = [self._report(answer, unreached) for answer in end.last_words]
-                yield [*last_words, *_of_the_others(end, left - len(last_words))]
+                child = self._ask(wire.SUBMIT.ask(*orders))
             except TerminalUnavailable as error:
-                yield [not_sent(error)] * left
+                yield [not_sent(error)] * len(orders)
+            else:
+                yield from self._reports(child, len(orders))
+
+    def submit_at_once(self, orders: Sequence[OrderRequest]) -> Generator[Sequence[SendReport], None, None] | None:
+        """Hand them over without waiting for anything; yields as `submit_all` does. None: they were not handed over."""
+        child = self._ask_at_once(wire.SUBMIT.ask(*orders))
+        if child is None:
+            return None
+
+        def wait() -> Generator[Sequence[SendReport], None, None]:
+            with self._then_free():
+                yield from self._reports(child, len(orders))
+
+        return wait()
 
     def poll(self, request: PollRequest) -> Poll:
         """Look once for the news of all orders. Raises TerminalUnavailable."""
@@ -175,15 +196,8 @@ class TerminalSession:
 
     def call(self, command: Command[Request, Answer], request: Request) -> Answer:
         """Send a command to the child process and return its answer."""
-        with self.lock:
-            child = self._ask(command, request)
-            try:
-                answer = command.read_answer(self._answers(child)[0])
-            except TerminalUnreachable as error:
-                self._supervisor.not_reached(child, error)
-                raise
-            self._supervisor.symptoms.answered(command.name)
-            return answer
+        with self.lock, self._under_way:
+            return self._answer(command, self._ask(command.ask(request)))
 
     def report(self) -> Mapping[str, Any]:
         """Return what an operator wants to know of it, without waiting for anything."""
@@ -208,20 +222,74 @@ class TerminalSession:
         """End the child process: it may finish what it is doing within `patience` seconds, then it is killed."""
         self.retire()
         give_up_at = time.monotonic() + patience
-        idle = self.lock.acquire(timeout=patience)
-        self._supervisor.end(max(0.0, give_up_at - time.monotonic()))
-        if idle:
-            self.lock.release()
+        with ExitStack() as idle:
+            for lock in (self.lock, self._under_way):
+                if lock.acquire(timeout=max(0.0, give_up_at - time.monotonic())):
+                    idle.callback(lock.release)
+            self._supervisor.end(max(0.0, give_up_at - time.monotonic()))
         self._supervisor.join(patience)
 
-    def _ask(self, command: Command[Request, Any], *requests: Request) -> ChildProcess:
+    def _ask(self, line: bytes) -> ChildProcess:
         child = self._supervisor.at_work()
         try:
-            child.ask(command.ask(*requests), self._opening.call_timeout)
+            child.ask(line, self._opening.call_timeout)
         except NotDelivered as error:
             self._supervisor.lose(child, str(error))
             raise
         return child
+
+    def _ask_at_once(self, line: bytes) -> ChildProcess | None:
+        """
+        Ask if nobody has the session and the pipe takes the whole line without waiting for its reader.
+
+        The session is taken then, until whoever waits for the answer has it. None: nothing was asked.
+        """
+        if not ChildProcess.takes_at_once(line) or not self.lock.acquire(blocking=False):
+            return None
+        try:
+            return self._ask_or_free(line) if self._under_way.acquire(blocking=False) else None
+        finally:
+            self.lock.release()
+
+    def _ask_or_free(self, line: bytes) -> ChildProcess | None:
+        try:
+            return self._ask(line)
+        except BaseException as error:
+            self._under_way.release()
+            if isinstance(error, TerminalUnavailable):
+                return None  # as whoever asks again will be told
+            raise
+
+    @contextmanager
+    def _then_free(self) -> Iterator[None]:
+        """Let others have the session after the block: it waits for what was asked at once."""
+        try:
+            yield
+        finally:
+            self._under_way.release()
+
+    def _answer(self, command: Command[Any, Answer], child: ChildProcess) -> Answer:
+        try:
+            answer = command.read_answer(self._answers(child)[0])
+        except TerminalUnreachable as error:
+            self._supervisor.not_reached(child, error)
+            raise
+        self._supervisor.symptoms.answered(command.name)
+        return answer
+
+    def _reports(self, child: ChildProcess, left: int) -> Generator[Sequence[SendReport], None, None]:
+        unreached = list[TerminalUnreachable]()
+        try:
+            with self._in_step(child):
+                while left:
+                    reports = [self._report(answer, unreached) for answer in self._answers(child)]
+                    left -= len(reports)
+                    yield reports
+            for error in unreached:  # not before: the child may be sending the next one
+                self._supervisor.not_reached(child, error)
+        except Unanswered as end:
+            last_words = [self._report(answer, unreached) for answer in end.last_words]
+            yield [*last_words, *_of_the_others(end, left - len(last_words))]
 
     def _answers(self, child: ChildProcess) -> Sequence[bytes]:
         try:

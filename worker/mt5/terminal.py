@@ -33,7 +33,7 @@ from worker.domain.market import (
     SendReport,
 )
 from worker.mt5.account import insist_on_one_account
-from worker.mt5.inquiry import Inquiry
+from worker.mt5.inquiry import Inquiry, Question
 from worker.mt5.joint_search import together
 from worker.mt5.lane import PATIENCE_SECONDS, STUCK_SECONDS, Lane, Urgency
 from worker.mt5.mailbox import Mailbox, Reply
@@ -207,7 +207,7 @@ class PooledTerminal:
     async def _ask(
         self, question: Callable[[Lane], Answer], *, light: bool = False, patience: float = PATIENCE_SECONDS
     ) -> Answer:
-        return await Inquiry(self._lanes, question, self._here().mailbox, light=light, patience=patience).answer
+        return await Inquiry(self._lanes, Question(question, light, patience), self._here().mailbox).answer
 
     def _here(self) -> _Desk:
         """Return where what is asked on the running loop is answered."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.desk import eventually
-from tests.fixtures.terminal import an_order, set_broker
-from worker.domain.market import NotSentReason, OrderRequest, SendReport, SendStatus
+from tests.fixtures.terminal import a_question, an_order, set_broker
+from worker.domain.market import NotSentReason, OrderRequest, Quote, SendReport, SendStatus
 from worker.mt5 import file_lock
 from worker.mt5.pool import MT5ConnectionPool
 from worker.mt5.session import TerminalSession
@@ -117,6 +118,57 @@ def test_a_send_that_hangs_leaves_those_before_it_answered_and_those_behind_it_n
 
     assert [report.status for report in reports] == [ANSWERED, NO_ANSWER, NOT_SENT]
     assert sent(book_file) == [order.magic for order in orders[:2]]
+
+
+def test_what_is_handed_over_at_once_keeps_every_other_call_waiting_until_it_is_answered(
+    session: TerminalSession, book_file: Path
+) -> None:
+    set_broker(book_file, latency_ms=SLOW_MS)
+    orders = [an_order(symbol) for symbol in ("EURUSD", "GBPUSD")]
+    reports = session.submit_at_once(orders)
+    assert reports is not None
+
+    # Given calls from other threads, none of which can take an answer that is not its own
+    with ThreadPoolExecutor(3) as others:
+        assert session.submit_at_once(orders) is None
+        assert session.quotes_at_once([a_question()]) is None
+        health, sent_later = others.submit(session.health), others.submit(session.submit, an_order("USDJPY"))
+        answered = others.submit(lambda: list(chain.from_iterable(reports)))
+        assert [report.status for report in answered.result()] == [ANSWERED] * 2
+        assert health.result().problem is None
+        assert sent_later.result().status is ANSWERED
+
+    # And then it can be asked at once again, unless somebody keeps it
+    wait = session.quotes_at_once([a_question("GBPUSD")])
+    assert wait is not None
+    (quote,) = wait()
+    assert isinstance(quote, Quote)
+    assert quote.instrument is not None
+    assert quote.instrument.symbol == "GBPUSD"
+    with session.lock, ThreadPoolExecutor(1) as other:
+        assert other.submit(session.quotes_at_once, [a_question()]).result() is None
+
+
+def test_when_the_process_is_killed_over_what_was_handed_over_at_once_only_that_order_is_in_doubt(
+    session: TerminalSession, book_file: Path
+) -> None:
+    set_broker(book_file, latency_ms=SLOW_MS)
+    orders, pid = [an_order(symbol) for symbol in ("EURUSD", "GBPUSD", "USDJPY")], int(session.report()["pid"])
+    reports = session.submit_at_once(orders)
+    assert reports is not None
+    os.kill(pid, signal.SIGKILL)
+    assert [report.status for report in chain.from_iterable(reports)] == [NO_ANSWER, NOT_SENT, NOT_SENT]
+
+    # And the next process is asked as if nothing had been
+    session.ready(30)
+    set_broker(book_file, latency_ms=0)
+    assert session.submit(an_order()).status is ANSWERED
+
+
+def test_a_line_that_might_wait_for_its_reader_or_has_none_is_not_written_at_once(session: TerminalSession) -> None:
+    assert session.submit_at_once([an_order() for _ in range(500)]) is None
+    session.close(1)
+    assert session.submit_at_once([an_order()]) is None
 
 
 def test_a_long_line_to_a_frozen_process_reaches_nobody_and_keeps_nobody_waiting_for_ever(

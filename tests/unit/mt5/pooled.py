@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from worker.domain.errors import TerminalUnavailable
@@ -46,6 +47,8 @@ class Session:
         self.broken: str | None = None
         self.report_of_send = SENT
         self.asked: list[str] = []
+        self.is_free = False  # to be asked at once, by who is no thread of its own
+        self.asked_at_once: list[str] = []
         self.no_quotes_of: dict[str, TerminalUnavailable] = {}
         self.lines: list[list[str]] = []  # the symbols of orders that came together
         self.gate = threading.Event()
@@ -82,6 +85,14 @@ class Session:
         quote = Quote(self.health, None, None, None, MOMENT)
         return [self.no_quotes_of.get(request.symbol, quote) for request in requests]
 
+    def quotes_at_once(
+        self, requests: Sequence[QuoteRequest]
+    ) -> Callable[[], list[Quote | TerminalUnavailable]] | None:
+        return partial(self.quotes, requests) if self._asks_at_once("quote") else None
+
+    def submit_at_once(self, orders: Sequence[OrderRequest]) -> Iterator[list[SendReport]] | None:
+        return self.submit_all(orders) if self._asks_at_once("submit") else None
+
     def poll(self, _request: object) -> Poll:
         self._called("poll")
         return Poll(self.health, readable=self.health.connected)
@@ -111,6 +122,11 @@ class Session:
         self.standing_asked.set()
         self._called("standing")
         return Standing(self.health, self.custody[self.sender])
+
+    def _asks_at_once(self, what: str) -> bool:
+        if self.is_free:
+            self.asked_at_once.append(what)
+        return self.is_free
 
     def _called(self, what: str) -> None:
         self.asked.append(what)

@@ -182,6 +182,56 @@ async def test_when_no_terminal_can_be_asked_all_who_wait_are_told_and_the_next_
         await pooled.quote(a_question())
 
 
+async def test_a_terminal_with_nothing_to_do_is_asked_by_whoever_asks_and_its_thread_only_waits() -> None:
+    async with opened("main") as (pooled, sessions):
+        sessions["main"].is_free = True
+        sessions["main"].gate.clear()
+        (quoting,) = await begun(pooled.quote(a_question()))
+        assert sessions["main"].asked_at_once == ["quote"]
+
+        # Given that it is at that: what comes meanwhile waits, in the order of its urgency
+        waiting = await begun(pooled.poll(a_look()), pooled.cancel(1, "EURUSD"), pooled.submit(an_order()))
+        assert sessions["main"].asked_at_once == ["quote"]
+        sessions["main"].gate.set()
+        await asyncio.gather(quoting, *waiting)
+        assert sessions["main"].asked == ["quote", "submit EURUSD", "cancel 1", "poll"]
+
+        # And when all is done an order goes at once
+        await until(lambda: pooled._lanes[0]._is_idle)
+        assert await pooled.submit(an_order()) == SENT
+        assert sessions["main"].asked_at_once == ["quote", "submit"]
+
+
+async def test_nothing_is_asked_at_once_before_what_waits_for_the_terminal_s_thread() -> None:
+    async with opened("main") as (pooled, sessions):
+        sessions["main"].is_free = True
+        with pooled._lanes[0]._queued:  # its thread does not come to it
+            waiting = await begun(pooled.cancel(1, "EURUSD"), pooled.submit(an_order()), pooled.quote(a_question()))
+        await asyncio.gather(*waiting)
+        assert sessions["main"].asked_at_once == []
+        assert sessions["main"].asked == ["submit EURUSD", "cancel 1", "quote"]
+
+
+async def test_an_order_that_was_handed_over_at_once_is_answered_though_the_terminal_is_closed_then() -> None:
+    async with opened("main") as (pooled, sessions):
+        sessions["main"].is_free = True
+        with pooled._lanes[0]._queued:
+            (sending,) = await begun(pooled.submit(an_order()))
+            pooled._lanes[0].close()
+        assert await sending == SENT
+
+
+async def test_a_defect_over_what_was_asked_at_once_is_told_and_the_lane_goes_on() -> None:
+    async with opened("main") as (pooled, sessions):
+        sessions["main"].is_free, sessions["main"].broken = True, "a defect"
+        with pytest.raises(TerminalUnavailable, match="a defect"):
+            await pooled.quote(a_question())
+        with pytest.raises(TerminalUnavailable, match="a defect"):
+            await pooled.submit(an_order())
+        sessions["main"].broken = None
+        await pooled.quote(a_question())
+
+
 @pytest.mark.parametrize(("seconds", "at_once"), [(1e-9, MOST), (0.001, 10), (0.02, 1), (5.0, 1)])
 def test_as_many_go_together_as_take_a_moment(monkeypatch: pytest.MonkeyPatch, seconds: float, at_once: int) -> None:
     monkeypatch.setattr(pace, "MOMENT_SECONDS", 0.01)
