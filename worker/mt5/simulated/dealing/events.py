@@ -13,15 +13,15 @@ from worker.mt5.simulated.structs import Struct, TradeOrder, TradePosition
 
 def apply_due(desk: Desk) -> bool:
     """Do everything that is due, and tell whether there was anything; the caller holds the transaction."""
-    is_anything = False
+    if not schedule.is_anything_due(desk):
+        return False
     while (next_one := schedule.take_next(desk)) is not None:
         utc_msc, event, ticket, lots = next_one
         moment = replace(desk, meta=desk.book.meta(), utc_msc=utc_msc)
         subject = desk.book.row(_SUBJECT_OF.get(event, TradeOrder), ticket)
         if subject is not None:
             _EVENTS[event](moment, subject, lots)
-        is_anything = True
-    return is_anything
+    return True
 
 
 def _fill(desk: Desk, order: Struct, _lots: float | None) -> None:

@@ -82,8 +82,7 @@ def _deal(desk: Desk, order: Struct, terms: Terms) -> Struct:
 def _parts(desk: Desk, order: Struct, volume: float) -> list[Terms]:
     symbol, is_client_s = SYMBOLS[order.symbol], order.reason == mt5.ORDER_REASON_EXPERT
     instrument, behaviour = symbol.instrument, symbol.behaviour if is_client_s else _ORDINARY
-    is_ours = order.reason == mt5.ORDER_REASON_EXPERT  # what the server does by itself is never split
-    sizes = _sizes(behaviour.fill if is_ours else Fill.WHOLE, instrument.steps(volume))
+    sizes = _sizes(behaviour.fill, instrument.steps(volume))
     return [
         Terms(
             side_of(order.type),

@@ -41,8 +41,8 @@ def forget(desk: Desk, event: str, order: Struct) -> None:
 
 
 def is_anything_due(desk: Desk) -> bool:
-    """Tell whether something waits to be applied."""
-    first = desk.book.meta().due_utc_msc  # as the book stands now: `desk` may be from before something was done
+    """Tell whether something waited to be applied when the desk was opened."""
+    first = desk.meta.due_utc_msc
     return first is not None and first <= desk.utc_msc
 
 
@@ -53,12 +53,12 @@ def take_next(desk: Desk) -> tuple[Any, ...] | None:
     Of what is due in one moment the oldest ticket comes first, and what waits for a price last: when that was written
     down depends on how far ahead the market was looked through.
     """
-    if not is_anything_due(desk):
-        return None
     rows = desk.book.rows(
         "SELECT id, due_utc_msc, event, order_ticket, lots FROM schedule WHERE due_utc_msc <= ? "
         "ORDER BY due_utc_msc, order_ticket, event IN (?, ?), id LIMIT 1",
         (desk.utc_msc, LOOK, GUARD),
     )
+    if not rows:
+        return None
     desk.book.note("DELETE FROM schedule WHERE id = ?", rows[0][:1])
     return rows[0][1:]
