@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
 
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.instrument import Instrument, VolumeRefusal, lots_for
@@ -49,9 +48,9 @@ class Quotes:
         """Answer one coarse question about each of several trades, and look once at what they have in common."""
         health = self._link.health()
         markets = {symbol: self._market(symbol) for symbol in dict.fromkeys(request.symbol for request in requests)}
-        margin = cache(self._margin)  # of this moment only
-        margins = (margin(_position(request, markets[request.symbol])) for request in requests)
-        return Quotation(health, markets, tuple(margins))
+        positions = [_position(request, markets[request.symbol]) for request in requests]
+        margins = {position: self._margin(position) for position in dict.fromkeys(positions)}
+        return Quotation(health, markets, tuple(margins[position] for position in positions))
 
     def instrument(self, symbol: str) -> Instrument | None:
         """Read a symbol's specification; None when the broker has no such symbol."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from worker import failpoints
+from worker import failpoints, memory
 from worker.domain.errors import TerminalUnavailable
 from worker.mt5 import file_lock, wire
 from worker.mt5.canary.observer import Observer
@@ -184,6 +184,7 @@ def _outlive_signals() -> None:
 def main() -> None:
     """Serve the parent that started this process."""
     _outlive_signals()
+    memory.look_through_what_is_new()
     with contextlib.suppress(BrokenPipeError):  # the parent ended while an answer was on its way
         serve(sys.stdin.buffer, _take_over_stdout(), Desk())
 
