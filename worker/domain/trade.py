@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 
+NO_DIGEST = ""
+
 
 class Direction(IntEnum):
     """RPM's direction of a trade; multiplies a price difference into "for us"."""
@@ -54,6 +56,6 @@ class Trade:
     identity: TradeIdentity
     decision: Decision
     rpm_order_id: str | None
-    body_digest: str
+    body_digest: str  # without an order id, an equal body is the same trade; NO_DIGEST with one
     rpm_rejection: str | None = None  # RPM did not approve: its reason
     rpm_halt: str | None = None  # RPM's portfolio is halted or its kill switch fired: its reason
