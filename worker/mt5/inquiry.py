@@ -85,7 +85,7 @@ class Inquiry(Generic[Answer]):
 
     def _put(self, lane: Lane) -> None:
         self._asked.append(lane)
-        reply = Reply[Answer](self._mailbox)
+        reply: Reply[Answer] = Reply(self._mailbox)
         reply.future.add_done_callback(partial(self._answered, lane))
         question, urgency = self._question, Urgency.LIGHT if self._question.light else Urgency.QUESTION
         self._waiting[lane] = lane.put(

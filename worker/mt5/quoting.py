@@ -83,10 +83,10 @@ class Quoting:
 
     def _answer(self, lane: Lane, askers: Sequence[_Asker], quotes: Callable[[], _Quotes]) -> None:
         """Wait in a terminal's thread, and bring each his quote from there: on the loop nobody stands between."""
-        began = time.monotonic()
-        for asker, quote in zip(askers, quotes(), strict=True):
-            asker.reply.bring(lane.as_sent_by(asker.sending, quote) if isinstance(quote, Quote) else quote)
+        began, answers = time.monotonic(), quotes()
         self._pace.took(time.monotonic() - began, len(askers))
+        for asker, quote in zip(askers, answers, strict=True):
+            asker.reply.bring(lane.as_sent_by(asker.sending, quote) if isinstance(quote, Quote) else quote)
 
     def _askers(self, together: _Round) -> Sequence[_Asker]:
         with together.gate:

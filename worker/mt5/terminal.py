@@ -109,7 +109,7 @@ class PooledTerminal:
 
     async def submit(self, order: OrderRequest) -> SendReport:
         """Send one order; whatever happens is in the report."""
-        reply = Reply[SendReport](self._here().mailbox)
+        reply: Reply[SendReport] = Reply(self._here().mailbox)
         self._sending(order.symbol).send(order, reply)
         return await reply.future
 
