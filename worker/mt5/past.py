@@ -79,12 +79,13 @@ class Shown:
     def changes(self, rows: Rows) -> list[tuple[Any, bool]]:
         """Return the rows that are not as the look before showed them, each with whether it showed them at all."""
         # Most looks show thousands of rows and nothing new: `map` and `dict` go through them without Python's own code.
-        now = dict(zip(map(TICKET, rows), map(self._states, rows), strict=True))
-        last, self._last = self._last, now
-        if now == last:
+        tickets, states = list(map(TICKET, rows)), list(map(self._states, rows))
+        last, self._last = self._last, dict(zip(tickets, states, strict=True))
+        if self._last == last:
             return []
-        by_ticket = dict(zip(map(TICKET, rows), rows, strict=True))
-        return [(by_ticket[ticket], ticket in last) for ticket, state in now.items() if last.get(ticket) != state]
+        shown = zip(rows, tickets, states, strict=True)  # a row that two windows have shown is there twice
+        changed = {ticket: row for row, ticket, state in shown if last.get(ticket) != state}
+        return [(row, ticket in last) for ticket, row in changed.items()]
 
     def forget(self, ticket: int) -> None:
         """Forget one: the next look that shows it shows something new."""
