@@ -31,6 +31,27 @@ def test_who_stops_waiting_for_an_answer_leaves_none_behind_that_another_could_t
     child.release()
 
 
+def test_who_stops_writing_a_command_leaves_no_part_of_one_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given somebody at a prompt who presses Ctrl-C while he asks
+    child = ChildProcess()
+    written = child._pipe_in
+
+    class Interrupted:
+        def write(self, line: bytes) -> None:
+            written.write(line[:10])
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ChildProcess, "_pipe_in", Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            child.ask(wire.HEALTH.ask(None), 5)
+
+    # Then the process has ended: the rest of that line is nobody else's command
+    with pytest.raises(NotDelivered):
+        child.call(wire.HEALTH.ask(None), 5)
+    child.release()
+
+
 def test_a_process_whose_answers_nobody_could_read_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
