@@ -65,8 +65,8 @@ _MEMBERS = {
 
 def _structure(name: str, description: str, fields: str) -> type[Struct]:
     names = tuple(fields.split())
-    descriptors = vars(namedtuple(name, names))  # noqa: PYI024 - for what reads its fields: quicker than a property
-    members: dict[str, Any] = {field: descriptors[field] for field in names}
+    read = namedtuple(name, names)  # noqa: PYI024 - for what reads its fields: quicker than a property
+    members: dict[str, Any] = {field: getattr(read, field) for field in names}
     members |= {"__doc__": description, "__match_args__": names}
     members |= {"n_fields": len(names), "n_sequence_fields": len(names)}
     struct = cast("type[Struct]", type(name, (tuple,), _MEMBERS | members))

@@ -245,3 +245,11 @@ class TestInstall:
         subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
 
         assert list(tmp_path.iterdir()) == []
+
+
+def test_the_package_can_be_imported_while_garbage_is_collected_at_every_step() -> None:
+    program = "import gc; gc.set_threshold(1, 1, 1); from worker.mt5.simulated import structs"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
