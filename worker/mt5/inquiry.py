@@ -9,7 +9,8 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from worker.domain.errors import TerminalUnavailable
-from worker.mt5.lane import PATIENCE_SECONDS, STUCK_SECONDS, Lane, Task, Urgency
+from worker.mt5.agenda import Task, Urgency
+from worker.mt5.lane import PATIENCE_SECONDS, STUCK_SECONDS, Lane
 from worker.mt5.mailbox import Mailbox, Reply
 
 Answer = TypeVar("Answer")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from enum import IntEnum
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -29,48 +27,20 @@ from worker.domain.market import (
     SendReport,
 )
 from worker.mt5.account import OneAccount
+from worker.mt5.agenda import Agenda, Send, Task, Urgency
+from worker.mt5.dialogue import not_sent
 from worker.mt5.mailbox import Mailbox, Reply
 from worker.mt5.pace import Pace
-from worker.mt5.session import TerminalSession, not_sent
+from worker.mt5.session import TerminalSession
 
 PATIENCE_SECONDS = 0.25  # a part of what the orders that are written ahead take: not all are sent before a quote
 STUCK_SECONDS = 1.0  # a session that takes longer over one call may hang: questions are put to another
 _WILL_LAST = frozenset({NotSentReason.TERMINAL, NotSentReason.WRONG_ACCOUNT})  # the next order would fare no better
 
 Answer = TypeVar("Answer")
+Quotes = Sequence[Quote | TerminalUnavailable]
 # Over the standard library, so that an unconfigured program keeps its standard output to itself.
 _log = structlog.wrap_logger(logging.getLogger(__name__))
-
-
-class Urgency(IntEnum):
-    """What goes first when no order waits, which has a deadline; what is equally urgent goes in its order."""
-
-    CANCEL = 0  # the order has been open for longer than it may
-    LIGHT = 1  # a quote: a trade waits for it, and it delays a poll by no more than itself
-    QUESTION = 2
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Task:
-    """Work for a lane's thread."""
-
-    work: Callable[[], Any]
-    reply: Reply[Any]
-    overdue_at: float  # monotonic seconds; from then on it goes before orders
-
-    def perform(self) -> None:
-        """Do it, and bring what comes of it."""
-        try:
-            outcome = self.work()
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits the reply
-            outcome = error
-        self.reply.bring(outcome)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Send:
-    order: OrderRequest
-    reply: Reply[SendReport]
 
 
 class Lane:
@@ -95,8 +65,7 @@ class Lane:
         self._busy_since: float | None = None
         self._begun: Callable[[], None] | None = None  # the rest of what was asked at once
         self._tending: Reply[None] | None = None
-        self._sends = deque[_Send]()
-        self._tasks: dict[Urgency, deque[Task]] = {urgency: deque() for urgency in Urgency}
+        self._agenda = Agenda()
         self._pace = Pace()
         self._queued = threading.Condition()  # something is, or the lane is closed
         self._closed = False
@@ -157,10 +126,7 @@ class Lane:
     def withdraw(self, task: Task) -> bool:
         """Take work back; False when it has begun, or is done."""
         with self._queued:
-            queue = next((tasks for tasks in self._tasks.values() if task in tasks), None)
-            if queue is not None:
-                queue.remove(task)
-        return queue is not None
+            return self._agenda.withdraw(task)
 
     def send(self, order: OrderRequest, reply: Reply[SendReport]) -> None:
         """Queue an order; it is not sent when nobody wants the reply any more before its line is made."""
@@ -169,27 +135,25 @@ class Lane:
             return
         with self._queued:
             if self._closed:
-                reply.bring(not_sent(str(self._is_closed())))
+                reply.bring(not_sent(self._is_closed()))
             else:
                 is_idle = self._is_idle
-                self._sends.append(_Send(order, reply))
+                self._agenda.add_send(Send(order, reply))
                 if is_idle:
                     self._send_at_once()
                 self._queued.notify()
 
-    def quotes(self, requests: Sequence[QuoteRequest]) -> Sequence[Quote | TerminalUnavailable]:
+    def quotes(self, requests: Sequence[QuoteRequest]) -> Quotes:
         """Ask for quotes, each with an answer of its own."""
         return self._learnt(self.session.quotes(requests))
 
-    def _learnt(self, answers: Sequence[Quote | TerminalUnavailable]) -> Sequence[Quote | TerminalUnavailable]:
+    def _learnt(self, answers: Quotes) -> Quotes:
         quotes = [answer for answer in answers if isinstance(answer, Quote)]
         if quotes:
             self._learn_from(quotes[0].health)
         return answers
 
-    def quotes_at_once(
-        self, requests: Sequence[QuoteRequest]
-    ) -> Callable[[], Sequence[Quote | TerminalUnavailable]] | None:
+    def quotes_at_once(self, requests: Sequence[QuoteRequest]) -> Callable[[], Quotes] | None:
         """Ask for them without waiting for anything; what is returned waits for the answer. None: it was not asked."""
         wait = self.session.quotes_at_once(requests)
         return None if wait is None else lambda: self._learnt(wait())
@@ -232,15 +196,13 @@ class Lane:
     def _run(self) -> None:
         while (work := self._next()) is not None:
             work()
-        for send in self._sends:
-            send.reply.bring(not_sent(str(self._is_closed())))
-        for task in itertools.chain.from_iterable(self._tasks.values()):
-            task.reply.bring(self._is_closed())
+        with self._queued:
+            self._agenda.give_up(self._is_closed())
 
     @property
     def _is_idle(self) -> bool:
         """Tell whether nothing is being done, nor waits to be; the caller holds the condition."""
-        return self._busy_since is None and not self._sends and not any(self._tasks.values())
+        return self._busy_since is None and self._agenda.is_empty
 
     def _next(self) -> Callable[[], None] | None:
         """Wait for what is to be done next; None when the lane is closed."""
@@ -254,11 +216,11 @@ class Lane:
         """Return what is to be done now, and be busy with it."""
         work, self._begun = self._begun, None
         if work is None and not self._closed:
-            if (task := self._next_task(overdue_by=time.monotonic())) is not None:
+            if (task := self._agenda.next_task(overdue_by=time.monotonic())) is not None:
                 work = task.perform
-            elif sends := self._next_sends():
-                work = partial(self._send_all, sends)
-            elif (task := self._next_task()) is not None:
+            elif sends := self._agenda.next_sends(self._pace.at_once):
+                work = partial(self._bring_reports, sends, self.session.submit_all([send.order for send in sends]))
+            elif (task := self._agenda.next_task()) is not None:
                 work = task.perform
             if work is not None:
                 self._busy_since = time.monotonic()
@@ -270,34 +232,14 @@ class Lane:
 
     def _send_at_once(self) -> None:
         """Hand over what waits, in the thread of whoever brings it; the lane's own does it when that cannot be."""
-        sends = self._next_sends()
+        sends = self._agenda.next_sends(self._pace.at_once)
         reports = self.session.submit_at_once([send.order for send in sends])
         if reports is None:
-            self._sends.extendleft(reversed(sends))
+            self._agenda.put_back(sends)
         else:
             self._begin(partial(self._bring_reports, sends, reports))
 
-    def _next_sends(self) -> list[_Send]:
-        sends: list[_Send] = []
-        while self._sends and len(sends) < self._pace.at_once:
-            send = self._sends.popleft()
-            if send.reply.is_wanted:
-                sends.append(send)
-        return sends
-
-    def _next_task(self, overdue_by: float = math.inf) -> Task | None:
-        """Return the most urgent task, the first of those; only among the overdue ones, when a moment is named."""
-        for tasks in self._tasks.values():
-            for task in [task for task in tasks if task.overdue_at <= overdue_by]:
-                tasks.remove(task)
-                if task.reply.is_wanted:
-                    return task
-        return None
-
-    def _send_all(self, sends: Sequence[_Send]) -> None:
-        self._bring_reports(sends, self.session.submit_all([send.order for send in sends]))
-
-    def _bring_reports(self, sends: Sequence[_Send], line: Iterable[Sequence[SendReport]]) -> None:
+    def _bring_reports(self, sends: Sequence[Send], line: Iterable[Sequence[SendReport]]) -> None:
         """Let each have its report at once, and learn whether the next order could be sent."""
         left, began = deque(sends), self._busy_since or time.monotonic()
         try:
@@ -322,7 +264,7 @@ class Lane:
             if at_once is not None and self._is_idle and (rest := at_once()) is not None:
                 self._begin(replace(task, work=rest).perform)
             else:
-                self._tasks[urgency].append(task)
+                self._agenda.add_task(urgency, task)
             self._queued.notify()
 
     def _learn(self) -> None:

@@ -16,7 +16,6 @@ from worker.domain.market import (
     CancelReport,
     Custody,
     Health,
-    NotSentReason,
     OrderRequest,
     Poll,
     PollRequest,
@@ -25,10 +24,10 @@ from worker.domain.market import (
     Search,
     SearchRequest,
     SendReport,
-    SendStatus,
 )
 from worker.mt5 import wire
-from worker.mt5.child import ChildProcess, NotDelivered, Unanswered
+from worker.mt5.child import ChildProcess, Unanswered
+from worker.mt5.dialogue import Dialogue, not_sent
 from worker.mt5.supervisor import Supervisor
 from worker.mt5.wire import (
     CancelRequest,
@@ -36,7 +35,6 @@ from worker.mt5.wire import (
     Opening,
     OrderStory,
     Standing,
-    TerminalUnreachable,
     VenueFacts,
 )
 
@@ -66,6 +64,7 @@ class TerminalSession:
         self.sender = opening.sender  # the terminal's name
         self._opening = opening
         self._supervisor = Supervisor(opening, changed)
+        self._dialogue = Dialogue(self._supervisor, opening.call_timeout)
 
     @property
     def name(self) -> str:
@@ -121,7 +120,7 @@ class TerminalSession:
 
         def wait() -> Sequence[Quote | TerminalUnavailable]:
             with self._then_free():
-                return self._answer(wire.QUOTE, child).of(requests)
+                return self._dialogue.answer(wire.QUOTE, child).of(requests)
 
         return wait
 
@@ -142,11 +141,11 @@ class TerminalSession:
         """
         with self.lock, self._under_way:
             try:
-                child = self._ask(wire.SUBMIT.ask(*orders))
+                child = self._dialogue.ask(wire.SUBMIT.ask(*orders))
             except TerminalUnavailable as error:
                 yield [not_sent(error)] * len(orders)
             else:
-                yield from self._reports(child, len(orders))
+                yield from self._dialogue.reports(child, len(orders))
 
     def submit_at_once(self, orders: Sequence[OrderRequest]) -> Generator[Sequence[SendReport], None, None] | None:
         """Hand them over without waiting for anything; yields as `submit_all` does. None: they were not handed over."""
@@ -156,7 +155,7 @@ class TerminalSession:
 
         def wait() -> Generator[Sequence[SendReport], None, None]:
             with self._then_free():
-                yield from self._reports(child, len(orders))
+                yield from self._dialogue.reports(child, len(orders))
 
         return wait()
 
@@ -197,7 +196,7 @@ class TerminalSession:
     def call(self, command: Command[Request, Answer], request: Request) -> Answer:
         """Send a command to the child process and return its answer."""
         with self.lock, self._under_way:
-            return self._answer(command, self._ask(command.ask(request)))
+            return self._dialogue.answer(command, self._dialogue.ask(command.ask(request)))
 
     def report(self) -> Mapping[str, Any]:
         """Return what an operator wants to know of it, without waiting for anything."""
@@ -229,15 +228,6 @@ class TerminalSession:
             self._supervisor.end(max(0.0, give_up_at - time.monotonic()))
         self._supervisor.join(patience)
 
-    def _ask(self, line: bytes) -> ChildProcess:
-        child = self._supervisor.at_work()
-        try:
-            child.ask(line, self._opening.call_timeout)
-        except NotDelivered as error:
-            self._supervisor.lose(child, str(error))
-            raise
-        return child
-
     def _ask_at_once(self, line: bytes) -> ChildProcess | None:
         """
         Ask if nobody has the session and the pipe takes the whole line without waiting for its reader.
@@ -253,7 +243,7 @@ class TerminalSession:
 
     def _ask_or_free(self, line: bytes) -> ChildProcess | None:
         try:
-            return self._ask(line)
+            return self._dialogue.ask(line)
         except BaseException as error:
             self._under_way.release()
             if isinstance(error, TerminalUnavailable):
@@ -267,70 +257,3 @@ class TerminalSession:
             yield
         finally:
             self._under_way.release()
-
-    def _answer(self, command: Command[Any, Answer], child: ChildProcess) -> Answer:
-        try:
-            answer = command.read_answer(self._answers(child)[0])
-        except TerminalUnreachable as error:
-            self._supervisor.not_reached(child, error)
-            raise
-        self._supervisor.symptoms.answered(command.name)
-        return answer
-
-    def _reports(self, child: ChildProcess, left: int) -> Generator[Sequence[SendReport], None, None]:
-        unreached = list[TerminalUnreachable]()
-        try:
-            with self._in_step(child):
-                while left:
-                    reports = [self._report(answer, unreached) for answer in self._answers(child)]
-                    left -= len(reports)
-                    yield reports
-            for error in unreached:  # not before: the child may be sending the next one
-                self._supervisor.not_reached(child, error)
-        except Unanswered as end:
-            last_words = [self._report(answer, unreached) for answer in end.last_words]
-            yield [*last_words, *_of_the_others(end, left - len(last_words))]
-
-    def _answers(self, child: ChildProcess) -> Sequence[bytes]:
-        try:
-            return child.answers(self._opening.call_timeout)
-        except Unanswered as error:
-            self._supervisor.lose(child, str(error))
-            raise
-
-    @contextmanager
-    def _in_step(self, child: ChildProcess) -> Iterator[None]:
-        """End a child whose answers are not all read: the next order must not take one for its own."""
-        try:
-            yield
-        except TerminalUnavailable:
-            raise  # it has ended
-        except BaseException:
-            child.kill("nobody waited for its answers any more")
-            self._supervisor.lose(child, child.epitaph())
-            raise
-
-    def _report(self, answer: bytes, unreached: list[TerminalUnreachable]) -> SendReport:
-        try:
-            report = wire.SUBMIT.read_answer(answer)
-        except wire.Defect as error:
-            return SendReport(SendStatus.NO_ANSWER, detail=str(error), answered_at=datetime.now(UTC))
-        except TerminalUnavailable as error:
-            if isinstance(error, TerminalUnreachable):
-                unreached.append(error)
-            return not_sent(error)
-        self._supervisor.symptoms.answered(wire.SUBMIT.name)
-        return report
-
-
-def _of_the_others(end: Unanswered, count: int) -> list[SendReport]:
-    """Return what is known of orders that a child has not answered before its end; it began them in their order."""
-    doubtful = SendReport(SendStatus.NO_ANSWER, detail=str(end), answered_at=end.ended_at)
-    if not end.has_told_all:
-        return [doubtful] * count
-    return [doubtful, *[not_sent(end)] * (count - 1)][:count]
-
-
-def not_sent(why: TerminalUnavailable | str) -> SendReport:
-    """Return the report of an order that no terminal was given."""
-    return SendReport(SendStatus.NOT_SENT, NotSentReason.TERMINAL, detail=str(why))

@@ -33,9 +33,10 @@ from worker.domain.market import (
     SendReport,
 )
 from worker.mt5.account import insist_on_one_account
+from worker.mt5.agenda import Urgency
 from worker.mt5.inquiry import Inquiry, Question
 from worker.mt5.joint_search import together
-from worker.mt5.lane import PATIENCE_SECONDS, STUCK_SECONDS, Lane, Urgency
+from worker.mt5.lane import PATIENCE_SECONDS, STUCK_SECONDS, Lane
 from worker.mt5.mailbox import Mailbox, Reply
 from worker.mt5.pool import MT5ConnectionPool
 from worker.mt5.quoting import Quoting

@@ -15,7 +15,7 @@ from tests.unit.mt5.pooled import SENT, Session, opened, until
 from worker.domain.errors import TerminalUnavailable
 from worker.domain.market import NotSentReason, Poll, SendReport, SendStatus
 from worker.mt5 import pace
-from worker.mt5.lane import Urgency
+from worker.mt5.agenda import Urgency
 from worker.mt5.mailbox import Mailbox, Reply
 from worker.mt5.pace import MOST, Pace
 from worker.mt5.terminal import PooledTerminal
