@@ -9,7 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from signal import SIGKILL, SIGSTOP
+from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import psycopg
 import pytest
@@ -98,7 +98,21 @@ def test_a_terminal_that_hangs_and_dies(watched: Watched) -> None:
     with watched.tells("TerminalDown", "TerminalRestarting"):
         for _ in range(3):
             _kill_session(worker)
-        os.kill(worker.sessions[0], SIGSTOP)
+        hanging = _freeze_the_next_session(worker)
+
+    os.kill(hanging, SIGCONT)
+    watched.desk.trades_again()
+
+
+def _freeze_the_next_session(worker: WorkerProcess) -> int:
+    """Kill the terminal session and freeze the one that follows, while it opens: for that it has more than a minute."""
+    opened, [killed] = worker.log.count(READY), worker.sessions
+    os.kill(killed, SIGKILL)
+    eventually(lambda: worker.sessions not in ([], [killed]), "no session follows", START_SECONDS)
+    [follower] = worker.sessions
+    os.kill(follower, SIGSTOP)
+    assert worker.log.count(READY) == opened
+    return follower
 
 
 def _kill_session(worker: WorkerProcess) -> None:

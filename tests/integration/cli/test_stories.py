@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -96,6 +97,13 @@ def _see_to_it(trading: TradingDesk, desk: Desk, sent: dict[str, Sent]) -> None:
     assert resolved.code == 0, resolved.err
     for kind, version in {**dict.fromkeys(KINDS, 1), "unresolved": 2, "replayed": 2, "late": 2}.items():
         trading.confirmation(sent[kind], version=version, timeout=PATIENCE)
+        eventually(partial(_is_marked, desk, sent[kind], version), "a confirmation is not marked as published")
+
+
+def _is_marked(desk: Desk, sent: Sent, version: int) -> bool:
+    """Tell whether the ledger knows that it was published: that is noted with a later commit."""
+    told = desk.say("executions", "show", str(sent.order_id), "--json").json["confirmations"]
+    return len(told) == version and all(one["published_at"] for one in told)
 
 
 def _whats(story: dict[str, Any]) -> list[str]:
