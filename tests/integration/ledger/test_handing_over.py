@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from tests.faults.proxy import Proxy
 from tests.faults.wire_formats import COMMITTED
 from tests.fixtures.amqp import until, until_ready
+from tests.fixtures.relaying import relaying
 from tests.integration.ledger.stories import (
     NOON,
     RealClock,
@@ -32,7 +32,6 @@ from worker.ledger.mailbox import PostgresOutbox
 from worker.ledger.operators import operator, republish
 from worker.ledger.round_trip import round_trip
 from worker.messaging.connection import AmqpConnection
-from worker.messaging.lifeline import Lifeline
 from worker.messaging.relay import Relay
 from worker.observability import Outage
 from worker.ports import OutboxRow
@@ -153,7 +152,7 @@ async def test_all_of_it_reaches_rabbitmq_once_and_in_order_although_it_was_away
     await channel.declare_private_queue("sub.order")
     await channel.bind("sub.order", "executions", "confirmation.#")
     with Proxy(amqp_url) as wire:
-        async with relaying(wire.url, told) as relay:
+        async with relaying(wire.url, told.outbox) as relay:
             # Given a relay that has published what was handed over
             for number in range(1, 4):
                 await refused(told, number)
@@ -179,14 +178,3 @@ async def test_all_of_it_reaches_rabbitmq_once_and_in_order_although_it_was_away
 async def until_published(relay: Relay, refusals: int) -> None:
     """Wait until of each the dead letter and the confirmation were taken."""
     await until(lambda: relay.counts.published == 2 * refusals)
-
-
-@asynccontextmanager
-async def relaying(url: str, ledger: PostgresLedger) -> AsyncIterator[Relay]:
-    relay = Relay(Lifeline(url, "test relay", Outage("rabbitmq", "nothing")), ledger.outbox)
-    running = asyncio.create_task(relay.run())
-    try:
-        yield relay
-    finally:
-        await relay.stop(within=10)
-        await running

@@ -10,27 +10,14 @@ from structlog.testing import capture_logs
 
 from tests.fixtures.amqp import until, until_ready
 from tests.fixtures.outbox import MemoryOutbox, confirmation, reply
+from tests.fixtures.relaying import relaying
 from worker.domain.errors import LedgerUnavailable
 from worker.domain.message import IncomingMessage, PublishResult
 from worker.messaging import relay as relay_module
 from worker.messaging.connection import AmqpConnection
 from worker.messaging.inspection import listen
-from worker.messaging.lifeline import Lifeline
-from worker.messaging.relay import Relay
-from worker.observability import Outage
 
 pytestmark = pytest.mark.services
-
-
-@asynccontextmanager
-async def relaying(url: str, outbox: MemoryOutbox) -> AsyncIterator[Relay]:
-    relay = Relay(Lifeline(url, "test relay", Outage("rabbitmq", "nothing")), outbox)
-    running = asyncio.create_task(relay.run())
-    try:
-        yield relay
-    finally:
-        await relay.stop(within=10)
-        await running
 
 
 @asynccontextmanager
